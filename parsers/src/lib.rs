@@ -1,0 +1,1 @@
+//! Parsers: pure functions on bytes, no I/O.

@@ -1,0 +1,1 @@
+//! tailwater: a log shipper that takes Fluent Bit's place.
