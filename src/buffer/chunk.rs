@@ -1,0 +1,155 @@
+//! A chunk: the unit of delivery, retry and dead letter.
+
+use super::frame::{self, Encoded, FrameHeader, Frames};
+use crate::record::{Batch, SourceId};
+use std::time::Instant;
+
+/// A chunk is sealed once it holds this much: large enough that a request's overhead vanishes, small
+/// enough for every store's request limit.
+pub const CHUNK_BYTES_MAX: usize = 2 << 20;
+
+/// The outputs that a record goes to: bit `n` is output `n`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RouteSet(u128);
+
+impl RouteSet {
+    /// Outputs that one configuration may have.
+    pub const OUTPUTS_MAX: usize = 128;
+
+    /// The set with `output` in it as well.
+    #[must_use]
+    pub fn with(self, output: usize) -> Self {
+        debug_assert!(output < Self::OUTPUTS_MAX);
+        Self(self.0 | 1 << output)
+    }
+
+    /// Whether no output is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many outputs are in it.
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// The outputs in it, ascending.
+    pub fn outputs(self) -> impl Iterator<Item = usize> {
+        (0..Self::OUTPUTS_MAX).filter(move |output| self.0 >> output & 1 == 1)
+    }
+}
+
+/// One read that a chunk holds records of: what its source's ledger counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// The source.
+    pub source: SourceId,
+    /// The number of the read among the source's reads.
+    pub read: u64,
+}
+
+/// A sealed chunk: frames of one route set, never changed again.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The outputs it is for.
+    pub routes: RouteSet,
+    /// The reads whose records it holds, once each.
+    pub covered: Vec<Covered>,
+    /// Bytes per input instance, which its `Mem_Buf_Limit` counts.
+    pub held: Vec<(u32, usize)>,
+    /// How many records it holds.
+    pub count: u32,
+    bytes: Vec<u8>,
+}
+
+impl Chunk {
+    /// All frames.
+    pub fn frames(&self) -> Frames<'_> {
+        Frames::new(&self.bytes)
+    }
+
+    /// All records with their frame's header, in order: the `n`th is record `n`.
+    pub fn records(&self) -> impl Iterator<Item = (FrameHeader<'_>, Encoded<'_>)> {
+        self.frames().flat_map(|frame| frame.map(move |record| (frame.header, record)))
+    }
+
+    /// Bytes of all frames.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it holds no frame.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// A chunk that is still appended to.
+#[derive(Debug)]
+pub struct ChunkBuilder {
+    chunk: Chunk,
+    opened: Instant,
+}
+
+impl ChunkBuilder {
+    /// An empty chunk for `routes`.
+    pub fn new(routes: RouteSet, now: Instant) -> Self {
+        let chunk = Chunk { routes, covered: Vec::new(), held: Vec::new(), count: 0, bytes: Vec::new() };
+        Self { chunk, opened: now }
+    }
+
+    /// The outputs it is for.
+    pub fn routes(&self) -> RouteSet {
+        self.chunk.routes
+    }
+
+    /// When it was opened: it is sealed one `Flush` interval later at the latest.
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.chunk.len()
+    }
+
+    /// Whether nothing was appended yet.
+    pub fn is_empty(&self) -> bool {
+        self.chunk.is_empty()
+    }
+
+    /// Appends the batch, which is `read` of its source, as one frame; returns the bytes that added.
+    pub fn append(&mut self, batch: &Batch<'_>, read: u64) -> usize {
+        let before = self.chunk.bytes.len();
+        self.chunk.count += frame::append(batch, &mut self.chunk.bytes);
+        let added = self.chunk.bytes.len() - before;
+        self.chunk.covered.push(Covered { source: batch.source.id, read });
+        let input = batch.source.id.input;
+        match self.chunk.held.iter_mut().find(|(held, _)| *held == input) {
+            Some((_, bytes)) => *bytes += added,
+            None => self.chunk.held.push((input, added)),
+        }
+        added
+    }
+
+    /// Ends it: from here on it is only read.
+    pub fn seal(self) -> Chunk {
+        let mut chunk = self.chunk;
+        // What growth left over would be held for as long as an output is away.
+        chunk.bytes.shrink_to_fit();
+        chunk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_set_lists_its_outputs() {
+        let set = RouteSet::default().with(0).with(127).with(0);
+        assert_eq!(set.outputs().collect::<Vec<_>>(), [0, 127]);
+        assert_eq!(set.len(), 2);
+        assert!(!set.is_empty() && RouteSet::default().is_empty());
+    }
+}

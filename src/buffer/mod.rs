@@ -1,0 +1,9 @@
+//! The buffer: frames of encoded records, gathered into chunks, which outputs deliver and settle.
+
+mod chunk;
+mod frame;
+mod open;
+
+pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
+pub use frame::{Encoded, Frame, FrameHeader, Frames, append};
+pub use open::Open;

@@ -1,0 +1,65 @@
+//! Which records of a chunk an output still owes.
+
+/// A set of record indices, `0..count` of one chunk.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// One bit a record; bits at `count` and beyond are zero.
+    words: Vec<u64>,
+    /// Bits that are set.
+    left: u32,
+}
+
+impl Open {
+    /// All of `count` records.
+    pub fn all(count: u32) -> Self {
+        let mut words = vec![u64::MAX; count.div_ceil(64) as usize];
+        if let (Some(last), 1..) = (words.last_mut(), count % 64) {
+            *last = (1 << (count % 64)) - 1;
+        }
+        Self { words, left: count }
+    }
+
+    /// Whether the record is still owed.
+    pub fn contains(&self, index: u32) -> bool {
+        self.words.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Takes the record out; whether it was in.
+    pub fn remove(&mut self, index: u32) -> bool {
+        let was_open = self.contains(index);
+        if was_open && let Some(word) = self.words.get_mut(index as usize / 64) {
+            *word &= !(1 << (index % 64));
+            self.left -= 1;
+        }
+        was_open
+    }
+
+    /// How many are left.
+    pub fn len(&self) -> u32 {
+        self.left
+    }
+
+    /// Whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_leave_once() {
+        for count in [0, 1, 63, 64, 65, 200] {
+            let mut open = Open::all(count);
+            assert_eq!(open.len(), count);
+            for index in 0..count {
+                assert!(open.contains(index));
+                assert!(open.remove(index));
+                assert!(!open.remove(index));
+            }
+            assert!(open.is_empty() && !open.contains(count) && !open.remove(count));
+        }
+    }
+}

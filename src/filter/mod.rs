@@ -1,0 +1,9 @@
+//! Filters: synchronous work on whole batches, in the order of the configuration.
+
+use crate::record::Batch;
+
+/// Changes, adds to or thins out the records of a batch. Never waits.
+pub trait Filter: Send {
+    /// Works on all records; only called if the filter's `Match` selects the batch's tag.
+    fn apply<'a>(&mut self, batch: &mut Batch<'a>);
+}

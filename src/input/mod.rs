@@ -1,0 +1,40 @@
+//! Inputs: read lines and make batches of records, as far as the buffer has room.
+
+use crate::record::{Batch, SourceId};
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+/// Where batches go: filters, routing and the buffer lie behind it.
+pub trait Intake {
+    /// Takes one batch. The batches of a source come in its order and leave no gap between them.
+    fn take(&mut self, batch: Batch<'_>);
+
+    /// Whether this input's share of the buffer is full: it should end its turn.
+    fn is_full(&self) -> bool;
+}
+
+/// What a turn left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// There is more to read at once.
+    More,
+    /// Nothing to do before this moment, unless the input's descriptor becomes readable.
+    Wait(Instant),
+    /// Nothing will ever come again.
+    Done,
+}
+
+/// Reads a source's lines as batches of records.
+///
+/// All calls come from one pipeline thread. Turns are short, so that inputs share the thread fairly:
+/// an input reads a bounded amount and returns. It never blocks.
+pub trait Input: Send {
+    /// Reads what is there, within bounds. A paused input has no turns.
+    fn turn(&mut self, now: Instant, intake: &mut dyn Intake) -> Turn;
+
+    /// Everything of the source before `to` is settled: its position may be committed. Comes in ascending order.
+    fn safe(&mut self, source: SourceId, to: u64);
+
+    /// What the pipeline's poll watches for this input, beside its time limit.
+    fn wake_on(&self) -> Option<BorrowedFd<'_>>;
+}

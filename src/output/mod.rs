@@ -1,0 +1,79 @@
+//! Outputs: turn chunks into requests and answers into verdicts. Sending is the courier's.
+
+use crate::buffer::{Chunk, Open};
+use hyper::header::{HeaderName, HeaderValue};
+use std::sync::Arc;
+
+/// One request that an output wants sent.
+#[derive(Debug)]
+pub struct Request {
+    /// Path and query.
+    pub path: Arc<str>,
+    /// Headers beside `Host` and `Content-Length`.
+    pub headers: Arc<[(HeaderName, HeaderValue)]>,
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// The chunk's records in the body, in its order.
+    pub records: Vec<u32>,
+}
+
+/// What the destination did with one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has it.
+    Accepted,
+    /// It had it already under our own id: a repeat that was absorbed. Counts as accepted.
+    Repeated,
+    /// It has another document under the user's own id (`Id_Key`): not stored, not sent again.
+    Conflict,
+    /// It is to be sent again.
+    Retry,
+    /// It will never be accepted, for a reason of this type (such as `mapper_parsing_exception`) …
+    Refused {
+        /// A short name from the store's own vocabulary; logged and counted.
+        kind: String,
+        /// The store's text, which may quote the record: for dead letters only, never logged.
+        reason: String,
+    },
+}
+
+/// What an answer as a whole says of the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It works.
+    Good,
+    /// It is overloaded or not up (429, 503): no fault of the chunk.
+    Busy,
+    /// It failed on this chunk (5xx, an answer that makes no sense): counts against `Retry_Limit`.
+    Failed,
+}
+
+/// Reads one answer as it streams in. Records that never get a verdict are sent again.
+pub trait Judge {
+    /// The next bytes of the body. `verdict(n, …)` judges the `n`th record of the request.
+    fn feed(&mut self, bytes: &[u8], verdict: &mut dyn FnMut(u32, Verdict));
+
+    /// The body is complete.
+    fn finish(&mut self, verdict: &mut dyn FnMut(u32, Verdict)) -> Health;
+}
+
+/// A destination that is spoken to by HTTP. Never does I/O.
+pub trait Output: Send {
+    /// What to ask the destination, once, before the first chunk; its answer's status and body (at most
+    /// [`GREETING_BYTES_MAX`]) come back through [`Output::greeted`].
+    fn greeting(&self) -> Option<Request> {
+        None
+    }
+
+    /// The answer to the greeting, or `None` if there was one that could not be read.
+    fn greeted(&mut self, _answer: Option<(u16, &[u8])>) {}
+
+    /// Builds requests that carry exactly the records of `chunk` that are still open.
+    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>);
+
+    /// Begins to read the answer to `request`, by its status.
+    fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send>;
+}
+
+/// More of the answer to a greeting is not read: it names a product and a version.
+pub const GREETING_BYTES_MAX: usize = 64 << 10;

@@ -1,0 +1,16 @@
+//! The record and what surrounds it: values, tags, positions, batches, ids and accessors.
+
+mod batch;
+mod id;
+mod source;
+mod tag;
+mod value;
+
+pub use batch::{Batch, Record};
+pub use id::{ID_LEN, Id, IdStream};
+pub use source::{SOURCE_KEY_LEN, Source, SourceId, SourceKey};
+pub use tag::{Match, Tag};
+pub use value::{Field, Fields, Value, write_json};
+
+/// Nanoseconds since the Unix epoch, UTC. Reaches from the year 1677 to 2262.
+pub type Nanos = i64;

@@ -1,0 +1,179 @@
+//! A field's value, and its JSON.
+
+use bumpalo::Bump;
+use bumpalo::collections::Vec as BumpVec;
+use tailwater_parsers::json;
+
+/// The ordered fields of a record. Keys may repeat, as they may in the msgpack maps of Fluent Bit.
+pub type Fields<'a> = BumpVec<'a, Field<'a>>;
+
+/// One key with its value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Field<'a> {
+    /// The key, decoded.
+    pub key: &'a str,
+    /// The value.
+    pub value: Value<'a>,
+}
+
+/// A value that borrows from the read buffer or from the batch's arena, so that it is free to copy.
+///
+/// Text that came as JSON stays JSON for as long as nobody asks what it says: a nested value is one
+/// slice of its source, a string with escapes keeps them, a number keeps its digits. It was
+/// validated when it was read, so writing it out again is a copy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// JSON `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number made by a filter or a type cast.
+    Int(i64),
+    /// A number made by a filter or a type cast. Not finite is written as `null`.
+    Float(f64),
+    /// A number as its JSON text.
+    Number(&'a str),
+    /// Text.
+    Str(&'a str),
+    /// Text as the body of a JSON string that holds at least one escape: well formed, surrogates paired.
+    Escaped(&'a str),
+    /// An object or an array as valid JSON text.
+    Json(&'a str),
+}
+
+impl<'a> Value<'a> {
+    /// Takes over what the JSON scanner found; only text that is not clean JSON is copied, mended.
+    pub fn from_json(value: json::Value<'a>, bump: &'a Bump) -> Self {
+        match value {
+            json::Value::Null => Self::Null,
+            json::Value::Bool(truth) => Self::Bool(truth),
+            json::Value::Number(text) => Self::Number(text),
+            json::Value::String(json::Text::Plain(text)) => Self::Str(text),
+            json::Value::String(json::Text::Escaped(body)) => Self::Escaped(body),
+            json::Value::String(json::Text::Dirty(body)) => Self::Str(unescape(body, bump)),
+            json::Value::Nested(text) => Self::Json(text),
+            json::Value::DirtyNested(text) => {
+                let mut clean = String::with_capacity(text.len());
+                json::repair(text, &mut clean);
+                Self::Json(bump.alloc_str(&clean))
+            }
+        }
+    }
+
+    /// The text of a string value, decoded into the arena if it holds escapes; `None` for any other kind.
+    pub fn as_str(&self, bump: &'a Bump) -> Option<&'a str> {
+        match *self {
+            Self::Str(text) => Some(text),
+            Self::Escaped(body) => Some(unescape(body, bump)),
+            _ => None,
+        }
+    }
+
+    /// What a rule that looks at any value compares: a string's text, a scalar as JSON writes it;
+    /// `None` for maps, arrays and null.
+    pub fn as_text(&self, bump: &'a Bump) -> Option<&'a str> {
+        match *self {
+            Self::Str(_) | Self::Escaped(_) => self.as_str(bump),
+            Self::Number(text) => Some(text),
+            Self::Bool(truth) => Some(if truth { "true" } else { "false" }),
+            Self::Int(number) => Some(bumpalo::format!(in bump, "{number}").into_bump_str()),
+            Self::Float(number) => Some(bumpalo::format!(in bump, "{number}").into_bump_str()),
+            Self::Null | Self::Json(_) => None,
+        }
+    }
+
+    /// Appends the value as JSON.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(true) => out.extend_from_slice(b"true"),
+            Self::Bool(false) => out.extend_from_slice(b"false"),
+            Self::Int(number) => write_display(number, out),
+            Self::Float(number) if number.is_finite() => write_display(number, out),
+            Self::Float(_) => out.extend_from_slice(b"null"),
+            Self::Number(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Str(text) => {
+                out.push(b'"');
+                json::escape(text, out);
+                out.push(b'"');
+            }
+            Self::Escaped(body) => {
+                out.push(b'"');
+                out.extend_from_slice(body.as_bytes());
+                out.push(b'"');
+            }
+        }
+    }
+}
+
+/// Decodes a string body into the arena.
+fn unescape<'a>(body: &str, bump: &'a Bump) -> &'a str {
+    let mut text = String::with_capacity(body.len());
+    json::unescape(body, &mut text);
+    bump.alloc_str(&text)
+}
+
+fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
+    use std::io::Write;
+    // Writing to memory does not fail.
+    let _infallible = write!(out, "{number}");
+}
+
+/// Appends `fields` as one JSON object.
+pub fn write_json(fields: &[Field<'_>], out: &mut Vec<u8>) {
+    out.push(b'{');
+    let mut first = true;
+    for field in fields {
+        out.extend_from_slice(if first { b"\"" } else { b",\"" });
+        first = false;
+        json::escape(field.key, out);
+        out.extend_from_slice(b"\":");
+        field.value.write_json(out);
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(fields: &[Field<'_>], expected: &Expect) {
+        let mut out = Vec::new();
+        write_json(fields, &mut out);
+        expected.assert_eq(&String::from_utf8(out).unwrap());
+    }
+
+    fn field<'a>(key: &'a str, value: Value<'a>) -> Field<'a> {
+        Field { key, value }
+    }
+
+    #[test]
+    fn every_kind_of_value_is_json() {
+        check(
+            &[
+                field("n", Value::Null),
+                field("b", Value::Bool(true)),
+                field("i", Value::Int(-3)),
+                field("f", Value::Float(0.5)),
+                field("nan", Value::Float(f64::NAN)),
+                field("t", Value::Number("1e3")),
+                field("s", Value::Str("a\"b\u{1}")),
+                field("e", Value::Escaped("a\\nb")),
+                field("j", Value::Json("[1,2]")),
+            ],
+            &expect![[
+                r#"{"n":null,"b":true,"i":-3,"f":0.5,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn keys_are_escaped_and_may_repeat() {
+        check(
+            &[field("a\"", Value::Int(1)), field("a\"", Value::Int(2))],
+            &expect![[r#"{"a\"":1,"a\"":2}"#]],
+        );
+        check(&[], &expect!["{}"]);
+    }
+}
