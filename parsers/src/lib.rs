@@ -3,6 +3,7 @@
 //! | module | reads or writes |
 //! |---|---|
 //! | [`cri`] | lines of the container runtimes, by hand |
+//! | [`json`] | JSON objects, field by field, as slices of the line |
 //!
 //! Every parser takes `&str`: a whole read is checked for UTF-8 at once before it is cut in lines.
 #![cfg_attr(
@@ -11,3 +12,4 @@
 )]
 
 pub mod cri;
+pub mod json;
