@@ -1,5 +1,14 @@
 //! Outputs: turn chunks into requests and answers into verdicts. Sending is the courier's.
 
+mod attempt;
+mod backoff;
+mod courier;
+pub mod writer;
+
+pub use backoff::Backoff;
+pub use courier::{Courier, Policy};
+pub use writer::Format;
+
 use crate::buffer::{Chunk, Open};
 use hyper::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
