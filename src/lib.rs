@@ -1,1 +1,3 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
+
+pub mod net;
