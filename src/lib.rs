@@ -6,3 +6,4 @@ pub mod input;
 pub mod output;
 pub mod record;
 pub mod config;
+pub mod net;
