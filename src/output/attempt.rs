@@ -104,13 +104,13 @@ impl Destination {
     /// Asks the destination what it is, if its output wants to know.
     async fn greet(&self) -> Result<(), End> {
         let Some(mut request) = self.lock().greeting() else { return Ok(()) };
-        let mut answer =
+        let answer =
             self.client.send(to_net(Method::GET, &mut request)).await.map_err(End::without_answer)?;
-        let status = answer.status();
+        let status = answer.status.as_u16();
         if let 429 | 503 = status {
             return Err(End::Answered(Health::Busy));
         }
-        let body = answer.read_prefix(GREETING_BYTES_MAX).await.ok();
+        let body = answer.prefix(GREETING_BYTES_MAX).await.ok();
         self.lock().greeted(body.as_deref().map(|body| (status, body)));
         Ok(())
     }
@@ -122,9 +122,10 @@ impl Destination {
             Ok(answer) => answer,
             Err(error) => return End::without_answer(error),
         };
-        outcome.status = Some(answer.status());
+        let status = answer.status.as_u16();
+        outcome.status = Some(status);
         outcome.tally.bytes += bytes;
-        let mut judge = self.lock().judge(&request, answer.status());
+        let mut judge = self.lock().judge(&request, status);
         while let Some(read) = answer.next().await {
             match read {
                 Ok(bytes) => judge.feed(&bytes, &mut |n, verdict| outcome.apply(&request, n, verdict)),
@@ -143,8 +144,8 @@ impl Destination {
 fn to_net(method: Method, request: &mut Request) -> net::Request {
     net::Request {
         method,
-        path: Arc::clone(&request.path),
-        headers: Arc::clone(&request.headers),
+        path: request.path.clone(),
+        headers: std::mem::take(&mut request.headers),
         body: std::mem::take(&mut request.body).into(),
     }
 }
@@ -181,11 +182,11 @@ impl Outcome {
 impl Tally {
     /// Counts one refusal under its kind.
     fn refuse(&mut self, kind: String) {
-        let known = self.refused.iter_mut().find(|(known, _)| *known == kind);
-        match known {
+        let full = self.refused.len() >= REFUSAL_KINDS_MAX;
+        match self.refused.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
-            None if self.refused.len() < REFUSAL_KINDS_MAX => self.refused.push((kind, 1)),
-            None => self.refuse_other(),
+            None if full => self.refuse_other(),
+            None => self.refused.push((kind, 1)),
         }
     }
 

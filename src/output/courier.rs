@@ -171,10 +171,10 @@ impl Courier {
     fn count(&self, tally: &Tally) {
         self.metrics.proc_records.add(tally.accepted.into());
         self.metrics.proc_bytes.add(tally.bytes);
-        self.metrics.repeated_records.add(tally.repeated.into());
+        self.metrics.duplicates.add(tally.repeated.into());
         self.metrics.conflicts.add(tally.conflicts.into());
         for (kind, count) in &tally.refused {
-            self.metrics.refused_records.add((*count).into());
+            self.metrics.refused_records.add(kind, (*count).into());
             self.metrics.dropped_records.add((*count).into());
             warn!(output = self.name, kind, records = count, "records refused for good and dropped");
         }

@@ -76,8 +76,8 @@ impl<'a> Value<'a> {
             Self::Str(_) | Self::Escaped(_) => self.as_str(bump),
             Self::Number(text) => Some(text),
             Self::Bool(truth) => Some(if truth { "true" } else { "false" }),
-            Self::Int(number) => Some(bumpalo::format!(in bump, "{number}").into_bump_str()),
-            Self::Float(number) => Some(bumpalo::format!(in bump, "{number}").into_bump_str()),
+            Self::Int(number) => Some(bumpalo::format!(in bump, "{}", number).into_bump_str()),
+            Self::Float(number) => Some(bumpalo::format!(in bump, "{}", number).into_bump_str()),
             Self::Null | Self::Json(_) => None,
         }
     }
