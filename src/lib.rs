@@ -1,8 +1,12 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 
 pub mod buffer;
+pub mod config;
 pub mod filter;
 pub mod input;
+pub mod mailbox;
+pub mod metrics;
+pub mod net;
 pub mod output;
+pub mod pipeline;
 pub mod record;
-pub mod config;

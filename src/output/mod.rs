@@ -1,16 +1,25 @@
 //! Outputs: turn chunks into requests and answers into verdicts. Sending is the courier's.
 
+mod attempt;
+mod backoff;
+mod courier;
+pub mod writer;
+
+pub use backoff::Backoff;
+pub use courier::{Courier, Policy};
+pub use writer::Format;
+
 use crate::buffer::{Chunk, Open};
-use hyper::header::{HeaderName, HeaderValue};
-use std::sync::Arc;
+use hyper::HeaderMap;
+use hyper::http::uri::PathAndQuery;
 
 /// One request that an output wants sent.
 #[derive(Debug)]
 pub struct Request {
     /// Path and query.
-    pub path: Arc<str>,
+    pub path: PathAndQuery,
     /// Headers beside `Host` and `Content-Length`.
-    pub headers: Arc<[(HeaderName, HeaderValue)]>,
+    pub headers: HeaderMap,
     /// The whole body.
     pub body: Vec<u8>,
     /// The chunk's records in the body, in its order.
