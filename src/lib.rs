@@ -1,4 +1,5 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 
+pub mod admin;
 pub mod metrics;
 pub mod net;
