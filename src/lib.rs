@@ -10,3 +10,7 @@ pub mod net;
 pub mod output;
 pub mod pipeline;
 pub mod record;
+pub mod admin;
+pub mod metrics;
+pub mod net;
+pub mod config;
