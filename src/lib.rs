@@ -1,5 +1,6 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 
+pub mod admin;
 pub mod buffer;
 pub mod config;
 pub mod filter;
@@ -10,7 +11,3 @@ pub mod net;
 pub mod output;
 pub mod pipeline;
 pub mod record;
-pub mod admin;
-pub mod metrics;
-pub mod net;
-pub mod config;
