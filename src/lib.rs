@@ -1,5 +1,6 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 
+pub mod admin;
 pub mod buffer;
 pub mod config;
 pub mod filter;
