@@ -11,7 +11,3 @@ pub mod net;
 pub mod output;
 pub mod pipeline;
 pub mod record;
-pub mod admin;
-pub mod config;
-pub mod metrics;
-pub mod net;
