@@ -11,3 +11,6 @@ pub mod net;
 pub mod output;
 pub mod pipeline;
 pub mod record;
+pub mod config;
+pub mod metrics;
+pub mod net;

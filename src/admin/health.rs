@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::config::ServiceOptions;
+
 /// Samples kept: a day of seconds, at 16 bytes each. A longer `HC_Period` counts as a day.
 const SAMPLE_COUNT_MAX: usize = 24 * 60 * 60;
 
@@ -22,6 +24,17 @@ pub struct HealthOptions {
 impl Default for HealthOptions {
     fn default() -> Self {
         Self { check: false, errors: 5, retries_failed: 5, period: 60 }
+    }
+}
+
+impl From<&ServiceOptions> for HealthOptions {
+    fn from(service: &ServiceOptions) -> Self {
+        Self {
+            check: service.health_check,
+            errors: service.hc_errors_count,
+            retries_failed: service.hc_retry_failure_count,
+            period: service.hc_period.as_secs(),
+        }
     }
 }
 
