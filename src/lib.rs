@@ -14,3 +14,5 @@ pub mod record;
 pub mod config;
 pub mod metrics;
 pub mod net;
+pub mod parser;
+pub mod record;

@@ -69,6 +69,23 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of a string value, decoded into `scratch` if it holds escapes: for a look that
+    /// leaves nothing behind in the arena.
+    pub fn read_str<'s>(&self, scratch: &'s mut String) -> Option<&'s str>
+    where
+        'a: 's,
+    {
+        match *self {
+            Self::Str(text) => Some(text),
+            Self::Escaped(body) => {
+                scratch.clear();
+                json::unescape(body, scratch);
+                Some(scratch)
+            }
+            _ => None,
+        }
+    }
+
     /// What a rule that looks at any value compares: a string's text, a scalar as JSON writes it;
     /// `None` for maps, arrays and null.
     pub fn as_text(&self, bump: &'a Bump) -> Option<&'a str> {
