@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod buffer;
+pub mod cli;
 pub mod config;
 pub mod filter;
 pub mod input;
