@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod buffer;
+pub mod cli;
 pub mod config;
 pub mod filter;
 pub mod input;
@@ -9,5 +10,6 @@ pub mod mailbox;
 pub mod metrics;
 pub mod net;
 pub mod output;
+pub mod parser;
 pub mod pipeline;
 pub mod record;
