@@ -319,7 +319,7 @@ mod tests {
             Just("\"\\ud800\""),
             Just("\"x\ny\""),
             Just("1"),
-            Just("-0.5E3"),
+            Just("-0.5E-3"),
             Just("true"),
             Just("null"),
             Just(" "),
