@@ -1,3 +1,4 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 
+pub mod cli;
 pub mod config;
