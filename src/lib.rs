@@ -1,6 +1,7 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 
 pub mod buffer;
+pub mod cli;
 pub mod config;
 pub mod filter;
 pub mod input;

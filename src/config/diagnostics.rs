@@ -165,9 +165,38 @@ impl Diagnostics {
         self.error_count > 0
     }
 
+    /// Errors so far, also those beyond the bound.
+    pub fn error_count(&self) -> usize {
+        self.error_count
+    }
+
     /// Whether `check --strict` must refuse it.
     pub fn has_warnings(&self) -> bool {
         self.warning_count > 0
+    }
+
+    /// What matters at least so much, a finding after the other: files in the order they were
+    /// met, lines in theirs.
+    pub fn report(&self, least: Severity) -> String {
+        let mut files: Vec<&str> = Vec::new();
+        for finding in &self.findings {
+            if !files.contains(&finding.location.file()) {
+                files.push(finding.location.file());
+            }
+        }
+        let place = |finding: &&Finding| {
+            let file = files.iter().position(|file| *file == finding.location.file());
+            (file, finding.location.line())
+        };
+        let mut shown: Vec<&Finding> =
+            self.findings.iter().filter(|finding| finding.severity >= least).collect();
+        shown.sort_by_key(place);
+        let mut lines: Vec<String> = shown.iter().map(ToString::to_string).collect();
+        if self.left_out_count > 0 {
+            lines.push(format!("… and {} more", self.left_out_count));
+        }
+        lines.push(String::new());
+        lines.join("\n")
     }
 
     /// What was found, in order, up to [`FINDING_COUNT_MAX`].
@@ -178,13 +207,7 @@ impl Diagnostics {
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
-            writeln!(f, "{finding}")?;
-        }
-        if self.left_out_count > 0 {
-            writeln!(f, "… and {} more", self.left_out_count)?;
-        }
-        Ok(())
+        f.write_str(&self.report(Severity::Note))
     }
 }
 

@@ -153,7 +153,9 @@ impl Loader<'_> {
         for section in sections {
             self.section(section, &mut model);
         }
-        self.routes(&mut model);
+        if !self.diagnostics.has_errors() {
+            self.routes(&mut model);
+        }
         self.storage(&model);
         model
     }
@@ -214,8 +216,13 @@ impl Loader<'_> {
     }
 
     fn parser(&mut self, mut section: Section, model: &mut Model) {
+        let error_count = self.diagnostics.error_count();
         let options = ParserOptions::read(&mut section, self.diagnostics);
         section.finish(self.diagnostics);
+        if self.diagnostics.error_count() > error_count {
+            // What is missing now was there, but could not be read.
+            return;
+        }
         match ParserDefinition::new(options, &section.location) {
             Ok(parser) => match model.parsers.iter().find(|earlier| earlier.name == parser.name) {
                 None => model.parsers.push(parser),
