@@ -1,0 +1,229 @@
+//! Strings of JSON: what is special in them, escaping, decoding and repair.
+
+use memchr::memchr;
+
+use super::Text;
+
+impl Text<'_> {
+    /// Whether this stands for `text`, escapes decoded.
+    #[inline]
+    pub fn is(self, text: &str) -> bool {
+        match self {
+            Self::Plain(body) => body == text,
+            Self::Escaped(body) | Self::Dirty(body) => decodes_to(body, text),
+        }
+    }
+
+    /// What this stands for; `scratch` is overwritten where there is something to decode.
+    pub fn decode<'b>(self, scratch: &'b mut String) -> &'b str
+    where
+        Self: 'b,
+    {
+        match self {
+            Self::Plain(body) => body,
+            Self::Escaped(body) | Self::Dirty(body) => {
+                scratch.clear();
+                unescape(body, scratch);
+                scratch
+            }
+        }
+    }
+
+    /// Appends the inside of a clean JSON string that stands for the same text.
+    #[inline]
+    pub fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(body) | Self::Escaped(body) => out.extend_from_slice(body.as_bytes()),
+            Self::Dirty(body) => {
+                repair_body(body, |piece| out.extend_from_slice(piece.as_bytes()));
+            }
+        }
+    }
+}
+
+fn decodes_to(body: &str, text: &str) -> bool {
+    let mut rest = Some(text);
+    pieces(body, |piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
+    rest == Some("")
+}
+
+/// Decodes the inside of a JSON string and appends it. Half a surrogate pair becomes U+FFFD; a
+/// backslash that begins no escape stays as it is.
+pub fn unescape(body: &str, out: &mut String) {
+    pieces(body, |piece| out.push_str(piece));
+}
+
+/// Calls `sink` with the parts of what `body` stands for.
+fn pieces(body: &str, mut sink: impl FnMut(&str)) {
+    let mut rest = body;
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+        let Some((before, from)) = rest.split_at_checked(at) else { break };
+        sink(before);
+        let escape = Escape::read(from.as_bytes());
+        let length = escape.as_ref().map_or(1, |escape| escape.length);
+        let Some((raw, behind)) = from.split_at_checked(length) else { break };
+        match escape {
+            Some(Escape { character, .. }) => {
+                let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+                sink(character.encode_utf8(&mut [0; 4]));
+            }
+            None => sink(raw),
+        }
+        rest = behind;
+    }
+    sink(rest);
+}
+
+/// Appends `text` as the inside of a JSON string: quotes, backslashes and control characters are
+/// escaped, everything else is copied.
+#[inline]
+pub fn escape(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    loop {
+        let Some((plain, from)) = rest.split_at_checked(plain_len(rest)) else { return };
+        out.extend_from_slice(plain);
+        let Some((&byte, behind)) = from.split_first() else { return };
+        let (length, bytes) = escaped(byte);
+        out.extend_from_slice(bytes.get(..length).unwrap_or(&bytes));
+        rest = behind;
+    }
+}
+
+/// The escape for an ASCII character: how many of the bytes count, and the bytes.
+fn escaped(byte: u8) -> (usize, [u8; 6]) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            let [high, low] = [byte >> 4, byte & 0xf]
+                .map(|nibble| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+            return (6, [b'\\', b'u', b'0', b'0', high, low]);
+        }
+    };
+    (2, [b'\\', short, 0, 0, 0, 0])
+}
+
+/// Appends a value's text with its dirty strings made clean: control characters escaped, halves of
+/// surrogate pairs replaced by U+FFFD. The text must be one that [`super::value`] accepts.
+pub fn repair(text: &str, out: &mut String) {
+    let mut rest = text;
+    // Outside of strings there is no quote, and inside of them none that is not escaped.
+    while let Some((before, string)) = split_at_quote(rest) {
+        out.push_str(before);
+        let length = repair_body(string, |piece| out.push_str(piece));
+        let Some((_, behind)) = string.split_at_checked(length) else { return };
+        let Some(behind) = behind.strip_prefix('"') else { return };
+        out.push('"');
+        rest = behind;
+    }
+    out.push_str(rest);
+}
+
+/// Splits behind the first quote.
+fn split_at_quote(text: &str) -> Option<(&str, &str)> {
+    text.split_at_checked(memchr(b'"', text.as_bytes())? + 1)
+}
+
+/// Calls `sink` with the parts of the clean string body that stands for the same text as `text` up
+/// to its first quote; returns where that is.
+fn repair_body(text: &str, mut sink: impl FnMut(&str)) -> usize {
+    let mut rest = text;
+    while let Some((plain, from)) = rest.split_at_checked(plain_len(rest.as_bytes())) {
+        sink(plain);
+        rest = from;
+        let Some(&byte) = from.as_bytes().first() else { break };
+        if byte == b'"' {
+            break;
+        }
+        let escape = Escape::read(from.as_bytes());
+        let length = escape.as_ref().map_or(1, |escape| escape.length);
+        let Some((raw, behind)) = from.split_at_checked(length) else { break };
+        match escape {
+            Some(Escape { character: Some(_), .. }) => sink(raw),
+            Some(Escape { character: None, .. }) => sink("\u{fffd}"),
+            None => {
+                let (length, bytes) = escaped(byte);
+                sink(bytes.get(..length).and_then(|it| str::from_utf8(it).ok()).unwrap_or(raw));
+            }
+        }
+        rest = behind;
+    }
+    text.len() - rest.len()
+}
+
+/// One escape sequence, read from its backslash on.
+pub(super) struct Escape {
+    /// In bytes, the backslash included.
+    pub(super) length: usize,
+    /// None: half a surrogate pair.
+    pub(super) character: Option<char>,
+}
+
+impl Escape {
+    /// None: the bytes do not begin with an escape of JSON.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let [b'\\', letter, rest @ ..] = bytes else { return None };
+        let character = match letter {
+            b'"' | b'\\' | b'/' => char::from(*letter),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return Self::read_unicode(rest),
+            _ => return None,
+        };
+        Some(Self { length: 2, character: Some(character) })
+    }
+
+    /// Reads four digits, and the other half if they are the first half of a pair.
+    fn read_unicode(digits: &[u8]) -> Option<Self> {
+        let first = hex4(digits)?;
+        if (0xd800..0xdc00).contains(&first)
+            && let Some([b'\\', b'u', rest @ ..]) = digits.get(4..)
+            && let Some(second @ 0xdc00..0xe000) = hex4(rest)
+        {
+            let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            return Some(Self { length: 12, character: char::from_u32(code) });
+        }
+        Some(Self { length: 6, character: char::from_u32(first) })
+    }
+}
+
+fn hex4(bytes: &[u8]) -> Option<u32> {
+    let digits = bytes.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
+}
+
+/// How many bytes lie before the first quote, backslash or control character.
+#[inline]
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut length = 0;
+    for word in words {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return length + (special.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    length + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count()
+}
+
+/// Sets the high bit of every special byte of a word, and of none below the lowest special one.
+/// (Above it, a borrow of the subtractions may set others.)
+#[inline]
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let control = word.wrapping_sub(ONES * 0x20);
+    let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    // A byte from 0x80 on is none of them, and the xor leaves its high bit alone.
+    (control | quote | backslash) & !word & HIGH
+}
