@@ -5,3 +5,4 @@ pub mod filter;
 pub mod input;
 pub mod output;
 pub mod record;
+pub mod config;
