@@ -6,3 +6,5 @@ pub mod input;
 pub mod output;
 pub mod record;
 pub mod config;
+pub mod metrics;
+pub mod net;
