@@ -1,16 +1,31 @@
 //! Reads configurations: the classic syntax, the model, units, diagnostics.
+//!
+//! Text becomes [`Section`]s with file and line ([`classic`]); sections become typed options
+//! through tables that are also the help and the hints ([`property`]); [`Model`] is the checked
+//! whole. Nothing behind this module sees an optional string or checks a range again.
 
+pub mod classic;
 pub mod diagnostics;
+mod disk;
+pub mod environment;
+mod instance;
+mod model;
 mod near;
-pub mod network;
+mod network;
+mod parser;
+mod plugin;
 pub mod property;
 pub mod section;
-pub mod service;
+mod service;
 pub mod value;
 
 pub use diagnostics::{Diagnostics, Finding, Location, Severity};
+pub use instance::{FilterCommon, InputCommon, Instance, OutputCommon, RetryLimit};
+pub use model::{Model, Request};
 pub use near::nearest;
 pub use network::{NetOptions, TlsOptions};
+pub use parser::{ParserDefinition, ParserFormat, ParserOptions};
+pub use plugin::{Catalog, Plugin, PluginKind, Transport};
 pub(crate) use property::properties;
 pub use property::{Field, Keyed, Kind, Located, Ordered, Property, Repeated, Rules};
 pub use section::{Entry, Section, SectionKind};

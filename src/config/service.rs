@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::property::Repeated;
 use super::value::{Limit, Size};
 use super::{choices, properties};
 
@@ -56,6 +57,8 @@ properties! {
         log_level: LogLevel ["Log_Level" = "info"],
         /// File to log to instead of standard error.
         log_file: Option<String> ["Log_File"],
+        /// Files with `[PARSER]` and `[MULTILINE_PARSER]` sections.
+        parsers_files: Repeated<String> ["Parsers_File"],
         /// Serves metrics and health over HTTP.
         http_server: bool ["HTTP_Server" = "off"],
         /// Address the HTTP server listens on.
@@ -100,7 +103,6 @@ properties! {
         /// Reads the configuration again on SIGHUP and `/api/v2/reload`.
         hot_reload: bool ["Hot_Reload" = "off"],
         @accepted {
-            "Parsers_File": "its parsers were read",
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
             "Streams_File": "there is no stream processor",
             "storage.checksum": "everything on disk has a checksum",

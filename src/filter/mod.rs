@@ -1,9 +1,19 @@
 //! Filters: synchronous work on whole batches, in the order of the configuration.
 
+#[cfg(test)]
+mod fixture;
+mod grep;
+mod modify;
+mod parser;
+
+pub use grep::{Grep, GrepOptions};
+pub use modify::{Modify, ModifyOptions};
+pub use parser::{ParserFilter, ParserFilterOptions};
+
 use crate::record::Batch;
 
 /// Changes, adds to or thins out the records of a batch. Never waits.
 pub trait Filter: Send {
     /// Works on all records; only called if the filter's `Match` selects the batch's tag.
-    fn apply<'a>(&mut self, batch: &mut Batch<'a>);
+    fn apply(&mut self, batch: &mut Batch<'_>);
 }

@@ -1,11 +1,13 @@
 //! The record and what surrounds it: values, tags, positions, batches, ids and accessors.
 
+mod accessor;
 mod batch;
 mod id;
 mod source;
 mod tag;
 mod value;
 
+pub use accessor::{Accessor, AccessorError, Name};
 pub use batch::{Batch, Record};
 pub use id::{ID_LEN, Id, IdStream};
 pub use source::{SOURCE_KEY_LEN, Source, SourceId, SourceKey};

@@ -1,0 +1,408 @@
+//! The whole configuration: files and command line become one checked model.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::classic::{self, Document, Source as _};
+use super::diagnostics::{Diagnostics, Location, Severity, finding};
+use super::disk::{self, Disk};
+use super::environment::Environment;
+use super::instance::{FilterCommon, InputCommon, Instance, OutputCommon};
+use super::network::{NetOptions, TlsOptions};
+use super::parser::{ParserDefinition, ParserOptions};
+use super::plugin::{Catalog, Plugin, PluginKind, Transport};
+use super::property::{Field as _, Kind, Property, Rules};
+use super::section::{Section, SectionKind};
+use super::service::{LogLevel, ServiceOptions, StorageType};
+use super::value::{Reading, Value as _};
+
+/// What the user asked for: options of the command line, and a file.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Sections made of options. They come before the file's, so that of keys that stand only
+    /// once in `SERVICE` the file's counts, as in Fluent Bit.
+    pub sections: Vec<Section>,
+    /// The main configuration file.
+    pub file: Option<String>,
+}
+
+/// A configuration that was checked.
+#[derive(Debug)]
+pub struct Model {
+    /// What holds for the whole agent.
+    pub service: ServiceOptions,
+    /// Parsers, in order; names are unique.
+    pub parsers: Vec<ParserDefinition>,
+    /// `[MULTILINE_PARSER]` sections, in order.
+    pub multiline_parsers: Vec<Section>,
+    /// Inputs, in order.
+    pub inputs: Vec<Instance<InputCommon>>,
+    /// Filters, in the order in which records pass them. One without a pattern sees no record.
+    pub filters: Vec<Instance<FilterCommon>>,
+    /// Outputs, in order. One without a pattern ships nothing.
+    pub outputs: Vec<Instance<OutputCommon>>,
+}
+
+impl Model {
+    /// Reads everything the request names. All problems are recorded; the model is whole only if
+    /// there was no error.
+    pub fn load(request: Request, catalog: Catalog, diagnostics: &mut Diagnostics) -> Self {
+        let mut document = Document { sections: request.sections, settings: Vec::new() };
+        let mut disk = Disk::seen_from(Path::new(request.file.as_deref().unwrap_or(".")));
+        if let Some(file) = &request.file {
+            add_main_file(file, &mut disk, &mut document, diagnostics);
+        }
+        let environment = environment(&document, diagnostics);
+        Loader { catalog, environment, disk, diagnostics, numbers: BTreeMap::new() }.load(document)
+    }
+}
+
+/// Reads the main file behind the sections of the command line.
+fn add_main_file(
+    file: &str,
+    disk: &mut Disk,
+    document: &mut Document,
+    diagnostics: &mut Diagnostics,
+) {
+    let is_yaml = Path::new(file)
+        .extension()
+        .is_some_and(|it| it.eq_ignore_ascii_case("yaml") || it.eq_ignore_ascii_case("yml"));
+    if is_yaml {
+        diagnostics.add(
+            finding(
+                Severity::Error,
+                &Location::new(&Arc::from(file), 0),
+                "the YAML syntax is not supported yet",
+            )
+            .with_remedy("write the classic syntax"),
+        );
+        return;
+    }
+    let main = classic::read(file, disk, diagnostics);
+    for section in main.sections {
+        let service =
+            document.sections.iter_mut().find(|section| section.kind == SectionKind::Service);
+        match service {
+            Some(service) if section.kind == SectionKind::Service => service.append(section),
+            _ => document.sections.push(section),
+        }
+    }
+    document.settings = main.settings;
+}
+
+/// The variables of the process and of `@SET`; a value `file:///path` stands for that file.
+fn environment(document: &Document, diagnostics: &mut Diagnostics) -> Environment<'static> {
+    let mut environment = Environment::new(&disk::process_variable);
+    for setting in &document.settings {
+        let value = match setting.value.strip_prefix("file://").filter(|path| !path.is_empty()) {
+            None => Ok(setting.value.clone()),
+            Some(path) => disk::secret_file(path),
+        };
+        match value {
+            Ok(value) => environment.set(&setting.name, value),
+            Err(why) => {
+                let message =
+                    format!("`{}` is not set, its file cannot be read: {why}", setting.name);
+                diagnostics.warning(&setting.location, message);
+            }
+        }
+    }
+    environment
+}
+
+/// What loading needs along the way.
+struct Loader<'a> {
+    catalog: Catalog,
+    environment: Environment<'static>,
+    disk: Disk,
+    diagnostics: &'a mut Diagnostics,
+    /// How many instances of a plugin there are so far.
+    numbers: BTreeMap<(&'static str, &'static str), usize>,
+}
+
+impl Loader<'_> {
+    fn load(mut self, document: Document) -> Model {
+        let mut sections = document.sections;
+        let mut service = None;
+        for section in &mut sections {
+            self.expand(section);
+            if section.kind == SectionKind::Service {
+                service = Some(section);
+            }
+        }
+        let mut empty = Section::new(SectionKind::Service, Location::command_line());
+        let service = self.service(service.unwrap_or(&mut empty));
+        let mut model = Model {
+            service,
+            parsers: Vec::new(),
+            multiline_parsers: Vec::new(),
+            inputs: Vec::new(),
+            filters: Vec::new(),
+            outputs: Vec::new(),
+        };
+        let files: Vec<(String, Location)> = model
+            .service
+            .parsers_files
+            .iter()
+            .map(|file| (file.value.clone(), file.location.clone()))
+            .collect();
+        for (file, location) in files {
+            self.parsers_file(&file, &location, &mut model);
+        }
+        for section in sections {
+            self.section(section, &mut model);
+        }
+        self.routes(&mut model);
+        self.storage(&model);
+        model
+    }
+
+    /// Expands the variables of a section; those without a value leave nothing.
+    fn expand(&mut self, section: &mut Section) {
+        let Self { environment, diagnostics, .. } = self;
+        section.expand(|written, location| {
+            let mut unset = Vec::new();
+            let value = environment.expand(written, &mut unset);
+            for name in unset {
+                diagnostics.warning(location, format!("variable `{name}` is not set"));
+            }
+            value
+        });
+    }
+
+    fn service(&mut self, section: &mut Section) -> ServiceOptions {
+        let mut service = ServiceOptions::read(section, self.diagnostics);
+        section.finish(self.diagnostics);
+        if service.flush.is_zero() {
+            let message = "`Flush` must be above 0";
+            self.diagnostics.error(section.location_of("Flush"), message);
+        }
+        let level = disk::process_variable("FLB_LOG_LEVEL");
+        if let Some(Reading::Clear(level)) = level.map(|level| LogLevel::read(&level)) {
+            service.log_level = level;
+        }
+        service
+    }
+
+    /// Reads a `Parsers_File`. Its includes are looked for beside it.
+    fn parsers_file(&mut self, file: &str, location: &Location, model: &mut Model) {
+        let path = self.disk.locate(file).display().to_string();
+        let mut disk = Disk::seen_from(Path::new(&path));
+        if let Err(why) = disk.open(&path) {
+            let message = format!("parsers file `{path}` cannot be read: {why}");
+            self.diagnostics.error(location, message);
+            return;
+        }
+        let document = classic::read(&path, &mut disk, self.diagnostics);
+        for setting in &document.settings {
+            self.diagnostics.warning(&setting.location, "`@SET` has no effect in a parsers file");
+        }
+        for mut section in document.sections {
+            self.expand(&mut section);
+            match section.kind {
+                SectionKind::Parser => self.parser(section, model),
+                SectionKind::MultilineParser => model.multiline_parsers.push(section),
+                SectionKind::Other(_) => {}
+                _ => {
+                    let message =
+                        format!("`[{}]` has no effect in a parsers file", section.title());
+                    self.diagnostics.warning(&section.location, message);
+                }
+            }
+        }
+    }
+
+    fn parser(&mut self, mut section: Section, model: &mut Model) {
+        let options = ParserOptions::read(&mut section, self.diagnostics);
+        section.finish(self.diagnostics);
+        match ParserDefinition::new(options, &section.location) {
+            Ok(parser) => match model.parsers.iter().find(|earlier| earlier.name == parser.name) {
+                None => model.parsers.push(parser),
+                Some(earlier) => self.diagnostics.error(
+                    &section.location,
+                    format!("parser `{}` exists already, {}", parser.name, earlier.location),
+                ),
+            },
+            Err(found) => self.diagnostics.add(found),
+        }
+    }
+
+    fn section(&mut self, section: Section, model: &mut Model) {
+        match section.kind {
+            SectionKind::Input => {
+                if let Some(input) = self.instance(section, PluginKind::Input, InputCommon::read) {
+                    model.inputs.push(self.named(input, |common| common.alias.as_deref()));
+                }
+            }
+            SectionKind::Filter => {
+                if let Some(filter) = self.instance(section, PluginKind::Filter, FilterCommon::read)
+                {
+                    model.filters.push(self.named(filter, |common| common.alias.as_deref()));
+                }
+            }
+            SectionKind::Output => {
+                if let Some(output) = self.instance(section, PluginKind::Output, OutputCommon::read)
+                {
+                    model.outputs.push(self.named(output, |common| common.alias.as_deref()));
+                }
+            }
+            SectionKind::Parser | SectionKind::MultilineParser => self.diagnostics.add(
+                finding(
+                    Severity::Error,
+                    &section.location,
+                    format!("`[{}]` cannot stand in the main file", section.title()),
+                )
+                .with_remedy("put it into a file named by `Parsers_File` of `[SERVICE]`"),
+            ),
+            SectionKind::Custom | SectionKind::Plugins => {
+                let message = format!("`[{}]` is not supported", section.title());
+                self.diagnostics.error(&section.location, message);
+            }
+            // Read already, or told when it was met.
+            SectionKind::Service | SectionKind::Other(_) => {}
+        }
+    }
+
+    /// Reads a section of a plugin: what it shares with others, and its own for the reports.
+    fn instance<C>(
+        &mut self,
+        mut section: Section,
+        kind: PluginKind,
+        common: fn(&mut Section, &mut Diagnostics) -> C,
+    ) -> Option<Instance<C>> {
+        let plugin = self.plugin(&mut section, kind)?;
+        section.set_title(plugin.name);
+        let common = common(&mut section, self.diagnostics);
+        let net = NetOptions::read(&mut section, self.diagnostics);
+        let tls = TlsOptions::read(&mut section, self.diagnostics);
+        if tls.tls && plugin.transport == Transport::Local {
+            let message = format!("`{}` opens no connection, so it has no TLS", plugin.name);
+            self.diagnostics.error(section.location_of("tls"), message);
+        }
+        (plugin.check)(&mut section, self.diagnostics);
+        section.finish(self.diagnostics);
+        let location = section.location.clone();
+        Some(Instance { plugin, name: String::new(), location, common, net, tls, section })
+    }
+
+    /// The plugin that a section names.
+    fn plugin(&mut self, section: &mut Section, kind: PluginKind) -> Option<&'static Plugin> {
+        let taken = section.take(&[NAME], Rules::Parser, self.diagnostics);
+        let name = taken.first().map(|name| (name.value.clone(), name.location.clone()));
+        let Some((name, location)) = name else {
+            let message = format!("`[{}]` has no `Name`", section.title());
+            self.diagnostics.error(&section.location, message);
+            return None;
+        };
+        let name = match name.split_once("://") {
+            None => name,
+            Some((plugin, address)) => {
+                self.address(section, address, &location);
+                plugin.to_owned()
+            }
+        };
+        match self.catalog.find(kind, &name, &location) {
+            Ok(plugin) => Some(plugin),
+            Err(found) => {
+                self.diagnostics.add(found);
+                None
+            }
+        }
+    }
+
+    /// `-o es://host:port`: an address in place of `Host` and `Port`.
+    fn address(&mut self, section: &mut Section, address: &str, location: &Location) {
+        let (authority, path) = address.split_once('/').unwrap_or((address, ""));
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+        for (key, value) in [("Host", host), ("Port", port)] {
+            if !value.is_empty() {
+                section.push(key, value, location.clone());
+            }
+        }
+        if !path.is_empty() {
+            let message = format!("`/{path}` in the plugin's name is not supported");
+            self.diagnostics.add(
+                finding(Severity::Error, location, message)
+                    .with_remedy("set it by its property: `Index`, `URI`"),
+            );
+        }
+    }
+
+    /// Gives an instance its name.
+    fn named<C>(
+        &mut self,
+        mut instance: Instance<C>,
+        alias: fn(&C) -> Option<&str>,
+    ) -> Instance<C> {
+        let plugin = instance.plugin;
+        let number = self.numbers.entry((plugin.kind.name(), plugin.name)).or_default();
+        instance.name = match alias(&instance.common) {
+            Some(alias) => alias.to_owned(),
+            None => format!("{}.{number}", plugin.name),
+        };
+        *number += 1;
+        instance
+    }
+
+    /// What matches nothing is told; one input and one output belong together without a pattern.
+    fn routes(&mut self, model: &mut Model) {
+        if let ([_], [output]) = (model.inputs.as_slice(), model.outputs.as_mut_slice())
+            && output.common.pattern.is_none()
+            && output.common.pattern_regex.is_none()
+        {
+            output.common.pattern = Some("*".to_owned());
+        }
+        let start = Location::command_line();
+        if model.inputs.is_empty() {
+            self.diagnostics.warning(&start, "there is no input");
+        }
+        if model.outputs.is_empty() {
+            self.diagnostics.warning(&start, "there is no output");
+        }
+        for output in &model.outputs {
+            if output.common.pattern.is_none() && output.common.pattern_regex.is_none() {
+                let message = format!("output `{}` has no `Match`: it ships nothing", output.name);
+                self.diagnostics.warning(&output.location, message);
+            }
+        }
+        for filter in &model.filters {
+            if filter.common.pattern.is_none() && filter.common.pattern_regex.is_none() {
+                let message = format!("filter `{}` has no `Match`: it does nothing", filter.name);
+                self.diagnostics.warning(&filter.location, message);
+            }
+        }
+    }
+
+    fn storage(&mut self, model: &Model) {
+        for input in &model.inputs {
+            let location = input.section.location_of("storage.type");
+            match input.common.storage_type {
+                Some(StorageType::Filesystem) if model.service.storage_path.is_none() => {
+                    self.diagnostics.add(
+                        finding(
+                            Severity::Error,
+                            location,
+                            format!("input `{}` waits on disk, but there is no folder", input.name),
+                        )
+                        .with_remedy("set `storage.path` in `[SERVICE]`"),
+                    );
+                }
+                Some(StorageType::MemRb) => self.diagnostics.warning(
+                    location,
+                    "`memrb` is taken as `memory`: the input pauses instead of dropping records",
+                ),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Every plugin section's first property.
+const NAME: Property = Property {
+    name: "Name",
+    kind: Kind::Text,
+    default: None,
+    doc: "The plugin.",
+    repeated: String::REPEATED,
+};

@@ -1,0 +1,177 @@
+//! Parsers from `[PARSER]` sections.
+
+use super::captures::{Captured, Matcher};
+use super::cast::Types;
+use super::time::{TimeField, Zone, names_zone};
+use super::{Format, Parser};
+use crate::config::{
+    Diagnostics, Located, ParserDefinition, ParserFormat, ParserOptions, Verbatim, nearest,
+};
+use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tailwater_parsers::regex::{self, Pattern};
+use tailwater_parsers::time;
+
+/// The name of the time field where `Time_Key` does not say it.
+const TIME_KEY: &str = "time";
+
+/// All parsers of a configuration, by name.
+#[derive(Debug, Default)]
+pub struct Parsers(BTreeMap<String, Result<Arc<Parser>, Refusal>>);
+
+/// Why there is no parser for a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// It is wrong, which is reported.
+    Reported,
+    /// It needs something that is not built yet. That is no error before something uses the parser:
+    /// many a `parsers.conf` has parsers that nothing uses.
+    NotYet(String),
+}
+
+impl Parsers {
+    /// Builds all parsers. What is wrong is reported as an error; what is not built yet is noted.
+    pub fn build(definitions: &[ParserDefinition], diagnostics: &mut Diagnostics) -> Self {
+        let mut parsers = BTreeMap::new();
+        for definition in definitions {
+            let built = Parser::build(definition, diagnostics).map(Arc::new);
+            if let Err(Refusal::NotYet(why)) = &built {
+                let message = format!("parser `{}` cannot be used: {why}", definition.name);
+                diagnostics.note(&definition.location, message);
+            }
+            parsers.insert(definition.name.clone(), built);
+        }
+        Self(parsers)
+    }
+
+    /// The parser of this name, or why there is none, as a message to the user.
+    pub fn get(&self, name: &str) -> Result<&Arc<Parser>, String> {
+        match self.0.get(name) {
+            Some(Ok(parser)) => Ok(parser),
+            Some(Err(Refusal::NotYet(why))) => {
+                Err(format!("parser `{name}` cannot be used: {why}"))
+            }
+            Some(Err(Refusal::Reported)) => Err(format!("parser `{name}` has errors of its own")),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    fn missing(&self, name: &str) -> String {
+        match nearest(name, self.0.keys().map(String::as_str)) {
+            Some(near) => format!("there is no parser `{name}`; did you mean `{near}`?"),
+            None => format!("there is no parser `{name}`; define it in a `Parsers_File`"),
+        }
+    }
+}
+
+impl Parser {
+    fn build(
+        definition: &ParserDefinition,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<Self, Refusal> {
+        let options = &definition.options;
+        if let Some(decoder) = options.decoders.first() {
+            return Err(Refusal::NotYet(format!("`{}` is not supported yet", decoder.property)));
+        }
+        let format = match definition.format {
+            ParserFormat::Json => Format::Json,
+            ParserFormat::Regex => Format::Regex(build_captured(options, diagnostics)?),
+            ParserFormat::Logfmt => return Err(not_yet("`Format logfmt`")),
+            ParserFormat::Ltsv => return Err(not_yet("`Format ltsv`")),
+        };
+        let time_field = match &options.time_format {
+            Some(text) => Some(build_time_field(text, options, diagnostics)?),
+            None => None,
+        };
+        if let (Some(zone), None) = (&options.time_zone, &time_field) {
+            diagnostics.error(&zone.location, "`Time_Zone` needs a `Time_Format`");
+            return Err(Refusal::Reported);
+        }
+        Ok(Self { name: definition.name.clone(), format, time_field })
+    }
+}
+
+fn not_yet(what: &str) -> Refusal {
+    Refusal::NotYet(format!("{what} is not supported yet"))
+}
+
+/// Reports an error of a value.
+fn refuse<T>(
+    at: &Located<T>,
+    message: impl Into<String>,
+    diagnostics: &mut Diagnostics,
+) -> Refusal {
+    diagnostics.error(&at.location, message);
+    Refusal::Reported
+}
+
+fn build_captured(
+    options: &ParserOptions,
+    diagnostics: &mut Diagnostics,
+) -> Result<Captured, Refusal> {
+    // A definition of this format without one was refused when it was read.
+    let text = options.regex.as_ref().ok_or(Refusal::Reported)?;
+    let matcher = match regex::stock(text) {
+        Some(names) => Matcher::Cri(names),
+        None => Matcher::Pattern(
+            Pattern::new(text)
+                .map_err(|error| refuse(text, format!("`Regex`: {error}"), diagnostics))?,
+        ),
+    };
+    Ok(Captured {
+        matcher,
+        skip_empty: options.skip_empty_values,
+        types: options.types.as_ref().map(|types| read_types(types, diagnostics)),
+    })
+}
+
+fn read_types(text: &Located<String>, diagnostics: &mut Diagnostics) -> Types {
+    let (types, odd) = Types::read(text);
+    for word in odd {
+        let message = format!(
+            "`{word}` has no effect; a type is `field:integer`, `float`, `hex`, `bool` or `string`"
+        );
+        diagnostics.warning(&text.location, message);
+    }
+    types
+}
+
+fn build_time_field(
+    text: &Located<Verbatim>,
+    options: &ParserOptions,
+    diagnostics: &mut Diagnostics,
+) -> Result<TimeField, Refusal> {
+    let format = time::Format::new(text)
+        .map_err(|error| refuse(text, format!("`Time_Format`: {error}"), diagnostics))?;
+    let zone = build_zone(options, diagnostics)?;
+    Ok(TimeField {
+        key: options.time_key.as_deref().unwrap_or(TIME_KEY).into(),
+        keep: options.time_keep,
+        format,
+        strict: options.time_strict,
+        // A zone in the text goes before any other.
+        zone: if names_zone(text) { Zone::Offset(0) } else { zone },
+    })
+}
+
+/// The zone of times that do not name theirs.
+fn build_zone(options: &ParserOptions, diagnostics: &mut Diagnostics) -> Result<Zone, Refusal> {
+    if let Some(name) = &options.time_zone {
+        if options.time_system_timezone || options.time_offset.is_some() {
+            let message = "`Time_Zone` goes with neither `Time_Offset` nor `Time_System_Timezone`";
+            return Err(refuse(name, message, diagnostics));
+        }
+        return TimeZone::get(name)
+            .map(Zone::Named)
+            .map_err(|error| refuse(name, format!("`Time_Zone`: {error}"), diagnostics));
+    }
+    if options.time_system_timezone {
+        return Ok(Zone::Named(TimeZone::system()));
+    }
+    let Some(text) = &options.time_offset else { return Ok(Zone::Offset(0)) };
+    time::offset_seconds(text).map(Zone::Offset).ok_or_else(|| {
+        let message = format!("`{}` is no offset; write `+0100` or `Z`", text.value);
+        refuse(text, message, diagnostics)
+    })
+}

@@ -1,0 +1,65 @@
+//! `Format json`: the fields of a JSON object.
+
+use super::time::TimeField;
+use super::{Parsed, Scratch};
+use crate::record::{Field, Fields, Nanos, Value};
+use bumpalo::Bump;
+use tailwater_parsers::json;
+
+/// Appends the object's fields.
+///
+/// As in Fluent Bit, what follows the object is left out, unless it begins with another JSON value:
+/// then the text is two records, which no parser can return, and does not match.
+pub(super) fn parse<'a>(
+    time_field: Option<&TimeField>,
+    scratch: &mut Scratch,
+    text: &'a str,
+    bump: &'a Bump,
+    now: Nanos,
+    fields: &mut Fields<'a>,
+) -> Option<Parsed> {
+    let count_before = fields.len();
+    let text_of = &mut scratch.text;
+    // Of a repeated time field only the first one is one.
+    let mut pending_time = time_field;
+    let mut time = None;
+    let read = json::object(text, |key, value| {
+        if let Some(field) = pending_time
+            && key.is(&field.key)
+        {
+            pending_time = None;
+            time = read_time(field, value, text_of, now);
+            if time.is_some() && !field.keep {
+                return;
+            }
+        }
+        let key = match key {
+            json::Text::Plain(key) => key,
+            key => bump.alloc_str(key.decode(text_of)),
+        };
+        fields.push(Field { key, value: Value::from_json(value, bump) });
+    });
+    let is_alone = read
+        .is_ok_and(|end| text.split_at_checked(end).is_some_and(|(_, rest)| !holds_value(rest)));
+    if !is_alone {
+        fields.truncate(count_before);
+        return None;
+    }
+    Some(Parsed { time })
+}
+
+/// Whether another JSON value follows.
+fn holds_value(rest: &str) -> bool {
+    !rest.is_empty() && json::value(rest).is_ok()
+}
+
+/// The time that the field says; only strings do.
+fn read_time(
+    field: &TimeField,
+    value: json::Value<'_>,
+    text_of: &mut String,
+    now: Nanos,
+) -> Option<Nanos> {
+    let json::Value::String(text) = value else { return None };
+    field.read(text.decode(text_of), now)
+}

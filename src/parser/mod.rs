@@ -1,0 +1,72 @@
+//! Parsers: a text becomes fields and a time, as a `[PARSER]` section says.
+//!
+//! The functions that read are in `tailwater_parsers`; here is what a section makes of them.
+
+mod build;
+mod captures;
+mod cast;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod json;
+mod time;
+
+use crate::record::{Fields, Nanos};
+use bumpalo::Bump;
+use captures::Captured;
+use tailwater_parsers::regex::Captures;
+use time::TimeField;
+
+pub use build::Parsers;
+
+/// One `[PARSER]`.
+#[derive(Debug)]
+pub struct Parser {
+    name: String,
+    format: Format,
+    time_field: Option<TimeField>,
+}
+
+#[derive(Debug)]
+enum Format {
+    Json,
+    Regex(Captured),
+}
+
+/// What a text that matched said, beside its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// When it happened; `None` if the text does not say, or says it in another format.
+    pub time: Option<Nanos>,
+}
+
+/// What parsing needs and can be used again. One of them serves all parsers of a thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    captures: Captures,
+    text: String,
+}
+
+impl Parser {
+    /// The name by which plugins refer to it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Appends the fields of `text`. `None`: it does not match, and `fields` is as it was.
+    ///
+    /// Where the time's format lacks the year, it is that of `now`.
+    pub fn parse<'a>(
+        &self,
+        scratch: &mut Scratch,
+        text: &'a str,
+        bump: &'a Bump,
+        now: Nanos,
+        fields: &mut Fields<'a>,
+    ) -> Option<Parsed> {
+        let time_field = self.time_field.as_ref();
+        match &self.format {
+            Format::Json => json::parse(time_field, scratch, text, bump, now, fields),
+            Format::Regex(captured) => captured.parse(time_field, scratch, text, bump, now, fields),
+        }
+    }
+}
