@@ -7,6 +7,7 @@ pub mod input;
 pub mod output;
 pub mod parser;
 pub mod record;
+pub mod admin;
 pub mod config;
 pub mod metrics;
 pub mod net;

@@ -1,5 +1,6 @@
 //! One destination: send a request, read the answer as a stream.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,12 @@ use super::pulse::{Pulse, Pulsing};
 use super::tls::Tls;
 use super::{ConnectError, LostError, NetOptions, SendError, TlsError, TlsOptions};
 
-/// Longest silence of a connection with a request under way when `net.io_timeout` is 0. Longer than
-/// the stores themselves wait on a request, so that only a dead peer reaches it.
+/// Longest silence of a connection that is being made or has a request under way, where the
+/// properties say 0, for none. Longer than the stores themselves wait, so that only a dead peer
+/// reaches it.
 pub const ANSWER_WAIT_MAX: Duration = Duration::from_mins(5);
+/// No wait is longer, whatever is configured: as good as forever, and safe to add to a clock.
+const WAIT_MAX: Duration = Duration::from_hours(24 * 30);
 /// What hyper buffers of an answer at once, its head included.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// An answer is read on for this many bytes to keep its connection; beyond, closing is cheaper.
@@ -58,7 +62,7 @@ pub struct Endpoint {
 }
 
 /// One request. `Host` and `Content-Length` are added to the headers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -68,6 +72,13 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+}
+
+/// Without the headers, which hold credentials, and without the body.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} of {} bytes", self.method, self.path, self.body.len())
+    }
 }
 
 type Message = hyper::Request<Full<Bytes>>;
@@ -87,14 +98,20 @@ impl Client {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let host: Box<str> = bare.unwrap_or(&host).into();
         let tls = if tls.tls { Some(Tls::new(&host, tls)?) } else { None };
+        let net = NetOptions {
+            connect_timeout: bounded(net.connect_timeout),
+            io_timeout: bounded(net.io_timeout),
+            keepalive_idle_timeout: net.keepalive_idle_timeout.min(WAIT_MAX),
+            ..net.clone()
+        };
         let endpoint = authority(&host, port, false);
         let header = authority(&host, port, tls.is_some());
         Ok(Self {
             shared: Arc::new(Shared {
                 host_header: HeaderValue::from_str(&header).ok(),
                 endpoint: endpoint.into(),
-                pool: Pool::new(net),
-                net: net.clone(),
+                pool: Pool::new(&net),
+                net,
                 tls,
                 host,
                 port,
@@ -137,7 +154,7 @@ impl Client {
         message: Message,
     ) -> Result<Response, Failure> {
         connection.uses += 1;
-        let limit = self.shared.silence_max();
+        let limit = self.shared.net.io_timeout;
         let pulse = connection.pulse.clone();
         let answer = pulse.wait(limit, connection.sender.try_send_request(message)).await;
         let answer = answer.ok_or(Failure::Lost(LostError::Timeout(limit)))?;
@@ -182,10 +199,6 @@ impl Shared {
         }
     }
 
-    fn silence_max(&self) -> Duration {
-        if self.net.io_timeout.is_zero() { ANSWER_WAIT_MAX } else { self.net.io_timeout }
-    }
-
     fn not_connected(&self, reason: ConnectError) -> SendError {
         SendError::NotConnected { endpoint: self.endpoint.clone(), reason }
     }
@@ -193,6 +206,11 @@ impl Shared {
     fn lost(&self, reason: LostError) -> SendError {
         SendError::Lost { endpoint: self.endpoint.clone(), reason }
     }
+}
+
+/// A timeout as configured, where 0 stands for none.
+fn bounded(timeout: Duration) -> Duration {
+    if timeout.is_zero() { ANSWER_WAIT_MAX } else { timeout.min(WAIT_MAX) }
 }
 
 /// Makes `stream` speak HTTP/1.1. The connection lives in a task of its own, which ends when the
@@ -242,7 +260,7 @@ pub struct Response {
 impl Response {
     /// The next piece of the body, of some ten KiB; `None` at its end.
     pub async fn next(&mut self) -> Option<Result<Bytes, SendError>> {
-        let limit = self.shared.silence_max();
+        let limit = self.shared.net.io_timeout;
         loop {
             let pulse = self.connection.as_ref()?.pulse.clone();
             let reason = match pulse.wait(limit, self.body.frame()).await {

@@ -16,8 +16,9 @@ mod pulse;
 mod tests;
 mod tls;
 
+use crate::config::{NetOptions, TlsOptions};
+
 pub use body::BodyBuffer;
 pub use client::{ANSWER_WAIT_MAX, Client, Endpoint, Request, Response};
 pub use error::{ConnectError, LostError, SendError, TlsError};
 pub use gzip::Gzip;
-pub use options::{NetOptions, TlsOptions};

@@ -181,6 +181,40 @@ async fn what_was_sent_and_not_answered_is_lost() {
 }
 
 #[tokio::test]
+async fn a_reset_in_the_middle_of_a_request_is_lost() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = client("127.0.0.1", port, &NetOptions::default(), &TlsOptions::default());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // Closing with bytes unread resets the connection.
+        stream.read_exact(&mut [0; 1000]).await.unwrap();
+    });
+    let error = client.send(request(vec![b'x'; 32 << 20])).await.unwrap_err();
+    assert!(matches!(error, SendError::Lost { .. }), "{error}");
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn extreme_times_do_not_overflow() {
+    let [most, none] = [Duration::MAX, Duration::ZERO].map(|time| NetOptions {
+        connect_timeout: time,
+        io_timeout: time,
+        keepalive_idle_timeout: time,
+        ..NetOptions::default()
+    });
+    check(&most, &[Act::Answer], &["#0", "#0"]).await;
+    check(&none, &[Act::Answer], &["#0", "#1"]).await;
+}
+
+#[test]
+fn a_request_is_shown_without_its_secrets() {
+    let mut request = request("secret body");
+    request.headers.insert("authorization", "Basic secret".parse().unwrap());
+    assert_eq!(format!("{request:?}"), "POST /_bulk?x=1 of 11 bytes");
+}
+
+#[tokio::test]
 async fn idle_connections_are_closed_on_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -54,7 +54,7 @@ impl Tls {
             (None, None) => builder.with_no_client_auth(),
             (Some(chain), Some(key)) => {
                 let (chain, key) = (Path::new(chain), Path::new(key));
-                if options.key_passwd.is_some() {
+                if !options.key_passwd.reveal().is_empty() {
                     return Err(TlsError::KeyPassword);
                 }
                 let chain = certificates("tls.crt_file", chain)?;
