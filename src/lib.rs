@@ -1,13 +1,13 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 
+pub mod admin;
 pub mod buffer;
+pub mod clock;
 pub mod config;
 pub mod filter;
 pub mod input;
+pub mod metrics;
+pub mod net;
 pub mod output;
 pub mod parser;
 pub mod record;
-pub mod admin;
-pub mod config;
-pub mod metrics;
-pub mod net;
