@@ -1,8 +1,16 @@
 //! Outputs: turn chunks into requests and answers into verdicts. Sending is the courier's.
 
+mod answer;
 mod attempt;
 mod backoff;
 mod courier;
+mod dates;
+pub mod null;
+pub mod opensearch;
+#[cfg(test)]
+mod samples;
+pub mod stdout;
+mod template;
 pub mod writer;
 
 pub use backoff::Backoff;
@@ -20,8 +28,10 @@ pub struct Request {
     pub path: PathAndQuery,
     /// Headers beside `Host` and `Content-Length`.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The whole body. Gone to the client by the time an answer is judged.
     pub body: Vec<u8>,
+    /// Bytes of the body before it was compressed.
+    pub body_bytes: usize,
     /// The chunk's records in the body, in its order.
     pub records: Vec<u32>,
 }
