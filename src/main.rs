@@ -12,7 +12,8 @@ const CATALOG: Catalog = Catalog(&[]);
 
 fn main() -> ExitCode {
     let mut diagnostics = Diagnostics::new();
-    let command = cli::command(std::env::args_os().skip(1), CATALOG, &mut diagnostics);
+    let arguments = std::env::args_os().skip(1);
+    let command = cli::command(arguments, CATALOG, |_, _| {}, &mut diagnostics);
     let least = match &command {
         Command::Run(model) => cli::severity_shown(model.service.log_level),
         Command::Print(_) | Command::Passed(_) | Command::Refused => Severity::Note,

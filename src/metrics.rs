@@ -104,6 +104,8 @@ metrics! {
         invalid_utf8: Counter = "tailwater_input_invalid_utf8_total",
         /// Files that could not be opened or read.
         unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail",
+        /// Files that were cut or written anew in place, and read from their start again.
+        files_truncated: Counter = "tailwater_input_files_truncated_total" only "tail",
         /// Bytes that were gone before they were read: in files cut short or deleted too soon.
         lost_bytes: Counter = "tailwater_input_lost_bytes_total" only "tail",
     }

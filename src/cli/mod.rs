@@ -30,10 +30,12 @@ pub enum Command {
     Refused,
 }
 
-/// Reads arguments (without the program's name) and the configuration they name.
+/// Reads arguments (without the program's name) and the configuration they name. `verify` checks
+/// what no section can check by itself: that a parser which is named exists, and the like.
 pub fn command(
     arguments: impl IntoIterator<Item = OsString>,
     catalog: Catalog,
+    verify: fn(&Model, &mut Diagnostics),
     diagnostics: &mut Diagnostics,
 ) -> Command {
     let asked = match parse(arguments, catalog, diagnostics) {
@@ -58,6 +60,9 @@ pub fn command(
         return Command::Refused;
     }
     let model = Model::load(request, catalog, diagnostics);
+    if !diagnostics.has_errors() {
+        verify(&model, diagnostics);
+    }
     let is_strict = check == Some(Strictness::Warnings);
     if diagnostics.has_errors() || (is_strict && diagnostics.has_warnings()) {
         Command::Refused
@@ -381,6 +386,17 @@ mod tests {
         ),
     ]);
 
+    /// An output's `Format` must name a parser.
+    fn verify(model: &Model, diagnostics: &mut Diagnostics) {
+        for output in &model.outputs {
+            if let Some(name) = output.options(PrintOptions::read).format
+                && let Err(found) = model.parser(&name, output.section.location_of("Format"))
+            {
+                diagnostics.add(found);
+            }
+        }
+    }
+
     /// Runs a command line, `@DIR@` standing for a folder with these files.
     fn check_files(files: &[(&str, &str)], line: &[&str], expected: &Expect) {
         let folder = tempfile::tempdir().unwrap();
@@ -391,7 +407,7 @@ mod tests {
         }
         let arguments = line.iter().map(|argument| OsString::from(argument.replace("@DIR@", dir)));
         let mut diagnostics = Diagnostics::new();
-        let mut out = match command(arguments, CATALOG, &mut diagnostics) {
+        let mut out = match command(arguments, CATALOG, verify, &mut diagnostics) {
             Command::Run(model) => shown(&model),
             Command::Print(text) => text,
             Command::Passed(text) => format!("passed: {text}"),
@@ -412,10 +428,14 @@ mod tests {
             writeln!(out, "parser {} {:?}", parser.name, parser.format).unwrap();
         }
         for input in &model.inputs {
-            writeln!(out, "input {} tag {:?}", input.name, input.common.tag).unwrap();
+            let FollowOptions { path, buffer_max_size } = input.options(FollowOptions::read);
+            let tag = input.common.tag.as_deref();
+            writeln!(out, "input {} tag {tag:?} {path:?} {buffer_max_size:?}", input.name).unwrap();
         }
         for output in &model.outputs {
-            writeln!(out, "output {} match {:?}", output.name, output.common.pattern).unwrap();
+            let PrintOptions { format } = output.options(PrintOptions::read);
+            let pattern = output.common.pattern.as_deref();
+            writeln!(out, "output {} match {pattern:?} {format:?}", output.name).unwrap();
         }
         out
     }
@@ -426,16 +446,16 @@ mod tests {
             &["-q", "-f", "2", "-i", "tail", "-p", "path=/a", "-t", "x", "-o", "stdout", "-m", "*"],
             &expect![[r#"
                 flush 2s, log Off
-                input tail.0 tag Some("x")
-                output stdout.0 match Some("*")
+                input tail.0 tag Some("x") ["/a"] Size(32000)
+                output stdout.0 match Some("*") None
             "#]],
         );
         check(
             &["-vi", "TAIL", "--output=stdout"],
             &expect![[r#"
             flush 1s, log Debug
-            input tail.0 tag None
-            output stdout.0 match Some("*")
+            input tail.0 tag None [] Size(32000)
+            output stdout.0 match Some("*") None
         "#]],
         );
     }
@@ -452,26 +472,30 @@ mod tests {
         check(
             &["-i", "tial"],
             &expect![[r#"
-                refused
-                command line: there is no input `tial`; did you mean `tail`?
-            "#]],
+            refused
+            command line: there is no input `tial`; did you mean `tail`?
+        "#]],
         );
         check(
             &["-i", "tail", "-m", "x", "-p", "path", "-p", "pth=/x"],
             &expect![[r#"
-                refused
-                command line: warning: `-m` has no effect: it belongs behind `-F` or `-o`
-                command line: warning: `-p` without `=` sets nothing
-                command line: `tail` has no property `pth`; did you mean `Path`?
-            "#]],
+            refused
+            command line: warning: `-m` has no effect: it belongs behind `-F` or `-o`
+            command line: warning: `-p` without `=` sets nothing
+            command line: `tail` has no property `pth`; did you mean `Path`?
+        "#]],
         );
         check(
             &["-i", "systemd", "-o", "stdout"],
             &expect![[r#"
-                refused
-                command line: input `systemd` is not supported yet; let journald write to files and `tail` them
-            "#]],
+            refused
+            command line: input `systemd` is not supported yet; let journald write to files and `tail` them
+        "#]],
         );
+    }
+
+    #[test]
+    fn arguments_that_are_refused() {
         check(
             &["--confg", "x"],
             &expect![[r#"
@@ -521,59 +545,6 @@ mod tests {
     #[test]
     fn help_and_version() {
         check(
-            &["-i", "tail", "-h"],
-            &expect![[r#"
-                input tail: Follows files by path pattern.
-
-                Properties of tail
-                  Path                            Files to follow.
-                                                  > comma list
-                  Buffer_Max_Size                 Upper bound of one line; a longer one is cut and flagged, or
-                                                  passed over whole with `Skip_Long_Lines`.
-                                                  > size, default: 32k
-
-                Properties of every input
-                  Tag                             Tag of the records; unset, the instance's name.
-                                                  > text
-                  Alias                           Name of the instance in logs and metrics.
-                                                  > text
-                  Log_Level                       What this instance logs.
-                                                  > info|off|error|warn|debug|trace
-                  Mem_Buf_Limit                   Memory that waiting records may take before the input pauses; 0
-                                                  leaves it to the agent.
-                                                  > size, default: 0
-                  storage.type                    Where records wait.
-                                                  > memory|filesystem|memrb
-                  threaded                        Reads in a thread of its own.
-                                                  > boolean, default: off
-                  routable                        Whether the records go to outputs at all.
-                                                  > boolean, default: on
-                  Listen                          Address to listen on.
-                                                  > text
-                  Host                            Host to connect to or to listen on.
-                                                  > text
-                  Port                            Port to connect to or to listen on.
-                                                  > integer
-                  Log_Suppress_Interval           what repeats is always logged once in a while only
-                                                  > accepted, no effect
-                  IPv6                            both versions are used
-                                                  > accepted, no effect
-                  storage.pause_on_chunks_overlimit
-                                                  chunks on disk are not mapped
-                                                  > accepted, no effect
-                  thread.ring_buffer.*            a thread hands over whole batches
-                                                  > accepted, no effect
-                  rate_window                     metrics have no window
-                                                  > accepted, no effect
-                  rate_gate                       there is no limit of records per second yet
-                                                  > not supported
-                  rate_gate.*                     there is no limit of records per second yet
-                                                  > not supported
-                  processors                      use filters
-                                                  > not supported
-            "#]],
-        );
-        check(
             &["help", "stdot"],
             &expect![[r#"
             refused
@@ -586,6 +557,10 @@ mod tests {
             tailwater v0.1.0
         "#]],
         );
+    }
+
+    #[test]
+    fn the_help_lists_flags_and_plugins() {
         check(
             &["--help"],
             &expect![[r#"
@@ -633,6 +608,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_help_of_a_plugin_is_its_table() {
+        let mut diagnostics = Diagnostics::new();
+        let line = ["-i", "TAIL", "-h"].map(OsString::from);
+        let Command::Print(text) = command(line, CATALOG, verify, &mut diagnostics) else {
+            panic!("{diagnostics}")
+        };
+        let (own, common) = text.split_once("Properties of every input").unwrap();
+        expect![[r#"
+            input tail: Follows files by path pattern.
+
+            Properties of tail
+              Path                            Files to follow.
+                                              > comma list
+              Buffer_Max_Size                 Upper bound of one line; a longer one is cut and flagged, or
+                                              passed over whole with `Skip_Long_Lines`.
+                                              > size, default: 32k
+
+        "#]].assert_eq(own);
+        assert!(common.contains("Mem_Buf_Limit"));
+    }
+
     const MAIN: &str = "@SET tag=kube\n[SERVICE]\n    Flush 5\n    Parsers_File parsers.conf\n\
         [INPUT]\n    Name tail\n    Path @DIR@/*.log\n    Tag ${tag}.*  # pods\n\
         [OUTPUT]\n    Name stdout\n    Match *\n    Alias ${NO_SUCH_VARIABLE_HERE}\n";
@@ -647,9 +644,9 @@ mod tests {
             &expect![[r#"
             flush 5s, log Info
             parser cri Json
-            input tail.0 tag Some("kube.*")
-            output stdout.0 match None
-            output stdout.1 match Some("*")
+            input tail.0 tag Some("kube.*") ["@DIR@/*.log"] Size(32000)
+            output stdout.0 match None None
+            output stdout.1 match Some("*") None
             @DIR@/main.conf:3: warning: `Flush` of `SERVICE` is set 2 times; the last one counts, as in Fluent Bit
                 Flush 5
             @DIR@/main.conf:8: warning: `# pods` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
@@ -673,6 +670,89 @@ mod tests {
             refused
             @DIR@/main.conf:8: warning: `# pods` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
             @DIR@/main.conf:12: warning: variable `NO_SUCH_VARIABLE_HERE` is not set
+        "#]],
+        );
+    }
+
+    #[test]
+    fn includes_lie_beside_the_main_file() {
+        let main = "@INCLUDE in-*.inc\n@INCLUDE out.inc\n";
+        let input = "[INPUT]\n Name tail\n Path @DIR@/${HOSTNAME:-none}\n Alias a\n";
+        let second = "[INPUT]\n\tName tail\n\tPath /b\n";
+        let output = "[OUTPUT]\n    Name stdout\n    Match *\n    Retry_Limit many\n";
+        let files =
+            [("main.conf", main), ("in-2.inc", second), ("in-1.inc", input), ("out.inc", output)];
+        check_files(
+            &files,
+            &["-c", "@DIR@/main.conf", "-D"],
+            &expect![[r#"
+            passed: configuration test is successful
+            @DIR@/out.inc:4: warning: `Retry_Limit`: neither a number above 0, `no_limits` nor `no_retries`; taken as 1
+                Retry_Limit many
+        "#]],
+        );
+        check_files(
+            &files[..1],
+            &["-c", "@DIR@/main.conf"],
+            &expect![[r#"
+            refused
+            @DIR@/main.conf:1: `in-*.inc`: no file matches
+            @DIR@/main.conf:2: `out.inc` cannot be read: No such file or directory (os error 2)
+        "#]],
+        );
+        let again = [("main.conf", "@INCLUDE a.inc\n@INCLUDE a.inc\n"), ("a.inc", "# nothing\n")];
+        check_files(
+            &again,
+            &["-c", "@DIR@/main.conf"],
+            &expect![[r#"
+            refused
+            @DIR@/main.conf:2: `@DIR@/a.inc` is included twice
+        "#]],
+        );
+        check_files(
+            &[("a.yaml", "")],
+            &["-c", "@DIR@/a.yaml"],
+            &expect![[r#"
+            refused
+            @DIR@/a.yaml: the YAML syntax is not supported yet; write the classic syntax
+        "#]],
+        );
+    }
+
+    #[test]
+    fn values_may_come_from_files() {
+        let main = "@SET path=file://@DIR@/secret\n@SET gone=file://@DIR@/gone\n[INPUT]\n  \
+            Name tail\n  Path ${path},${gone:-/else}\n[OUTPUT]\n  Name stdout\n";
+        check_files(
+            &[("main.conf", main), ("secret", "/kept\n")],
+            &["-c", "@DIR@/main.conf"],
+            &expect![[r#"
+                flush 1s, log Info
+                input tail.0 tag None ["/kept", "/else"] Size(32000)
+                output stdout.0 match Some("*") None
+                @DIR@/main.conf:2: warning: `gone` is not set, its file cannot be read: No such file or directory (os error 2)
+            "#]],
+        );
+    }
+
+    #[test]
+    fn parsers_that_are_named_must_exist() {
+        let main = "[SERVICE]\n  Parsers_File p\n[INPUT]\n  Name tail\n[OUTPUT]\n  \
+            Name stdout\n  Format cry\n";
+        let files = [("main.conf", main), ("p", PARSERS)];
+        check_files(
+            &files,
+            &["-c", "@DIR@/main.conf"],
+            &expect![[r#"
+            refused
+            @DIR@/main.conf:7: there is no parser `cry`; did you mean `cri`?
+        "#]],
+        );
+        check(
+            &["-i", "tail", "-o", "stdout", "-p", "format=cri"],
+            &expect![[r#"
+            refused
+            command line: there is no parser `cri`; name a file with it by `Parsers_File` of `[SERVICE]`
         "#]],
         );
     }

@@ -283,12 +283,14 @@ pub fn read_rows_without_field(
         for entry in section.take(&[*row], Rules::Common, diagnostics) {
             let name = format!("`{}` of `{}`", entry.key, section.title());
             let doc = row.doc.trim();
-            // `Docker_Mode off` asks for what happens anyway.
-            let off = matches!(bool::read(&entry.value), Reading::Clear(false));
+            // `Daemon off`, `Docker_Mode off` ask for what happens anyway.
+            if matches!(bool::read(&entry.value), Reading::Clear(false)) {
+                continue;
+            }
             if row.kind == Kind::Accepted {
                 diagnostics
                     .add(entry.finding(Severity::Note, format!("{name} has no effect: {doc}")));
-            } else if !off {
+            } else {
                 diagnostics
                     .add(entry.finding(Severity::Error, format!("{name} is not supported: {doc}")));
             }

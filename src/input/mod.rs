@@ -1,5 +1,7 @@
 //! Inputs: read lines and make batches of records, as far as the buffer has room.
 
+pub mod tail;
+
 use crate::record::{Batch, SourceId};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;

@@ -15,9 +15,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use servers::Server;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tailwater_testing::{Agent, Mix, Tally, Writer, pause, until};
+use tailwater_testing::{Agent, Mix, Tally, Writer, pause, readme_commands, until};
 use tempfile::TempDir;
 
 const FILES: u64 = 10;
@@ -44,6 +45,36 @@ fn everything_arrives_once_in_both_stores_when_killed_three_times() {
     kills.sort_unstable();
     run.write_all(Duration::from_millis(80), &kills);
     run.check();
+}
+
+/// As a reader of the README will do it, on other ports.
+#[test]
+fn the_readme_ships_a_line_into_both() {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let search = Server::start("opensearch", "/_cluster/health");
+    let loki = Server::start("loki", "/ready");
+    let program = Path::new(env!("CARGO_BIN_EXE_tailwater"));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    let commands = readme_commands(include_str!("../../README.md"), "sh stores");
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    let said: Vec<_> = commands
+        .iter()
+        .map(|command| {
+            let command = command
+                .replace("9200", &search.port().to_string())
+                .replace("3100", &loki.port().to_string());
+            let output =
+                Command::new("sh").args(["-c", &command]).env("PATH", &path).output().unwrap();
+            let log = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{command}: {log}");
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect();
+    for answer in &said[2..] {
+        assert!(answer.contains("hello\"") && !answer.contains("\"result\":[]"), "{answer}");
+    }
+    drop(turn);
 }
 
 /// The files are written in so many steps, each a part of every file.

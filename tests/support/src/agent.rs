@@ -113,16 +113,6 @@ impl Agent {
             stderr: self.stderr(),
         }
     }
-
-    /// Waits until standard error holds `text`.
-    pub fn wait_for_log(&mut self, text: &str, limit: Duration) {
-        let found = until(limit, || self.stderr().contains(text) || !self.is_running());
-        assert!(
-            found && self.stderr().contains(text),
-            "`{text}` never logged; instead:\n{}",
-            self.stderr()
-        );
-    }
 }
 
 impl Drop for Agent {

@@ -54,6 +54,8 @@ struct State {
     requests: AtomicU64,
     repeats: AtomicU64,
     bytes: AtomicU64,
+    types: AtomicU64,
+    poison: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,8 @@ impl BulkStore {
             requests: AtomicU64::new(0),
             repeats: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            types: AtomicU64::new(0),
+            poison: Mutex::default(),
         });
         let service: Arc<dyn Service> = Arc::clone(&state) as _;
         Self { server: Server::refusing(service), state }
@@ -99,6 +103,17 @@ impl BulkStore {
     /// Goes wrong in other ways from now on.
     pub fn change(&self, faults: Faults) {
         self.state.dice.change(faults);
+    }
+
+    /// Refuses for good, with a 400, every document whose source holds `text`.
+    pub fn refuse_documents_with(&self, text: &str) {
+        *self.state.poison.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// How many stored actions named a `_type`.
+    #[must_use]
+    pub fn types(&self) -> u64 {
+        self.state.types.load(Ordering::Relaxed)
     }
 
     /// Where it listens on 127.0.0.1.
@@ -209,11 +224,14 @@ impl State {
             let action: Map<String, Value> = serde_json::from_slice(line)
                 .map_err(|error| format!("Malformed action/metadata line [{number}]: {error}"))?;
             let (operation, meta) = action.into_iter().next().ok_or("empty action")?;
-            if meta.get("_type").is_some() && self.refuses_type() {
-                return Err(format!(
-                    "Action/metadata line [{}] contains an unknown parameter [_type]",
-                    number + 1
-                ));
+            if meta.get("_type").is_some() {
+                if self.refuses_type() {
+                    let line = number + 1;
+                    return Err(format!(
+                        "Action/metadata line [{line}] contains an unknown parameter [_type]"
+                    ));
+                }
+                self.types.fetch_add(1, Ordering::Relaxed);
             }
             let text = |name: &str| meta.get(name).and_then(Value::as_str).map(str::to_owned);
             let index = text("_index").or_else(|| default_index.map(str::to_owned));
@@ -226,12 +244,15 @@ impl State {
 
     fn store(&self, actions: &[Action<'_>], fault: Fault, filter: &FilterPath<'_>) -> Value {
         let mut documents = self.documents.lock().unwrap();
+        let poison = self.poison.lock().unwrap();
+        let poison = poison.as_ref().map(|text| memchr::memmem::Finder::new(text.as_bytes()));
         let mut errors = false;
         let mut items = Vec::new();
         for action in actions {
             let refused = fault == Fault::RefuseSome && self.dice.refuses_item();
-            let (id, status) = if refused {
-                (action.id.clone().unwrap_or_default(), 429)
+            let poisoned = poison.as_ref().is_some_and(|text| text.find(action.source).is_some());
+            let (id, status) = if refused || poisoned {
+                (action.id.clone().unwrap_or_default(), if refused { 429 } else { 400 })
             } else {
                 documents.apply(action)
             };

@@ -33,7 +33,6 @@ struct State {
     requests: AtomicU64,
     repeats: AtomicU64,
     bytes: AtomicU64,
-    last_tenant: Mutex<Option<String>>,
 }
 
 impl LokiStore {
@@ -54,7 +53,6 @@ impl LokiStore {
             requests: AtomicU64::new(0),
             repeats: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            last_tenant: Mutex::default(),
         });
         let service: Arc<dyn Service> = Arc::clone(&state) as _;
         Self { server: Server::refusing(service), state }
@@ -107,12 +105,6 @@ impl LokiStore {
     pub fn bytes(&self) -> u64 {
         self.state.bytes.load(Ordering::Relaxed)
     }
-
-    /// `X-Scope-OrgID` of the last push.
-    #[must_use]
-    pub fn last_tenant(&self) -> Option<String> {
-        self.state.last_tenant.lock().unwrap().clone()
-    }
 }
 
 impl Service for State {
@@ -136,7 +128,6 @@ impl Service for State {
             Ok(entries) => entries,
             Err(reason) => return Answer::Reply(400, reason.into_bytes()),
         };
-        *self.last_tenant.lock().unwrap() = request.header("x-scope-orgid").map(str::to_owned);
         let mut stored = self.entries.lock().unwrap();
         for entry in entries {
             let new = stored.insert(entry);
