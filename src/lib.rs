@@ -3,14 +3,11 @@
 pub mod admin;
 pub mod buffer;
 pub mod cli;
-pub mod config;
-pub mod filter;
-pub mod input;
-pub mod mailbox;
 pub mod clock;
 pub mod config;
 pub mod filter;
 pub mod input;
+pub mod mailbox;
 pub mod metrics;
 pub mod net;
 pub mod output;

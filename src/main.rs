@@ -5,32 +5,55 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use tailwater::cli::{self, Command};
-use tailwater::config::{Catalog, Diagnostics, Severity};
-
-/// The plugins built in.
-const CATALOG: Catalog = Catalog(&[]);
+use tailwater::config::{Diagnostics, Severity};
+use tailwater::pipeline::{CATALOG, Plan};
 
 fn main() -> ExitCode {
     let mut diagnostics = Diagnostics::new();
     let arguments = std::env::args_os().skip(1);
-    let command = cli::command(arguments, CATALOG, |_, _| {}, &mut diagnostics);
+    let command = cli::command(arguments, CATALOG, Plan::new, &mut diagnostics);
     let least = match &command {
-        Command::Run(model) => cli::severity_shown(model.service.log_level),
+        Command::Run(plan) => cli::severity_shown(plan.log_level()),
         Command::Print(_) | Command::Passed(_) | Command::Refused => Severity::Note,
     };
-    let report = diagnostics.report(least);
-    // Nobody is left to tell that standard error or output is gone.
-    let told = std::io::stderr().write_all(report.as_bytes());
-    let printed = match &command {
-        Command::Print(text) => std::io::stdout().write_all(text.as_bytes()),
-        Command::Passed(text) => std::io::stderr().write_all(text.as_bytes()),
-        Command::Run(_) | Command::Refused => Ok(()),
-    };
+    tell(&diagnostics.report(least));
     match command {
-        Command::Refused => ExitCode::FAILURE,
-        Command::Run(_) | Command::Print(_) | Command::Passed(_) if told.and(printed).is_ok() => {
+        Command::Run(plan) => run(plan),
+        Command::Print(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) if !diagnostics.has_errors() => ExitCode::SUCCESS,
+            Ok(()) | Err(_) => ExitCode::FAILURE,
+        },
+        Command::Passed(text) => {
+            tell(text);
             ExitCode::SUCCESS
         }
-        Command::Run(_) | Command::Print(_) | Command::Passed(_) => ExitCode::FAILURE,
+        Command::Refused => ExitCode::FAILURE,
     }
+}
+
+/// Starts the agent and runs it to its end.
+fn run(plan: Plan) -> ExitCode {
+    if let Err(error) = cli::log(plan.log_level(), plan.log_file()) {
+        tell(&format!("cannot open the log file: {error}\n"));
+        return ExitCode::FAILURE;
+    }
+    let agent = match plan.start() {
+        Ok(agent) => agent,
+        Err(error) => {
+            tell(&format!("{error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match agent.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints to standard error. When that is gone, nobody is left to be told so.
+fn tell(text: &str) {
+    let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
 }

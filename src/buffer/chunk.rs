@@ -98,7 +98,8 @@ impl ChunkBuilder {
     /// not come to write is never made resident.
     pub fn new(number: u64, routes: RouteSet, bytes_expected: usize, now: Instant) -> Self {
         let bytes = Vec::with_capacity(bytes_expected);
-        let chunk = Chunk { number, routes, covered: Vec::new(), held: Vec::new(), count: 0, bytes };
+        let chunk =
+            Chunk { number, routes, covered: Vec::new(), held: Vec::new(), count: 0, bytes };
         Self { chunk, opened: now }
     }
 

@@ -2,6 +2,9 @@
 
 mod flags;
 mod help;
+mod log;
+
+pub use log::log;
 
 use std::ffi::OsString;
 
@@ -19,9 +22,9 @@ const CHECK_PASSED: &str = "configuration test is successful\n";
 
 /// What the process is to do.
 #[derive(Debug)]
-pub enum Command {
+pub enum Command<P> {
     /// Run the agent.
-    Run(Box<Model>),
+    Run(P),
     /// Print to standard output and exit 0.
     Print(String),
     /// The configuration was to be checked and passed: print to standard error and exit 0.
@@ -30,14 +33,15 @@ pub enum Command {
     Refused,
 }
 
-/// Reads arguments (without the program's name) and the configuration they name. `verify` checks
-/// what no section can check by itself: that a parser which is named exists, and the like.
-pub fn command(
+/// Reads arguments (without the program's name) and the configuration they name. `plan` makes of the
+/// model what can be run, and reports what no section knows by itself: that a parser which is named
+/// exists, and the like.
+pub fn command<P>(
     arguments: impl IntoIterator<Item = OsString>,
     catalog: Catalog,
-    verify: fn(&Model, &mut Diagnostics),
+    plan: fn(Model, &mut Diagnostics) -> Option<P>,
     diagnostics: &mut Diagnostics,
-) -> Command {
+) -> Command<P> {
     let asked = match parse(arguments, catalog, diagnostics) {
         Ok(asked) => asked,
         Err(error) => {
@@ -60,16 +64,18 @@ pub fn command(
         return Command::Refused;
     }
     let model = Model::load(request, catalog, diagnostics);
-    if !diagnostics.has_errors() {
-        verify(&model, diagnostics);
+    if diagnostics.has_errors() {
+        return Command::Refused;
     }
+    let plan = plan(model, diagnostics);
     let is_strict = check == Some(Strictness::Warnings);
-    if diagnostics.has_errors() || (is_strict && diagnostics.has_warnings()) {
-        Command::Refused
-    } else if check.is_some() {
-        Command::Passed(CHECK_PASSED)
-    } else {
-        Command::Run(Box::new(model))
+    match plan {
+        Some(_) if diagnostics.has_errors() || (is_strict && diagnostics.has_warnings()) => {
+            Command::Refused
+        }
+        Some(_) if check.is_some() => Command::Passed(CHECK_PASSED),
+        Some(plan) => Command::Run(plan),
+        None => Command::Refused,
     }
 }
 
@@ -387,7 +393,7 @@ mod tests {
     ]);
 
     /// An output's `Format` must name a parser.
-    fn verify(model: &Model, diagnostics: &mut Diagnostics) {
+    fn plan(model: Model, diagnostics: &mut Diagnostics) -> Option<Model> {
         for output in &model.outputs {
             if let Some(name) = output.options(PrintOptions::read).format
                 && let Err(found) = model.parser(&name, output.section.location_of("Format"))
@@ -395,6 +401,7 @@ mod tests {
                 diagnostics.add(found);
             }
         }
+        Some(model)
     }
 
     /// Runs a command line, `@DIR@` standing for a folder with these files.
@@ -407,7 +414,7 @@ mod tests {
         }
         let arguments = line.iter().map(|argument| OsString::from(argument.replace("@DIR@", dir)));
         let mut diagnostics = Diagnostics::new();
-        let mut out = match command(arguments, CATALOG, verify, &mut diagnostics) {
+        let mut out = match command(arguments, CATALOG, plan, &mut diagnostics) {
             Command::Run(model) => shown(&model),
             Command::Print(text) => text,
             Command::Passed(text) => format!("passed: {text}"),
@@ -612,7 +619,7 @@ mod tests {
     fn the_help_of_a_plugin_is_its_table() {
         let mut diagnostics = Diagnostics::new();
         let line = ["-i", "TAIL", "-h"].map(OsString::from);
-        let Command::Print(text) = command(line, CATALOG, verify, &mut diagnostics) else {
+        let Command::Print(text) = command(line, CATALOG, plan, &mut diagnostics) else {
             panic!("{diagnostics}")
         };
         let (own, common) = text.split_once("Properties of every input").unwrap();

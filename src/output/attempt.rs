@@ -104,8 +104,11 @@ impl Destination {
     /// Asks the destination what it is, if its output wants to know.
     async fn greet(&self) -> Result<(), End> {
         let Some(mut request) = self.lock().greeting() else { return Ok(()) };
-        let answer =
-            self.client.send(to_net(Method::GET, &mut request)).await.map_err(End::without_answer)?;
+        let answer = self
+            .client
+            .send(to_net(Method::GET, &mut request))
+            .await
+            .map_err(End::without_answer)?;
         let status = answer.status.as_u16();
         if let 429 | 503 = status {
             return Err(End::Answered(Health::Busy));
@@ -128,7 +131,9 @@ impl Destination {
         let mut judge = self.lock().judge(&request, status);
         while let Some(read) = answer.next().await {
             match read {
-                Ok(bytes) => judge.feed(&bytes, &mut |n, verdict| outcome.apply(&request, n, verdict)),
+                Ok(bytes) => {
+                    judge.feed(&bytes, &mut |n, verdict| outcome.apply(&request, n, verdict))
+                }
                 Err(error) => return End::without_answer(error),
             }
         }

@@ -28,7 +28,8 @@ mod tests {
     #[test]
     fn waits_grow_to_the_cap_and_no_further() {
         let backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(30) };
-        for (tries, most) in [(0, 6), (1, 11), (2, 21), (3, 31), (4, 31), (31, 31), (u32::MAX, 31)] {
+        for (tries, most) in [(0, 6), (1, 11), (2, 21), (3, 31), (4, 31), (31, 31), (u32::MAX, 31)]
+        {
             for _ in 0..100 {
                 let delay = backoff.delay(tries);
                 let range = Duration::from_secs(6)..=Duration::from_secs(most);

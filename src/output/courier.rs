@@ -1,9 +1,9 @@
 //! The courier: carries chunks to one destination until each is settled. The same code for all outputs.
 
+use super::Health;
 use super::Output;
 use super::attempt::{Destination, End, Outcome, Pending, Tally};
 use super::backoff::Backoff;
-use super::Health;
 use crate::buffer::{Chunk, Open, Settler};
 use crate::metrics::OutputMetrics;
 use crate::net::Client;
@@ -60,7 +60,10 @@ enum Road {
 
 impl std::fmt::Debug for Courier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Courier").field("name", &self.name).field("road", &self.road).finish_non_exhaustive()
+        f.debug_struct("Courier")
+            .field("name", &self.name)
+            .field("road", &self.road)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,9 +77,19 @@ impl Courier {
         metrics: Arc<OutputMetrics>,
         settler: Settler,
     ) -> Self {
-        let destination = Destination { output: Arc::new(Mutex::new(output)), client: Arc::new(client) };
+        let destination =
+            Destination { output: Arc::new(Mutex::new(output)), client: Arc::new(client) };
         let queue = VecDeque::new();
-        Self { name, destination, policy, metrics, settler, queue, road: Road::Clear, greeted: false }
+        Self {
+            name,
+            destination,
+            policy,
+            metrics,
+            settler,
+            queue,
+            road: Road::Clear,
+            greeted: false,
+        }
     }
 
     /// Works until the other end of `chunks` is gone.
@@ -105,7 +118,9 @@ impl Courier {
 
     /// The oldest chunk that may be sent now.
     fn next(&mut self, now: Instant, under_way: usize) -> Option<Pending> {
-        if under_way >= self.room() || matches!(self.road, Road::Blocked { until, .. } if now < until) {
+        if under_way >= self.room()
+            || matches!(self.road, Road::Blocked { until, .. } if now < until)
+        {
             return None;
         }
         let candidates = if self.policy.concurrency == 1 { 1 } else { self.queue.len() };
@@ -176,7 +191,12 @@ impl Courier {
         for (kind, count) in &tally.refused {
             self.metrics.refused_records.add(kind, (*count).into());
             self.metrics.dropped_records.add((*count).into());
-            warn!(output = self.name, kind, records = count, "records refused for good and dropped");
+            warn!(
+                output = self.name,
+                kind,
+                records = count,
+                "records refused for good and dropped"
+            );
         }
     }
 

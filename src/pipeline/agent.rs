@@ -1,10 +1,12 @@
 //! The running agent: the pipeline's thread, the runtime for all that waits, signals, the end.
 
 use super::{Control, Pipeline};
-use crate::admin::{self, Admin};
+use crate::admin::{HealthOptions, Server};
 use crate::buffer::Chunk;
 use crate::mailbox;
+use crate::metrics::Registry;
 use crate::output::Courier;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -18,13 +20,21 @@ use tracing::{info, warn};
 /// Threads for calls that block: name look-ups, one at a time per output.
 const BLOCKING_THREADS_MAX: usize = 4;
 
+/// The admin server, bound, with what it needs to answer.
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) server: Server,
+    pub(super) health: HealthOptions,
+}
+
 /// Everything that a configuration became, ready to run.
 #[derive(Debug)]
-pub(crate) struct Agent {
+pub struct Agent {
     pub(super) pipeline: Pipeline,
     pub(super) control: mailbox::Sender<Control>,
     pub(super) couriers: Vec<(Courier, UnboundedReceiver<Arc<Chunk>>)>,
     pub(super) admin: Option<Admin>,
+    pub(super) registry: Arc<Registry>,
     /// How long a stop may take: `Grace`.
     pub(super) grace: Duration,
 }
@@ -33,20 +43,19 @@ pub(crate) struct Agent {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The system refused a thread, a descriptor or a signal handler.
-    #[error("cannot start: {0}")]
-    Start(#[from] io::Error),
-    /// The admin server's address cannot be had.
-    #[error("{0}")]
-    Admin(#[from] admin::BindError),
+    #[error("cannot run: {0}")]
+    System(#[from] io::Error),
     /// A second signal came while what was read was being delivered.
-    #[error("stopped by a second signal")]
+    #[error(
+        "stopped by a second signal; what was not delivered is read again after the next start"
+    )]
     Impatient,
 }
 
 impl Agent {
     /// Runs until all inputs are at their end and everything is delivered, or until SIGTERM or SIGINT
     /// and what `Grace` allows after it.
-    pub(crate) fn run(self) -> Result<(), RunError> {
+    pub fn run(self) -> Result<(), RunError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -61,7 +70,7 @@ impl Agent {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         if let Some(admin) = self.admin {
-            tokio::spawn(admin.bind().await?.run());
+            tokio::spawn(admin.server.serve(Arc::clone(&self.registry), admin.health, pending()));
         }
         for (courier, chunks) in self.couriers {
             tokio::spawn(courier.run(chunks));
@@ -88,7 +97,11 @@ impl Agent {
 }
 
 /// Waits for the pipeline to end, which is true, or for a signal, which is not.
-async fn one_of(terminate: &mut Signal, interrupt: &mut Signal, done: &mut oneshot::Receiver<()>) -> bool {
+async fn one_of(
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+    done: &mut oneshot::Receiver<()>,
+) -> bool {
     tokio::select! {
         _ = done => true,
         _ = terminate.recv() => false,

@@ -1,13 +1,20 @@
 //! Wires the stages, and runs the one thread that touches records.
 
+mod agent;
+mod build;
 mod ledger;
+mod plugins;
 mod router;
+
+pub use agent::{Agent, RunError};
+pub use build::{Plan, StartError};
+pub use plugins::CATALOG;
 
 use crate::buffer::Settled;
 use crate::input::{Input, Turn};
 use crate::mailbox::Receiver;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use router::Router;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -84,6 +91,16 @@ enum Phase {
 }
 
 impl Pipeline {
+    /// A pipeline that has not read anything yet.
+    pub(crate) fn new(
+        inputs: Vec<InputSlot>,
+        router: Router,
+        settled: Receiver<Settled>,
+        control: Receiver<Control>,
+    ) -> Self {
+        Self { inputs, router, settled, control }
+    }
+
     /// Runs until every input is at its end and all is delivered, or until it is told to stop. Dropping
     /// the inputs then commits their positions.
     pub(crate) fn run(mut self) {
@@ -124,6 +141,7 @@ impl Pipeline {
             slot.full = full;
             if slot.is_ready(now) {
                 slot.turn = slot.input.turn(now, &mut self.router.port(index));
+                slot.full = self.router.is_full(index);
             }
         }
     }
@@ -143,7 +161,9 @@ impl Pipeline {
             Phase::Draining => self.router.is_settled(),
             Phase::Stopping(_) if self.router.is_settled() => true,
             Phase::Stopping(deadline) if deadline <= now => {
-                warn!("`Grace` is over; what is not delivered will be read again from its position");
+                warn!(
+                    "`Grace` is over; what is not delivered will be read again from its position"
+                );
                 true
             }
             Phase::Stopping(_) => false,
@@ -163,7 +183,9 @@ impl Pipeline {
         if let Phase::Reading = phase {
             for (index, slot) in self.inputs.iter().enumerate() {
                 let full = self.router.is_full(index);
-                if let (Turn::Wait(_) | Turn::More, Some(fd)) = (slot.turn, slot.input.wake_on(full)) {
+                if let (Turn::Wait(_) | Turn::More, Some(fd)) =
+                    (slot.turn, slot.input.wake_on(full))
+                {
                     fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
                     polled.push(index);
                 }

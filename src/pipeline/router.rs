@@ -39,11 +39,14 @@ impl fmt::Debug for FilterSlot {
     }
 }
 
+/// Hands a chunk to an output's courier or writer; never waits.
+pub(super) type Deliver = Box<dyn Fn(Arc<Chunk>) + Send>;
+
 /// An output as the router sees it.
 pub(super) struct Outlet {
-    pub(super) matches: Match,
-    /// Hands a chunk to the output's courier or writer; never waits.
-    pub(super) deliver: Box<dyn Fn(Arc<Chunk>) + Send>,
+    /// `None` takes nothing.
+    pub(super) matches: Option<Match>,
+    pub(super) deliver: Deliver,
 }
 
 impl fmt::Debug for Outlet {
@@ -262,9 +265,12 @@ impl Router {
             self.plans.clear();
         }
         let filters = self.filters.iter().enumerate();
-        let filters = filters.filter(|(_, slot)| slot.matches.is_match(tag)).map(|(index, _)| index);
+        let filters =
+            filters.filter(|(_, slot)| slot.matches.is_match(tag)).map(|(index, _)| index);
         let outlets = self.outlets.iter().enumerate();
-        let outlets = outlets.filter(|(_, outlet)| outlet.matches.is_match(tag));
+        let outlets = outlets.filter(|(_, outlet)| {
+            outlet.matches.as_ref().is_some_and(|matches| matches.is_match(tag))
+        });
         let routes = outlets.fold(RouteSet::default(), |routes, (index, _)| routes.with(index));
         let plan = Plan { filters: filters.collect(), routes };
         self.plans.insert(tag.clone(), plan.clone());

@@ -595,7 +595,7 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     };
     let fingerprint: Option<[u8; 16]> = columns.get(7)?;
     let identify = |fingerprint| {
-        Ok(Identity {
+        Ok::<_, rusqlite::Error>(Identity {
             device: number(6)?,
             fingerprint: u128::from_le_bytes(fingerprint),
             fingerprint_len: usize::try_from(number(8)?).unwrap_or(usize::MAX),

@@ -189,7 +189,8 @@ impl Lines {
             raw = raw.get(..raw.floor_char_boundary(self.bytes_max)).unwrap_or(raw);
         }
         let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
-        let parser = self.parser.as_deref().filter(|_| !is_long || self.long != LongLines::Truncate);
+        let parser =
+            self.parser.as_deref().filter(|_| !is_long || self.long != LongLines::Truncate);
         let parsed = parser.and_then(|parser| {
             parser.parse(&mut self.scratch, without_return(raw), bump, now, &mut fields)
         });
