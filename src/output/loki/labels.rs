@@ -69,6 +69,18 @@ impl Names {
         }
     }
 
+    /// The fields that values come from.
+    fn accessors(&self) -> impl Iterator<Item = &Accessor> {
+        self.0.iter().flat_map(|(_, source)| {
+            match source {
+                Source::Record(template) => Some(template.accessors()),
+                Source::Text(_) => None,
+            }
+            .into_iter()
+            .flatten()
+        })
+    }
+
     /// Whether any value comes from the record.
     pub(super) fn vary(&self) -> bool {
         self.0.iter().any(|(_, source)| matches!(source, Source::Record(_)))
@@ -158,6 +170,9 @@ impl Labels {
         names.append(Names::read(&options.label_keys, "Label_Keys", cuts, section, diagnostics)?);
         let pod =
             if options.auto_kubernetes_labels { Accessor::parse(POD_LABELS).ok() } else { None };
+        for accessor in names.accessors().chain(&pod) {
+            cuts.watch(accessor);
+        }
         Some(Self { names, pod })
     }
 

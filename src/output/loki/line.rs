@@ -3,18 +3,25 @@
 use super::options::{DropSingleKey, LineFormat};
 use crate::output::template::write_text;
 use crate::record::{Accessor, Name};
+use memchr::memmem::Finder;
 use tailwater_parsers::json::{self, Text, Value};
 
-/// Fields that are left out, as a tree of their names.
+/// Fields that are left out or looked at, as a tree of their names.
 #[derive(Debug, Default)]
 pub(super) struct Cuts(Vec<Cut>);
 
 #[derive(Debug)]
 struct Cut {
     name: String,
-    /// Whether the field itself is left out, or some of what is in it.
+    /// Finds the name as it stands before a field's value: most records lack most names.
+    finder: Finder<'static>,
+    /// Whether the field itself is left out, or some of what is in it, or nothing.
     whole: bool,
+    /// Whether labels come from the field.
+    is_watched: bool,
     below: Cuts,
+    /// The value that was cut last, and what was left of it: a pod's metadata is the same from line to line.
+    last: (String, Vec<u8>),
 }
 
 impl Cuts {
@@ -30,29 +37,48 @@ impl Cuts {
 
     fn add_path(&mut self, path: &[&str]) {
         let Some((name, below)) = path.split_first() else { return };
-        let at = self.0.iter().position(|cut| cut.name == *name).unwrap_or_else(|| {
-            self.0.push(Cut { name: (*name).to_owned(), whole: false, below: Self::default() });
-            self.0.len() - 1
-        });
-        if let Some(cut) = self.0.get_mut(at) {
+        if let Some(cut) = self.named(name) {
             cut.whole |= below.is_empty();
             cut.below.add_path(below);
         }
     }
 
-    /// Whether nothing is left out.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Tells by [`Line::seen`] when the value changes that an accessor names.
+    pub(super) fn watch(&mut self, accessor: &Accessor) {
+        if let Some(Name::Key(name)) = accessor.names().next()
+            && let Some(cut) = self.named(name)
+        {
+            cut.is_watched = true;
+        }
     }
 
-    /// Appends the object without what is left out. The path is at most as deep as an accessor.
-    fn write(&self, object: &str, out: &mut Vec<u8>) {
+    /// The entry of this name, made if there is none.
+    fn named(&mut self, name: &str) -> Option<&mut Cut> {
+        let at = self.0.iter().position(|cut| cut.name == *name).unwrap_or_else(|| {
+            self.0.push(Cut::new(name));
+            self.0.len() - 1
+        });
+        self.0.get_mut(at)
+    }
+
+    /// Whether any of the names is somewhere in a record.
+    fn may_be_in(&self, record: &[u8]) -> bool {
+        self.0.iter().any(|cut| cut.finder.find(record).is_some())
+    }
+
+    /// Appends the object without what is left out, and to `seen` the values that are watched. It goes as
+    /// deep as the longest accessor.
+    fn write(&mut self, object: &str, out: &mut Vec<u8>, seen: &mut Vec<u8>) {
         out.push(b'{');
         let mut separator: &[u8] = b"\"";
         // It was valid when it was encoded.
         let _end = json::object(object, |key, value| {
-            let cut = self.0.iter().find(|cut| key.is(&cut.name));
-            if cut.is_some_and(|cut| cut.whole) {
+            let mut cut = self.0.iter_mut().find(|cut| key.is(&cut.name));
+            if let Some(cut) = cut.as_mut().filter(|cut| cut.is_watched) {
+                write_json(Value::String(Text::Plain(&cut.name)), seen);
+                write_json(value, seen);
+            }
+            if cut.as_ref().is_some_and(|cut| cut.whole) {
                 return;
             }
             out.extend_from_slice(separator);
@@ -61,7 +87,7 @@ impl Cuts {
             out.extend_from_slice(b"\":");
             match (cut, value) {
                 (Some(cut), Value::Nested(text)) if text.starts_with('{') => {
-                    cut.below.write(text, out);
+                    out.extend_from_slice(cut.rest_of(text));
                 }
                 _ => write_json(value, out),
             }
@@ -70,17 +96,56 @@ impl Cuts {
     }
 }
 
+impl Cut {
+    fn new(name: &str) -> Self {
+        let mut needle = b"\"".to_vec();
+        json::escape(name, &mut needle);
+        needle.extend_from_slice(b"\":");
+        Self {
+            name: name.to_owned(),
+            finder: Finder::new(&needle).into_owned(),
+            whole: false,
+            is_watched: false,
+            below: Cuts::default(),
+            last: Default::default(),
+        }
+    }
+
+    /// What is left of the object `text`, the field's value.
+    fn rest_of<'r>(&'r mut self, text: &'r str) -> &'r [u8] {
+        if self.below.0.is_empty() {
+            return text.as_bytes();
+        }
+        let (last, rest) = &mut self.last;
+        if last != text || rest.is_empty() {
+            text.clone_into(last);
+            rest.clear();
+            // Only what lies at the top is watched.
+            self.below.write(text, rest, &mut Vec::new());
+        }
+        rest
+    }
+}
+
+/// A record's line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'l> {
+    /// Its text.
+    pub(super) text: &'l [u8],
+    /// The watched fields: as long as it stays the same, so do they.
+    pub(super) seen: &'l [u8],
+}
+
 /// How lines are made.
 #[derive(Debug)]
 pub(super) struct Lines {
-    /// Fields left out.
-    pub(super) cuts: Cuts,
-    /// What the others become.
-    pub(super) format: LineFormat,
-    /// What becomes of a single field.
-    pub(super) single: DropSingleKey,
+    cuts: Cuts,
+    format: LineFormat,
+    single: DropSingleKey,
     /// The record without what is left out.
     rest: Vec<u8>,
+    /// The watched fields.
+    seen: Vec<u8>,
     /// The line, if it is not the record itself or `rest`.
     line: Vec<u8>,
 }
@@ -88,20 +153,21 @@ pub(super) struct Lines {
 impl Lines {
     /// Lines of this format.
     pub(super) fn new(cuts: Cuts, format: LineFormat, single: DropSingleKey) -> Self {
-        Self { cuts, format, single, rest: Vec::new(), line: Vec::new() }
+        Self { cuts, format, single, rest: Vec::new(), seen: Vec::new(), line: Vec::new() }
     }
 
     /// The line of a record; the record itself, where nothing is to be done.
-    pub(super) fn line<'l>(&'l mut self, record: &'l [u8]) -> &'l [u8] {
-        let rest = if self.cuts.is_empty() {
-            record
-        } else {
+    pub(super) fn line<'l>(&'l mut self, record: &'l [u8]) -> Line<'l> {
+        self.seen.clear();
+        let rest = if self.cuts.may_be_in(record) {
             self.rest.clear();
-            self.cuts.write(text(record), &mut self.rest);
+            self.cuts.write(text(record), &mut self.rest, &mut self.seen);
             &self.rest
+        } else {
+            record
         };
         if self.format == LineFormat::Json && self.single == DropSingleKey::Off {
-            return rest;
+            return Line { text: rest, seen: &self.seen };
         }
         self.line.clear();
         let rest = text(rest);
@@ -110,7 +176,7 @@ impl Lines {
             None if self.format == LineFormat::Json => self.line.extend_from_slice(rest.as_bytes()),
             None => write_pairs(rest, &mut self.line),
         }
-        &self.line
+        Line { text: &self.line, seen: &self.seen }
     }
 }
 

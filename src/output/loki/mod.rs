@@ -171,8 +171,11 @@ struct Entries {
     labels_fixed: bool,
     metadata: Metadata,
     lines: Lines,
-    /// Labels of the record at hand.
+    /// Labels of the record at hand, or of the one before that they are the same for.
     pairs: Pairs,
+    /// The fields and the tag that `pairs` were made of.
+    seen: Vec<u8>,
+    tag: String,
     /// Metadata of the record at hand.
     metadata_pairs: Pairs,
     scratch: String,
@@ -223,6 +226,8 @@ impl Entries {
             metadata,
             lines: Lines::new(cuts, options.line_format, options.drop_single_key),
             pairs,
+            seen: Vec::new(),
+            tag: String::new(),
             metadata_pairs: Pairs::new(metadata_syntax),
             scratch,
         })
@@ -230,7 +235,12 @@ impl Entries {
 
     /// The entry of a record.
     fn read<'e>(&'e mut self, tag: &str, record: &Encoded<'e>) -> Entry<'e> {
-        if !self.labels_fixed {
+        let line = self.lines.line(record.json);
+        if !self.labels_fixed
+            && (self.seen != line.seen || self.tag != tag || self.pairs.len() == 0)
+        {
+            line.seen.clone_into(&mut self.seen);
+            tag.clone_into(&mut self.tag);
             self.pairs.clear();
             self.labels.write(tag, text(record), &mut self.scratch, &mut self.pairs);
         }
@@ -242,7 +252,7 @@ impl Entries {
             labels: &self.pairs,
             metadata: (!self.metadata.is_empty()).then_some(&self.metadata_pairs),
             time: record.time,
-            line: self.lines.line(record.json),
+            line: line.text,
         }
     }
 }
