@@ -36,7 +36,7 @@ pub(super) const FINGERPRINT_BYTES_MAX: usize = 1024;
 const VERSION: i64 = 1;
 
 /// How long another process may hold the database before that is an error.
-const BUSY_MAX: Duration = Duration::from_secs(3);
+const BUSY_MAX: Duration = Duration::from_secs(1);
 
 /// Fluent Bit's table as it stands after its own migrations.
 const TABLES: &str = "

@@ -7,7 +7,6 @@
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
 //! | `reading` | one read as one batch |
-//! | `lines` | bytes to records |
 //! | `marker` | how a replaced file is noticed |
 //! | `positions`, `database` | where files stand, and who they are |
 //! | `tag` | the tag of a file |
@@ -22,7 +21,6 @@ mod database;
 mod discovery;
 mod error;
 mod file;
-mod lines;
 mod marker;
 #[cfg(test)]
 mod model;
@@ -38,11 +36,11 @@ pub use options::TailOptions;
 use self::database::{Candidate, Database, DatabaseOptions, Registration, Start};
 use self::discovery::{Folder, Found, Patterns, Place, Scan};
 use self::file::{Followed, Reader, Stage};
-use self::lines::{Counts, Lines, LongLines};
 use self::positions::{Answer, Positions};
 use self::reading::{Desk, Keys, Outcome, Subject};
 use self::tag::TagMaker;
 use self::watch::Watcher;
+use super::lines::{Counts, Lines, LongLines};
 use super::{Input, Intake, Turn};
 use crate::metrics::InputMetrics;
 use crate::parser::{Parser, Scratch};

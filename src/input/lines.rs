@@ -88,6 +88,19 @@ pub(super) struct Counts {
     pub long_cut: u64,
 }
 
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            unparsed: self.unparsed + more.unparsed,
+            invalid_utf8: self.invalid_utf8 + more.invalid_utf8,
+            long_skipped: self.long_skipped + more.long_skipped,
+            long_cut: self.long_cut + more.long_cut,
+        }
+    }
+}
+
 impl Counts {
     pub(super) fn add_to(self, metrics: &InputMetrics) {
         for (cell, count) in [
