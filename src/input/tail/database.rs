@@ -594,8 +594,8 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         Ok(columns.get::<_, Option<i64>>(index)?.unwrap_or(0).cast_unsigned())
     };
     let fingerprint: Option<[u8; 16]> = columns.get(7)?;
-    let identify = |fingerprint| {
-        Ok::<_, rusqlite::Error>(Identity {
+    let known = |fingerprint| -> rusqlite::Result<Identity> {
+        Ok(Identity {
             device: number(6)?,
             fingerprint: u128::from_le_bytes(fingerprint),
             fingerprint_len: usize::try_from(number(8)?).unwrap_or(usize::MAX),
@@ -604,7 +604,7 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
             real_path: columns.get(11)?,
         })
     };
-    let identity = fingerprint.map(identify).transpose()?;
+    let identity = fingerprint.map(known).transpose()?;
     Ok(Row {
         id: columns.get(0)?,
         name: columns.get(1)?,

@@ -24,6 +24,8 @@ mod error;
 mod file;
 mod lines;
 mod marker;
+#[cfg(test)]
+mod model;
 pub mod options;
 mod positions;
 mod reading;
