@@ -5,6 +5,7 @@ mod attempt;
 mod backoff;
 mod courier;
 mod dates;
+pub mod loki;
 pub mod null;
 pub mod opensearch;
 #[cfg(test)]
