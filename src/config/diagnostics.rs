@@ -191,12 +191,7 @@ impl Diagnostics {
         let mut shown: Vec<&Finding> =
             self.findings.iter().filter(|finding| finding.severity >= least).collect();
         shown.sort_by_key(place);
-        let mut lines: Vec<String> = shown.iter().map(ToString::to_string).collect();
-        if self.left_out_count > 0 {
-            lines.push(format!("… and {} more", self.left_out_count));
-        }
-        lines.push(String::new());
-        lines.join("\n")
+        shown.iter().map(|finding| format!("{finding}\n")).collect()
     }
 
     /// What was found, in order, up to [`FINDING_COUNT_MAX`].
@@ -207,7 +202,11 @@ impl Diagnostics {
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.report(Severity::Note))
+        f.write_str(&self.report(Severity::Note))?;
+        if self.left_out_count > 0 {
+            writeln!(f, "… and {} more", self.left_out_count)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,44 @@
+//! Why a `tail` cannot start.
+
+use std::path::PathBuf;
+
+/// Why a `tail` cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TailError {
+    /// `Buffer_Max_Size` is smaller than `Buffer_Chunk_Size`: Fluent Bit does not start either.
+    #[error("`Buffer_Max_Size` must not be smaller than `Buffer_Chunk_Size`")]
+    BufferSizes,
+    /// The position database cannot be used.
+    #[error("position database {}: {what}; {remedy}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// Something that every process needs was refused by the system.
+    #[error("cannot set up {what}: {source}")]
+    Setup {
+        /// What was asked for.
+        what: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// No `Path`.
+    #[error("`Path` is not set: it names the files to follow")]
+    PathMissing,
+    /// A pattern that cannot be read.
+    #[error("`{pattern}` is not a path pattern: {reason}")]
+    Pattern {
+        /// The pattern as written.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A `Tag_Regex` that cannot be read.
+    #[error("`Tag_Regex`: {0}")]
+    TagRegex(String),
+}

@@ -1,0 +1,158 @@
+//! One followed file: its handle, its names, and how far it was read.
+
+use super::database::{Registration, Start};
+use super::discovery::{Folder, Place};
+use super::marker::Marker;
+use crate::record::{Source, Tag};
+use inotify::WatchDescriptor;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A file that is followed, whatever its name is now.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub file: Arc<File>,
+    /// Its name now, as far as `Path` finds it.
+    pub path: PathBuf,
+    /// The name it was first found under: what `Path_Key` shows.
+    pub shown: String,
+    pub tag: Tag,
+    pub place: Place,
+    /// Where to begin if nobody knows it.
+    pub start: Start,
+    pub stage: Stage,
+    pub watch: Option<WatchDescriptor>,
+    /// Where the file itself lies, if a link led to it: its successor will appear there.
+    pub behind_link: Option<Folder>,
+    /// Since when no `Path` finds it any more: it was renamed or deleted.
+    pub leaving: Option<Instant>,
+    /// Whether it is in the queue of files to be read.
+    pub is_queued: bool,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// There is nothing in it yet; once there is, it is registered.
+    Empty,
+    /// Its position is being looked up and written down.
+    Registering,
+    /// It is read.
+    Reading(Reader),
+}
+
+/// Where reading stands: `offset <= seen`.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub source: Source,
+    /// Its row in the position database.
+    pub row: i64,
+    /// Everything before was handed over.
+    pub offset: u64,
+    /// What stands before `offset`: read again each time, so that a file that was cut or written anew is noticed.
+    marker: Marker,
+    /// End of what was read; from `offset` up to here is an unfinished line.
+    pub seen: u64,
+    /// Everything before is settled.
+    pub safe: u64,
+    pub long: Long,
+}
+
+/// Whether the line at the reader's offset is longer than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Long {
+    /// Not that we know.
+    No,
+    /// It is, and has no newline before this offset.
+    Open(u64),
+    /// It is, and ends before this offset.
+    Ended(u64),
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// `buffer[start..end]` is what stands at the reader's offset.
+    Bytes { start: usize, end: usize, is_all: bool },
+    /// A long line was looked through further.
+    Skimmed { is_all: bool },
+    /// What was read before stands there no more: the file was cut or written anew.
+    Replaced,
+}
+
+impl Reader {
+    /// A reader at the position that was registered.
+    pub(super) fn new(registration: &Registration, source: Source) -> Self {
+        Self {
+            source,
+            row: registration.row,
+            offset: registration.offset,
+            marker: registration.marker,
+            seen: registration.offset,
+            safe: registration.offset,
+            long: Long::No,
+        }
+    }
+
+    /// Reads once, at most as much as fits the buffer. `is_all`: the file ends there.
+    pub(super) fn read(&mut self, file: &File, buffer: &mut [u8]) -> io::Result<Read> {
+        if let Long::Open(scanned) = self.long {
+            return self.skim(file, scanned, buffer);
+        }
+        let marker = self.marker.as_bytes();
+        let start = marker.len();
+        let end = read_at(file, buffer, self.offset - start as u64)?;
+        if end == 0 && file.metadata()?.len() < self.offset {
+            return Ok(Read::Replaced);
+        }
+        if buffer.get(..end).is_none_or(|bytes| !bytes.starts_with(marker)) {
+            return Ok(Read::Replaced);
+        }
+        self.seen = self.offset + (end - start) as u64;
+        Ok(Read::Bytes { start, end, is_all: end < buffer.len() })
+    }
+
+    /// Looks for the newline of a long line.
+    fn skim(&mut self, file: &File, scanned: u64, buffer: &mut [u8]) -> io::Result<Read> {
+        let count = read_at(file, buffer, scanned)?;
+        if count == 0 && file.metadata()?.len() < scanned {
+            return Ok(Read::Replaced);
+        }
+        let bytes = buffer.get(..count).unwrap_or_default();
+        let newline = memchr::memchr(b'\n', bytes);
+        self.seen = scanned + count as u64;
+        self.long = match newline {
+            Some(at) => Long::Ended(scanned + at as u64 + 1),
+            None => Long::Open(self.seen),
+        };
+        Ok(Read::Skimmed { is_all: newline.is_none() && count < buffer.len() })
+    }
+
+    /// Everything before `to` was handed over; `before` ends where the buffer holds `to`, or is `None` if it
+    /// does not.
+    pub(super) fn advance(&mut self, to: u64, before: Option<&[u8]>, file: &File) {
+        debug_assert!(self.offset <= to);
+        self.offset = to;
+        self.seen = self.seen.max(to);
+        self.long = Long::No;
+        // Without a marker, the next read notices only a file that got shorter.
+        self.marker = match before {
+            Some(before) => Marker::of_end(before),
+            None => Marker::before(file, to).unwrap_or_default(),
+        };
+    }
+}
+
+/// One read; only a signal is cause for another.
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

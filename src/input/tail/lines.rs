@@ -1,0 +1,256 @@
+//! From bytes to records: splits a read into lines and each line into fields. Does no I/O.
+//!
+//! What Fluent Bit does with a line, and what we do beside it:
+//!
+//! | line | becomes |
+//! |---|---|
+//! | ends with `\r\n` | loses both; a lone `\r` stays, and so does one before which nothing could be parsed |
+//! | begins with NULs (a file cut in place by a writer that does not append leaves them) | loses them |
+//! | empty | an empty record, or nothing with `Skip_Empty_Lines` |
+//! | the parser cannot read it | whole under `Key`, counted |
+//! | as long as `Buffer_Max_Size` or longer, its newline counted | skipped or cut, see [`LongLines`] |
+//! | not UTF-8 | mended with U+FFFD, counted |
+
+use crate::clock;
+use crate::metrics::InputMetrics;
+use crate::parser::{Parser, Scratch};
+use crate::record::{Batch, Field, Fields, Nanos, Record, Value};
+use bumpalo::Bump;
+use bumpalo::collections::Vec as BumpVec;
+use std::sync::Arc;
+
+/// Room for fields that a record begins with: most have no more.
+const FIELDS_GUESS: usize = 8;
+
+/// What becomes of a line that does not fit `Buffer_Max_Size`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LongLines {
+    /// `Skip_Long_Lines`: it is left out.
+    Skip,
+    /// `Truncate_Long_Lines`: it is cut and, as in Fluent Bit, not parsed.
+    Truncate,
+    /// Neither: Fluent Bit would follow the file no more. It is cut, parsed, and flagged with [`CUT_KEY`].
+    Flag,
+}
+
+/// The field that says that its line was cut.
+pub(super) const CUT_KEY: &str = "log_truncated";
+
+/// Makes records of lines.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub parser: Option<Arc<Parser>>,
+    pub scratch: Scratch,
+    pub skips_empty: bool,
+    pub long: LongLines,
+    /// `Buffer_Max_Size` less the byte that Fluent Bit keeps free: a line with its newline must fit, and
+    /// one that does not is cut to it.
+    pub bytes_max: usize,
+}
+
+/// What a record says beside what its line says. Lives as long as the batch, so that nothing is copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    /// `Key`: holds a line that no parser read.
+    pub key: &'a str,
+    /// `Path_Key`.
+    pub path_key: Option<&'a str>,
+    /// `Offset_Key`.
+    pub offset_key: Option<&'a str>,
+    /// The file's path.
+    pub path: &'a str,
+}
+
+impl<'a> Origin<'a> {
+    /// A line that is not parsed: where it came from, then the line.
+    fn push_raw(&self, text: &'a str, from: u64, fields: &mut Fields<'a>) {
+        self.push(from, fields);
+        fields.push(Field { key: self.key, value: Value::Str(text) });
+    }
+
+    /// `Path_Key` and `Offset_Key`.
+    fn push(&self, from: u64, fields: &mut Fields<'a>) {
+        if let Some(key) = self.path_key {
+            fields.push(Field { key, value: Value::Str(self.path) });
+        }
+        if let Some(key) = self.offset_key {
+            fields.push(Field { key, value: Value::Int(from.cast_signed()) });
+        }
+    }
+}
+
+/// What happened to lines on the way: added to the metrics once a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub unparsed: u64,
+    pub invalid_utf8: u64,
+    pub long_skipped: u64,
+    pub long_cut: u64,
+}
+
+impl Counts {
+    pub(super) fn add_to(self, metrics: &InputMetrics) {
+        for (cell, count) in [
+            (&metrics.unparsed_lines, self.unparsed),
+            (&metrics.invalid_utf8, self.invalid_utf8),
+            (&metrics.long_line_skipped, self.long_skipped),
+            (&metrics.long_line_truncated, self.long_cut),
+        ] {
+            if count > 0 {
+                cell.add(count);
+            }
+        }
+    }
+}
+
+/// One line of a read.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    /// Without its newline.
+    bytes: &'a [u8],
+    /// The same, if the read was checked and found to be UTF-8.
+    text: Option<&'a str>,
+    /// Absolute offset of `bytes`.
+    from: u64,
+    /// Absolute offset behind the newline.
+    to: u64,
+}
+
+impl Lines {
+    /// Makes records of all complete lines in `bytes`, which begin at `batch.to`, and moves `batch.to` behind
+    /// the last one.
+    pub(super) fn split<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        origin: &Origin<'a>,
+        batch: &mut Batch<'a>,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        let complete = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
+        let (whole, rest) = bytes.split_at_checked(complete).unwrap_or_default();
+        let text = simdutf8::basic::from_utf8(whole).ok();
+        batch.records.reserve(memchr::memchr_iter(b'\n', whole).count());
+        let now = clock::now();
+        let base = batch.to;
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', whole) {
+            let line = Line {
+                bytes: whole.get(start..end).unwrap_or_default(),
+                text: text.and_then(|text| text.get(start..end)),
+                from: base + start as u64,
+                to: base + end as u64 + 1,
+            };
+            self.push(line, origin, now, batch, &mut counts);
+            start = end + 1;
+        }
+        // NULs before the next line belong to no line.
+        let nulls = rest.iter().take_while(|byte| **byte == 0).count();
+        batch.to = base + (complete + nulls) as u64;
+        counts
+    }
+
+    /// Makes a record of a single line that ends at `to`, of which `bytes`, beginning at `batch.to`, holds as much
+    /// as is wanted: one that is longer than the buffer, or a file's last that has no newline.
+    pub(super) fn push_one<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        to: u64,
+        origin: &Origin<'a>,
+        batch: &mut Batch<'a>,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        let line = Line { bytes, text: None, from: batch.to, to };
+        self.push(line, origin, clock::now(), batch, &mut counts);
+        batch.to = to;
+        counts
+    }
+
+    fn push<'a>(
+        &mut self,
+        line: Line<'a>,
+        origin: &Origin<'a>,
+        now: Nanos,
+        batch: &mut Batch<'a>,
+        counts: &mut Counts,
+    ) {
+        let line = without_nulls(line);
+        let is_long = line.bytes.len() >= self.bytes_max;
+        if is_long && self.long == LongLines::Skip {
+            counts.long_skipped += 1;
+            return;
+        }
+        if self.skips_empty && matches!(line.bytes, b"" | b"\r") {
+            return;
+        }
+        let bump = batch.bump;
+        let mut raw = text_of(line, bump, counts);
+        if is_long {
+            counts.long_cut += 1;
+            raw = raw.get(..raw.floor_char_boundary(self.bytes_max)).unwrap_or(raw);
+        }
+        let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
+        let parser = self.parser.as_deref().filter(|_| !is_long || self.long != LongLines::Truncate);
+        let parsed = parser.and_then(|parser| {
+            parser.parse(&mut self.scratch, without_return(raw), bump, now, &mut fields)
+        });
+        let time = if let Some(parsed) = parsed {
+            origin.push(line.from, &mut fields);
+            parsed.time
+        } else {
+            counts.unparsed += u64::from(parser.is_some());
+            let is_whole = is_long || parser.is_some();
+            let text = if is_whole { raw } else { without_return(raw) };
+            origin.push_raw(text, line.from, &mut fields);
+            None
+        };
+        if is_long && self.long == LongLines::Flag {
+            fields.push(Field { key: CUT_KEY, value: Value::Bool(true) });
+        }
+        batch.records.push(Record {
+            time: time.unwrap_or(now),
+            own_time: time.is_some(),
+            from: line.from,
+            to: line.to,
+            ordinal: 0,
+            fields,
+        });
+    }
+}
+
+/// The line as text; one that is not UTF-8 is copied, mended.
+fn text_of<'a>(line: Line<'a>, bump: &'a Bump, counts: &mut Counts) -> &'a str {
+    if let Some(text) = line.text {
+        return text;
+    }
+    if let Ok(text) = simdutf8::basic::from_utf8(line.bytes) {
+        return text;
+    }
+    counts.invalid_utf8 += 1;
+    let mut mended = BumpVec::with_capacity_in(line.bytes.len(), bump);
+    for chunk in line.bytes.utf8_chunks() {
+        mended.extend_from_slice_copy(chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            mended.extend_from_slice_copy("\u{FFFD}".as_bytes());
+        }
+    }
+    // Made of valid parts only.
+    str::from_utf8(mended.into_bump_slice()).unwrap_or_default()
+}
+
+fn without_nulls(line: Line<'_>) -> Line<'_> {
+    if line.bytes.first() != Some(&0) {
+        return line;
+    }
+    let nulls = line.bytes.iter().take_while(|byte| **byte == 0).count();
+    Line {
+        bytes: line.bytes.get(nulls..).unwrap_or_default(),
+        text: line.text.and_then(|text| text.get(nulls..)),
+        from: line.from + nulls as u64,
+        to: line.to,
+    }
+}
+
+/// Without the `\r` of `\r\n`. A `\r` alone stays, as in Fluent Bit.
+fn without_return(text: &str) -> &str {
+    text.strip_suffix('\r').filter(|text| !text.is_empty()).unwrap_or(text)
+}

@@ -1,0 +1,89 @@
+//! The bytes before an offset: what tells that a file was replaced behind one's back.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes that a marker looks at: as many as Fluent Bit's `offset_marker` does.
+pub(super) const MARKER_BYTES: usize = 32;
+
+/// Up to [`MARKER_BYTES`] bytes that stand before an offset of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marker {
+    bytes: [u8; MARKER_BYTES],
+    /// Bytes in use, from the start; the rest is zero.
+    len: usize,
+}
+
+impl Marker {
+    /// The last bytes of `bytes`.
+    pub(super) fn of_end(bytes: &[u8]) -> Self {
+        let end = bytes.last_chunk::<MARKER_BYTES>().map_or(bytes, <[u8; MARKER_BYTES]>::as_slice);
+        let mut marker = Self { bytes: [0; MARKER_BYTES], len: end.len() };
+        for (to, from) in marker.bytes.iter_mut().zip(end) {
+            *to = *from;
+        }
+        marker
+    }
+
+    /// Reads the marker before `offset`; shorter than it should be if the file is.
+    pub(super) fn before(file: &File, offset: u64) -> io::Result<Self> {
+        let mut bytes = [0; MARKER_BYTES];
+        let wanted = usize::try_from(offset).unwrap_or(MARKER_BYTES).min(MARKER_BYTES);
+        let window = bytes.get_mut(..wanted).unwrap_or_default();
+        let len = read_full_at(file, window, offset - wanted as u64)?;
+        Ok(Self::of_end(bytes.get(..len).unwrap_or_default()))
+    }
+
+    /// How many bytes it holds.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// What Fluent Bit stores as `offset_marker`: their XXH3-64; 0 for none.
+    pub(super) fn hash(&self) -> u64 {
+        if self.len == 0 { 0 } else { xxh3_64(self.as_bytes()) }
+    }
+}
+
+/// Reads until `buffer` is full or the file ends; how much was read.
+pub(super) fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match file.read_at(rest, offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_marker_is_what_stands_before_the_offset() {
+        let mut file = tempfile::tempfile().unwrap();
+        let text: Vec<u8> = (0..100).collect();
+        file.write_all(&text).unwrap();
+        for offset in [0_usize, 1, 31, 32, 33, 100] {
+            let marker = Marker::before(&file, offset as u64).unwrap();
+            assert_eq!(marker.as_bytes(), &text[offset.saturating_sub(32)..offset]);
+            assert_eq!(marker, Marker::of_end(&text[..offset]));
+            assert_eq!(marker.hash() == 0, offset == 0);
+        }
+        assert_eq!(Marker::before(&file, 110).unwrap().len(), 22, "the file is shorter than that");
+    }
+}

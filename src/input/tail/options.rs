@@ -1,0 +1,144 @@
+//! The properties of `tail`.
+
+use crate::config::{Limit, Size, Verbatim, choices, properties};
+use std::time::Duration;
+
+choices! {
+    /// `PRAGMA synchronous` of the position database.
+    pub enum DatabaseSync {
+        /// Positions are safe from a crash; after a power cut a little is read again.
+        Normal = "normal",
+        /// Positions are safe from a power cut.
+        Full = "full",
+        /// As `full`, and the folder is synced as well.
+        Extra = "extra",
+        /// The operating system decides.
+        Off = "off",
+    }
+}
+
+choices! {
+    /// `PRAGMA journal_mode` of the position database.
+    pub enum JournalMode {
+        /// A log beside the database.
+        Wal = "WAL",
+        /// A journal that is deleted after each change.
+        Delete = "DELETE",
+        /// A journal that is emptied after each change.
+        Truncate = "TRUNCATE",
+        /// A journal whose header is cleared after each change.
+        Persist = "PERSIST",
+        /// A journal in memory.
+        Memory = "MEMORY",
+        /// No journal.
+        Off = "OFF",
+    }
+}
+
+impl DatabaseSync {
+    /// The word of the pragma.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::Full => "FULL",
+            Self::Extra => "EXTRA",
+            Self::Off => "OFF",
+        }
+    }
+}
+
+impl JournalMode {
+    /// The word of the pragma.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Wal => "WAL",
+            Self::Delete => "DELETE",
+            Self::Truncate => "TRUNCATE",
+            Self::Persist => "PERSIST",
+            Self::Memory => "MEMORY",
+            Self::Off => "OFF",
+        }
+    }
+}
+
+properties! {
+    /// Follows files by path patterns, through rotation, restarts and crashes.
+    pub struct TailOptions for "tail" {
+        /// Files to follow: patterns as the shell has them, with commas between them.
+        path: Vec<String> ["Path"],
+        /// Patterns of files to leave out; `*` stands for slashes as well.
+        exclude_path: Vec<String> ["Exclude_Path"],
+        /// The field that holds a line which no parser read.
+        key: String ["Key" = "log"],
+        /// Reads files that are there at the start, and not in the `DB`, from their first byte.
+        read_from_head: bool ["Read_from_Head" = "false"],
+        /// Reads files that appear later from their first byte.
+        read_newly_discovered_files_from_head: bool
+            ["Read_Newly_Discovered_Files_From_Head" = "true"],
+        /// Time between two looks which files there are; most changes are noticed at once all the same.
+        refresh_interval: Duration ["Refresh_Interval" = "60"],
+        /// How long a renamed or deleted file is followed on; never closed before its end is read.
+        rotate_wait: Duration ["Rotate_Wait" = "5"],
+        /// Adds the file's path under this key.
+        path_key: Option<String> ["Path_Key"],
+        /// Adds the offset of the line in its file under this key.
+        offset_key: Option<String> ["Offset_Key"],
+        /// Parser of every line. A line that it cannot read is passed on whole under `Key`, and counted.
+        parser: Option<String> ["Parser"],
+        /// SQLite file that keeps the positions, as Fluent Bit has it. Without it, a restart cannot go on where
+        /// it stopped.
+        db: Option<String> ["DB"],
+        /// How carefully positions are written. New files are always registered as with `full`, except with `off`.
+        db_sync: DatabaseSync ["DB.Sync" = "normal"],
+        /// Keeps every other process out of the database.
+        db_locking: bool ["DB.Locking" = "false"],
+        /// SQLite's journal mode; `WAL` does not work on network file systems.
+        db_journal_mode: JournalMode ["DB.Journal_Mode" = "WAL"],
+        /// Goes on only with files that still have their base name.
+        db_compare_filename: bool ["DB.Compare_Filename" = "false"],
+        /// Upper bound of a line, its newline counted. A longer one is skipped or cut as the next two say; with
+        /// neither, it is cut and flagged, and the file goes on (Fluent Bit would leave the file).
+        buffer_max_size: Limit ["Buffer_Max_Size" = "32768"],
+        /// No effect on reading; must not be larger than `Buffer_Max_Size`.
+        buffer_chunk_size: Size ["Buffer_Chunk_Size" = "32768"],
+        /// Leaves out lines that are too long.
+        skip_long_lines: bool ["Skip_Long_Lines" = "false"],
+        /// Cuts lines that are too long; such a line is not parsed.
+        truncate_long_lines: bool ["Truncate_Long_Lines" = "false"],
+        /// Leaves out empty lines.
+        skip_empty_lines: bool ["Skip_Empty_Lines" = "false"],
+        /// Ends the process when all files are read to their end.
+        exit_on_eof: bool ["Exit_On_Eof" = "false"],
+        /// Off: looks at the files' sizes instead of being told of changes.
+        inotify_watcher: bool ["Inotify_Watcher" = "true"],
+        /// Leaves out files that were not written to for this long; 0: none.
+        ignore_older: Duration ["Ignore_Older" = "0"],
+        /// Time between two looks at the sizes of all files, for changes that nobody told of.
+        progress_check_interval: Duration ["Progress_Check_Interval" = "2s"],
+        /// Nanoseconds on top of that.
+        progress_check_interval_nsec: u32 ["Progress_Check_Interval_Nsec" = "0"],
+        /// Tells the kernel that what was read is not needed in its cache any more.
+        file_cache_advise: bool ["File_Cache_Advise" = "true"],
+        /// Named captures of the path, for `Tag kube.<name>`.
+        tag_regex: Option<Verbatim> ["Tag_Regex"],
+        @accepted {
+            "Watcher_Interval": "a rotated file is noticed at once",
+            "Ignore_Active_Older_Files": "a file without new lines costs nothing",
+            "Static_Batch_Size": "files are read in turns of a fixed size",
+            "Event_Batch_Size": "files are read in turns of a fixed size",
+            "Windows.Path_Encoding": "there is no build for Windows",
+            "Docker_Mode_Flush": "it belongs to `Docker_Mode`",
+            "Docker_Mode_Parser": "it belongs to `Docker_Mode`",
+            "Multiline_Flush": "it belongs to `Multiline`",
+            "Parser_Firstline": "it belongs to `Multiline`",
+            "Parser_*": "it belongs to `Multiline`",
+        }
+        @refused {
+            "Multiline": "lines are not joined yet",
+            "Multiline.Parser": "lines are not joined yet",
+            "Docker_Mode": "lines are not joined yet",
+            "Unicode.Encoding": "only UTF-8 is read yet",
+            "Generic.Encoding": "only UTF-8 is read yet",
+        }
+    }
+}

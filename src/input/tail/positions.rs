@@ -1,0 +1,469 @@
+//! Where files stand: registers them before they are read, commits how far they are safe.
+//!
+//! With a `DB`, a thread of its own does all SQLite work and looks at the files' beginnings, so that
+//! no disk ever holds up the pipeline. Registrations that come together share a transaction; positions
+//! are gathered for [`COMMIT_PAUSE`] and share one. When nothing changes, the thread sleeps.
+
+use super::database::{Candidate, Database, Position, Registration, Start, source_key};
+use super::discovery::Patterns;
+use super::marker::Marker;
+use crate::clock;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// How long positions are gathered before they are written: what a `kill -9` makes to be read again.
+/// What the database refused is tried again after as long.
+const COMMIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Registrations that share a transaction: bounds how long the first of them waits for the others.
+const REGISTRATIONS_MAX: usize = 256;
+
+/// Names a file between a request and its answer.
+pub(super) type Ticket = u64;
+
+/// What comes back.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The file may be read.
+    Registered(Ticket, Registration),
+    /// There is nothing in it yet by which it could be told from another; ask again when there is.
+    Empty(Ticket),
+    /// A file that no `Path` finds any more has bytes which are not safe yet: it was renamed while nobody looked.
+    Orphan(Arc<File>, PathBuf, Registration),
+}
+
+/// Where files stand.
+#[derive(Debug)]
+pub(super) struct Positions {
+    answers: Receiver<Answer>,
+    /// Readable when answers have come.
+    bell: Arc<OwnedFd>,
+    keeper: Keeper,
+}
+
+/// Who keeps them.
+#[derive(Debug)]
+enum Keeper {
+    /// Nobody beyond the end of the process.
+    Memory { run: [u8; 16], next_row: i64, answer: Sender<Answer> },
+    /// A database, on its own thread.
+    Thread { commands: Option<Sender<Command>>, dirty: Dirty, thread: Option<JoinHandle<()>> },
+}
+
+/// Positions that are not written yet, by row.
+type Dirty = Arc<Mutex<HashMap<i64, u64>>>;
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+enum Command {
+    Register(Ticket, Candidate),
+    Rename(i64, PathBuf),
+    /// The file is closed; its position may still move.
+    Close(i64),
+    /// Nothing will be asked about it again.
+    Forget(i64),
+    Sweep(Patterns, HashSet<u64>),
+    /// There are dirty positions.
+    Dirty,
+}
+
+impl Positions {
+    /// Positions that last as long as the process: without `DB`.
+    pub(super) fn in_memory() -> io::Result<Self> {
+        let mut run = [0; 16];
+        getrandom::fill(&mut run).map_err(io::Error::other)?;
+        let (answer, answers) = channel();
+        let keeper = Keeper::Memory { run, next_row: 1, answer };
+        Ok(Self { answers, bell: bell()?, keeper })
+    }
+
+    /// Positions in a database.
+    pub(super) fn in_database(database: Database) -> io::Result<Self> {
+        let (commands, asked) = channel();
+        let (answer, answers) = channel();
+        let bell = bell()?;
+        let dirty = Dirty::default();
+        let clerk = Clerk {
+            database,
+            asked,
+            answer,
+            bell: Arc::clone(&bell),
+            dirty: Arc::clone(&dirty),
+            files: HashMap::new(),
+            waiting: Vec::new(),
+            is_failing: false,
+        };
+        let thread = std::thread::Builder::new().name("positions".into()).spawn(|| clerk.run())?;
+        let keeper = Keeper::Thread { commands: Some(commands), dirty, thread: Some(thread) };
+        Ok(Self { answers, bell, keeper })
+    }
+
+    /// What becomes readable when an answer has come.
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// The answers that have come.
+    pub(super) fn answers(&self) -> Vec<Answer> {
+        let mut count = [0; 8];
+        // Nothing to read only means that the bell did not ring.
+        let _silent = rustix::io::read(&self.bell, &mut count);
+        self.answers.try_iter().collect()
+    }
+
+    /// Asks for a file to be registered; an [`Answer`] follows.
+    pub(super) fn register(&mut self, ticket: Ticket, candidate: Candidate) {
+        match &mut self.keeper {
+            Keeper::Thread { .. } => self.ask(Command::Register(ticket, candidate)),
+            Keeper::Memory { run, next_row, answer } => {
+                let registration = register_in_memory(run, *next_row, &candidate);
+                *next_row += 1;
+                let found = registration.map_or(Answer::Empty(ticket), |registration| {
+                    Answer::Registered(ticket, registration)
+                });
+                if answer.send(found).is_ok() {
+                    ring(&self.bell);
+                }
+            }
+        }
+    }
+
+    /// Everything of the row's file before `offset` is safe.
+    pub(super) fn safe(&self, row: i64, offset: u64) {
+        let Keeper::Thread { dirty, .. } = &self.keeper else { return };
+        let mut dirty = dirty.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_clean = dirty.is_empty();
+        dirty.insert(row, offset);
+        drop(dirty);
+        if was_clean {
+            self.ask(Command::Dirty);
+        }
+    }
+
+    /// The file has another name now.
+    pub(super) fn rename(&self, row: i64, name: PathBuf) {
+        self.ask(Command::Rename(row, name));
+    }
+
+    /// The file is not read any more; its position may still move.
+    pub(super) fn close(&self, row: i64) {
+        self.ask(Command::Close(row));
+    }
+
+    /// The file is gone and all of it is safe.
+    pub(super) fn forget(&self, row: i64) {
+        self.ask(Command::Forget(row));
+    }
+
+    /// After the first scan, which found the inodes `present`: looks for the files that the database knows
+    /// under these patterns and that were not found. What was renamed is an [`Answer::Orphan`], what is
+    /// gone is forgotten.
+    pub(super) fn sweep(&self, patterns: Patterns, present: HashSet<u64>) {
+        self.ask(Command::Sweep(patterns, present));
+    }
+
+    fn ask(&self, command: Command) {
+        if let Keeper::Thread { commands: Some(commands), .. } = &self.keeper
+            && commands.send(command).is_err()
+        {
+            tracing::error!("the thread of the position database has ended: positions stand still");
+        }
+    }
+}
+
+/// Writes what is still to be written.
+impl Drop for Positions {
+    fn drop(&mut self) {
+        if let Keeper::Thread { commands, thread, .. } = &mut self.keeper {
+            drop(commands.take());
+            if let Some(thread) = thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("the thread of the position database broke down");
+            }
+        }
+    }
+}
+
+/// The thread that owns the database.
+struct Clerk {
+    database: Database,
+    asked: Receiver<Command>,
+    answer: Sender<Answer>,
+    bell: Arc<OwnedFd>,
+    dirty: Dirty,
+    /// Registered files by row.
+    files: HashMap<i64, Entry>,
+    /// Registrations not done yet: as many as there are files unregistered, each asked for once.
+    waiting: Vec<(Ticket, Candidate)>,
+    /// Whether the last write was refused: said once.
+    is_failing: bool,
+}
+
+/// A registered file.
+struct Entry {
+    /// For the marker; `None` once the file is closed.
+    file: Option<Arc<File>>,
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Clerk {
+    fn run(mut self) {
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let command = match deadline {
+                None => self.asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(deadline) => {
+                    self.asked.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                }
+            };
+            let is_over = matches!(command, Err(RecvTimeoutError::Disconnected));
+            if let Ok(command) = command {
+                self.obey(command);
+            }
+            if is_over || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.commit();
+                deadline = None;
+            }
+            self.register();
+            if !self.waiting.is_empty() || self.is_dirty() {
+                deadline = deadline.or(Some(Instant::now() + COMMIT_PAUSE));
+            }
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Does one command, and the registrations that came with it.
+    fn obey(&mut self, command: Command) {
+        let mut next = Some(command);
+        while let Some(command) = next {
+            match command {
+                Command::Register(ticket, candidate) => self.waiting.push((ticket, candidate)),
+                other => {
+                    // What follows a registration may be about its row.
+                    self.register();
+                    self.obey_at_once(other);
+                }
+            }
+            let is_room = self.waiting.len() < REGISTRATIONS_MAX;
+            next = if is_room { self.asked.try_recv().ok() } else { None };
+        }
+    }
+
+    fn obey_at_once(&mut self, command: Command) {
+        match command {
+            Command::Register(..) | Command::Dirty => {}
+            Command::Rename(row, name) => {
+                if let Some(entry) = self.files.get_mut(&row) {
+                    entry.path.clone_from(&name);
+                    let result = self.database.rename(row, &name);
+                    self.note("note the new name of a file", result);
+                }
+            }
+            Command::Close(row) => {
+                if let Some(entry) = self.files.get_mut(&row) {
+                    entry.file = None;
+                }
+            }
+            Command::Forget(row) => {
+                self.files.remove(&row);
+                let result = self.database.delete(row);
+                self.note("delete the row of a file that is gone", result);
+            }
+            Command::Sweep(patterns, present) => self.sweep(&patterns, &present),
+        }
+    }
+
+    fn register(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let waiting = mem::take(&mut self.waiting);
+        let candidates: Vec<_> = waiting.iter().map(|(_, candidate)| candidate.clone()).collect();
+        match self.database.register(&candidates) {
+            Ok(answers) => {
+                for ((ticket, candidate), registration) in waiting.into_iter().zip(answers) {
+                    let answer = match registration {
+                        Some(registration) => {
+                            self.enter(&candidate, &registration);
+                            Answer::Registered(ticket, registration)
+                        }
+                        None => Answer::Empty(ticket),
+                    };
+                    self.reply(answer);
+                }
+                self.note("register files", Ok(()));
+            }
+            Err(error) => {
+                self.waiting = waiting;
+                self.note("register files, which wait unread", Err(error));
+            }
+        }
+    }
+
+    fn enter(&mut self, candidate: &Candidate, registration: &Registration) {
+        if let Some(row) = candidate.replaces {
+            self.files.remove(&row);
+        }
+        let inode = candidate.file.metadata().map_or(0, |status| status.ino());
+        let file = Some(Arc::clone(&candidate.file));
+        let entry = Entry { file, path: candidate.path.clone(), inode };
+        self.files.insert(registration.row, entry);
+    }
+
+    /// Writes the dirty positions; they stay dirty if that fails.
+    fn commit(&mut self) {
+        let dirty = mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        // Rows that are gone belong to files that were replaced: where those stood means nothing now.
+        let known = dirty.iter().filter_map(|(row, offset)| {
+            let entry = self.files.get(row)?;
+            let marker = entry.file.as_ref().map(|file| Marker::before(file, *offset));
+            let marker = marker.and_then(Result::ok).unwrap_or_default();
+            let name = &entry.path;
+            Some(Position { row: *row, name, inode: entry.inode, offset: *offset, marker })
+        });
+        let positions: Vec<_> = known.collect();
+        if positions.is_empty() {
+            return;
+        }
+        let result = self.database.commit(&positions);
+        if result.is_err() {
+            let mut again = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
+            for (row, offset) in dirty {
+                again.entry(row).or_insert(offset);
+            }
+        }
+        self.note("write positions", result);
+    }
+
+    fn is_dirty(&self) -> bool {
+        !self.dirty.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    fn sweep(&mut self, patterns: &Patterns, present: &HashSet<u64>) {
+        let rows = match self.database.rows() {
+            Ok(rows) => rows,
+            Err(error) => return self.note("look for files that were renamed", Err(error)),
+        };
+        let mut folders = HashMap::new();
+        for row in rows {
+            let is_ours = patterns.select(Path::new(row.path()));
+            if !is_ours || present.contains(&row.inode) || self.files.contains_key(&row.id) {
+                continue;
+            }
+            if let Some((file, path)) = find_by_inode(&row.real_path(), row.inode, &mut folders)
+                && row.describes(&file)
+            {
+                self.adopt(Arc::new(file), path, PathBuf::from(row.path()));
+            } else if Path::new(row.path()).parent().is_some_and(Path::is_dir) {
+                // If the folder is away as well, it may only be not mounted yet.
+                let result = self.database.delete(row.id);
+                self.note("delete the row of a file that is gone", result);
+            }
+        }
+    }
+
+    /// Registers a renamed file, under the name that it once had, and hands it over.
+    fn adopt(&mut self, file: Arc<File>, path: PathBuf, known_as: PathBuf) {
+        let candidate = Candidate {
+            file: Arc::clone(&file),
+            path: known_as,
+            start: Start::Head,
+            replaces: None,
+        };
+        let result = self.database.register(std::slice::from_ref(&candidate));
+        if let Ok([Some(registration)]) = result.as_deref() {
+            self.enter(&candidate, registration);
+            let renamed = self.database.rename(registration.row, &path);
+            self.note("note the new name of a file", renamed);
+            self.reply(Answer::Orphan(file, path, registration.clone()));
+        }
+        self.note("register a file that was renamed", result.map(drop));
+    }
+
+    fn reply(&self, answer: Answer) {
+        // Nobody listens any more when the input has ended.
+        if self.answer.send(answer).is_ok() {
+            ring(&self.bell);
+        }
+    }
+
+    /// Says a failure once, and once that it is over.
+    fn note(&mut self, what: &str, result: rusqlite::Result<()>) {
+        match result {
+            Ok(()) if self.is_failing => {
+                self.is_failing = false;
+                tracing::info!("the position database works again");
+            }
+            Err(error) if !self.is_failing => {
+                self.is_failing = true;
+                tracing::error!(%error, "the position database could not {what}; trying again");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// The file with this inode in the folder of `path`, by whatever name.
+fn find_by_inode(
+    path: &Path,
+    inode: u64,
+    folders: &mut HashMap<PathBuf, HashMap<u64, PathBuf>>,
+) -> Option<(File, PathBuf)> {
+    let folder = path.parent()?;
+    let names = folders.entry(folder.to_path_buf()).or_insert_with(|| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| (entry.ino(), entry.path())).collect()
+    });
+    let path = names.get(&inode)?;
+    if !path.symlink_metadata().ok()?.is_file() {
+        return None;
+    }
+    Some((File::open(path).ok()?, path.clone()))
+}
+
+/// A registration that only this process knows.
+fn register_in_memory(run: &[u8; 16], row: i64, candidate: &Candidate) -> Option<Registration> {
+    let status = candidate.file.metadata().ok()?;
+    if status.len() == 0 {
+        return None;
+    }
+    let offset = match candidate.start {
+        _ if candidate.replaces.is_some() => 0,
+        Start::Head => 0,
+        Start::End => status.len(),
+        Start::At(offset) => offset.min(status.len()),
+    };
+    Some(Registration {
+        row,
+        offset,
+        marker: Marker::before(&candidate.file, offset).ok()?,
+        // The row's number is never used again in this run.
+        key: source_key(run, status.ino(), xxh3_128(&row.to_le_bytes()), 0),
+        first_seen: clock::now(),
+        path: candidate.path.clone(),
+    })
+}
+
+fn bell() -> io::Result<Arc<OwnedFd>> {
+    use rustix::event::{EventfdFlags, eventfd};
+    Ok(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+}
+
+fn ring(bell: &OwnedFd) {
+    // Refused only while it is full of rings that nobody heard: it rings then as well.
+    let _rings = rustix::io::write(bell, &1_u64.to_le_bytes());
+}

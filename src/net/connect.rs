@@ -1,0 +1,108 @@
+//! From a host name to a TCP connection: resolve, order the addresses, try each.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+
+use super::{ConnectError, NetOptions};
+
+/// Connects to the first address of `host` that accepts. `host` is a name or a bare IP address.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    net: &NetOptions,
+) -> Result<TcpStream, ConnectError> {
+    let found = lookup_host((host, port)).await.map_err(ConnectError::Resolve)?;
+    let mut addresses: Vec<SocketAddr> = found.collect();
+    prefer(&mut addresses, net);
+    let deadline = Instant::now() + net.connect_timeout;
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    let mut last = ConnectError::NoAddress;
+    for address in addresses {
+        // An equal share of the time for each, so that one dead address does not use it up.
+        let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
+        left = left.saturating_sub(1);
+        match timeout(share, try_address(address, net)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = ConnectError::Tcp { address, error },
+            Err(_elapsed) => last = ConnectError::Timeout(net.connect_timeout),
+        }
+    }
+    Err(last)
+}
+
+/// The preferred family first, else the resolver's order.
+fn prefer(addresses: &mut [SocketAddr], net: &NetOptions) {
+    if net.dns_prefer_ipv4 {
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+    } else if net.dns_prefer_ipv6 {
+        addresses.sort_by_key(SocketAddr::is_ipv4);
+    }
+}
+
+/// One attempt, with the socket set up as asked.
+async fn try_address(address: SocketAddr, net: &NetOptions) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(source) = &net.source_address {
+        bind(&socket, source);
+    }
+    socket.set_nodelay(true)?;
+    if net.tcp_keepalive {
+        probe(&socket, net)?;
+    }
+    socket.connect(address).await
+}
+
+/// Takes the local address asked for. Fluent Bit connects from any address when that fails, and so
+/// do we: a missing interface must not stop delivery.
+fn bind(socket: &TcpSocket, source: &str) {
+    let address = source.parse::<IpAddr>().map_err(io::Error::other);
+    if let Err(error) = address.and_then(|address| socket.bind(SocketAddr::new(address, 0))) {
+        tracing::warn!(source, %error, "cannot use `net.source_address`; connecting from any");
+    }
+}
+
+/// Turns on the kernel's probes of a silent connection.
+fn probe(socket: &TcpSocket, net: &NetOptions) -> io::Result<()> {
+    socket.set_keepalive(true)?;
+    if let Some(seconds) = positive(net.tcp_keepalive_time) {
+        sockopt::set_tcp_keepidle(socket, Duration::from_secs(seconds.into()))?;
+    }
+    if let Some(seconds) = positive(net.tcp_keepalive_interval) {
+        sockopt::set_tcp_keepintvl(socket, Duration::from_secs(seconds.into()))?;
+    }
+    if let Some(count) = positive(net.tcp_keepalive_probes) {
+        sockopt::set_tcp_keepcnt(socket, count)?;
+    }
+    Ok(())
+}
+
+/// A value that was set: the default, -1, leaves the system's.
+fn positive(value: i32) -> Option<u32> {
+    u32::try_from(value).ok().filter(|&value| value > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(net: &NetOptions, expected: [&str; 3]) {
+        let mut addresses = ["1.1.1.1:1", "[::1]:1", "2.2.2.2:1"].map(|text| text.parse().unwrap());
+        prefer(&mut addresses, net);
+        assert_eq!(addresses.map(|address| address.to_string()), expected);
+    }
+
+    #[test]
+    fn families_are_preferred_as_asked() {
+        let default = NetOptions::default();
+        check(&default, ["1.1.1.1:1", "[::1]:1", "2.2.2.2:1"]);
+        let four = NetOptions { dns_prefer_ipv4: true, ..default.clone() };
+        check(&four, ["1.1.1.1:1", "2.2.2.2:1", "[::1]:1"]);
+        let six = NetOptions { dns_prefer_ipv6: true, ..default };
+        check(&six, ["[::1]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+    }
+}
