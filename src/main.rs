@@ -1,2 +1,59 @@
+//! tailwater: a log shipper that takes Fluent Bit's place.
 //! Arguments in, exit code out.
-fn main() {}
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use tailwater::cli::{self, Command};
+use tailwater::config::{Diagnostics, Severity};
+use tailwater::pipeline::{CATALOG, Plan};
+
+fn main() -> ExitCode {
+    let mut diagnostics = Diagnostics::new();
+    let arguments = std::env::args_os().skip(1);
+    let command = cli::command(arguments, CATALOG, Plan::new, &mut diagnostics);
+    let least = match &command {
+        Command::Run(plan) => cli::severity_shown(plan.log_level()),
+        Command::Print(_) | Command::Passed(_) | Command::Refused => Severity::Note,
+    };
+    tell(&diagnostics.report(least));
+    match command {
+        Command::Run(plan) => run(plan),
+        Command::Print(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) if !diagnostics.has_errors() => ExitCode::SUCCESS,
+            Ok(()) | Err(_) => ExitCode::FAILURE,
+        },
+        Command::Passed(text) => {
+            tell(text);
+            ExitCode::SUCCESS
+        }
+        Command::Refused => ExitCode::FAILURE,
+    }
+}
+
+/// Starts the agent and runs it to its end.
+fn run(plan: Plan) -> ExitCode {
+    if let Err(error) = cli::log(plan.log_level(), plan.log_file()) {
+        tell(&format!("cannot open the log file: {error}\n"));
+        return ExitCode::FAILURE;
+    }
+    let agent = match plan.start() {
+        Ok(agent) => agent,
+        Err(error) => {
+            tell(&format!("{error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match agent.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints to standard error. When that is gone, nobody is left to be told so.
+fn tell(text: &str) {
+    let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
+}

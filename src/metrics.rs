@@ -98,6 +98,8 @@ metrics! {
         storage_memory_bytes: Gauge = "fluentbit_input_storage_memory_bytes",
         /// Chunks that hold records of the input.
         storage_chunks: Gauge = "fluentbit_input_storage_chunks",
+        /// Records that no output matches; they are dropped.
+        unrouted_records: Counter = "tailwater_input_unrouted_records_total",
         /// Lines that the parser could not read; they were passed on whole.
         unparsed_lines: Counter = "tailwater_input_unparsed_lines_total",
         /// Lines with bytes that are not UTF-8; these were replaced.

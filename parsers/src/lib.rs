@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cri`] | lines of the container runtimes, by hand |
 //! | [`json`] | JSON objects, field by field, as slices of the line |
+//! | [`regex`] | patterns in Ruby's dialect, run by the `regex` crate |
 //! | [`time`] | times by strptime formats with `%L`; by strftime formats |
 //!
 //! Every parser takes `&str`: a whole read is checked for UTF-8 at once before it is cut in lines.
@@ -14,4 +15,5 @@
 
 pub mod cri;
 pub mod json;
+pub mod regex;
 pub mod time;

@@ -51,6 +51,8 @@ pub struct Covered {
 /// A sealed chunk: frames of one route set, never changed again.
 #[derive(Debug)]
 pub struct Chunk {
+    /// Its number within this process: ascends in the order in which chunks were opened.
+    pub number: u64,
     /// The outputs it is for.
     pub routes: RouteSet,
     /// The reads whose records it holds, once each.
@@ -92,9 +94,12 @@ pub struct ChunkBuilder {
 }
 
 impl ChunkBuilder {
-    /// An empty chunk for `routes`.
-    pub fn new(routes: RouteSet, now: Instant) -> Self {
-        let chunk = Chunk { routes, covered: Vec::new(), held: Vec::new(), count: 0, bytes: Vec::new() };
+    /// An empty chunk for `routes` that is expected to grow to `bytes_expected`: memory that it does
+    /// not come to write is never made resident.
+    pub fn new(number: u64, routes: RouteSet, bytes_expected: usize, now: Instant) -> Self {
+        let bytes = Vec::with_capacity(bytes_expected);
+        let chunk =
+            Chunk { number, routes, covered: Vec::new(), held: Vec::new(), count: 0, bytes };
         Self { chunk, opened: now }
     }
 

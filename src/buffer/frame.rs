@@ -182,7 +182,14 @@ mod tests {
             let mut fields = Fields::new_in(bump);
             fields.push(Field { key: "n", value: Value::Int(n.into()) });
             let from = 10 + u64::from(n) * 10;
-            batch.records.push(Record { time: 99, own_time, from, to: from + 10, ordinal: 0, fields });
+            batch.records.push(Record {
+                time: 99,
+                own_time,
+                from,
+                to: from + 10,
+                ordinal: 0,
+                fields,
+            });
         }
         batch.to = 30;
         batch

@@ -3,7 +3,9 @@
 mod chunk;
 mod frame;
 mod open;
+mod settle;
 
 pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
 pub use frame::{Encoded, Frame, FrameHeader, Frames, append};
 pub use open::Open;
+pub use settle::{Settled, Settler};

@@ -329,7 +329,7 @@ impl Reader<'_> {
             });
             return;
         };
-        if let Some(group) = key.strip_prefix('[') {
+        if let Some(group) = content.strip_prefix('[') {
             self.group(file, group, location);
             return;
         }
@@ -619,6 +619,16 @@ mod tests {
         "#]],
         );
         check(
+            "[INPUT]\n  Name a\n  [group 1]\n    b c\n  [x\n  [x y\n",
+            &expect![[r#"
+            [INPUT]
+              main:2 Name: "a"
+            main:3: warning: group `group 1` is passed over
+            main:5: `[x` has no value
+            main:6: group header without `]`
+        "#]],
+        );
+        check(
             "[INPUT]\n  Name a\n  [processors] \n    b c\n",
             &expect![[r#"
             [INPUT]
@@ -687,6 +697,18 @@ mod tests {
         "#]],
         );
         fuzz_classic(b"\xff\n@INCLUDE x*\n[INPUT]\n \tName \xff\n");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_to_their_end(bytes: Vec<u8>) {
+            fuzz_classic(&bytes);
+        }
+
+        #[test]
+        fn any_lines_are_read_to_their_end(text in "([ \t@#\\[\\]a=*\r]{0,6}\n|@INCLUDE \\*\n){0,20}") {
+            fuzz_classic(text.as_bytes());
+        }
     }
 
     #[test]

@@ -165,9 +165,33 @@ impl Diagnostics {
         self.error_count > 0
     }
 
+    /// Errors so far, also those beyond the bound.
+    pub fn error_count(&self) -> usize {
+        self.error_count
+    }
+
     /// Whether `check --strict` must refuse it.
     pub fn has_warnings(&self) -> bool {
         self.warning_count > 0
+    }
+
+    /// What matters at least so much, a finding after the other: files in the order they were
+    /// met, lines in theirs.
+    pub fn report(&self, least: Severity) -> String {
+        let mut files: Vec<&str> = Vec::new();
+        for finding in &self.findings {
+            if !files.contains(&finding.location.file()) {
+                files.push(finding.location.file());
+            }
+        }
+        let place = |finding: &&Finding| {
+            let file = files.iter().position(|file| *file == finding.location.file());
+            (file, finding.location.line())
+        };
+        let mut shown: Vec<&Finding> =
+            self.findings.iter().filter(|finding| finding.severity >= least).collect();
+        shown.sort_by_key(place);
+        shown.iter().map(|finding| format!("{finding}\n")).collect()
     }
 
     /// What was found, in order, up to [`FINDING_COUNT_MAX`].
@@ -178,9 +202,7 @@ impl Diagnostics {
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
-            writeln!(f, "{finding}")?;
-        }
+        f.write_str(&self.report(Severity::Note))?;
         if self.left_out_count > 0 {
             writeln!(f, "… and {} more", self.left_out_count)?;
         }

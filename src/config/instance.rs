@@ -1,6 +1,6 @@
 //! Keys that every input, filter or output shares, and a configured plugin with its own.
 
-use super::diagnostics::Location;
+use super::diagnostics::{Diagnostics, Location};
 use super::network::{NetOptions, TlsOptions};
 use super::plugin::Plugin;
 use super::properties;
@@ -149,4 +149,12 @@ pub struct Instance<C> {
     /// All its entries. They were checked: reading the plugin's options again reports nothing
     /// that is new.
     pub section: Section,
+}
+
+impl<C> Instance<C> {
+    /// The plugin's own options, by their `read`. Problems were reported when the model was
+    /// loaded and are not reported again.
+    pub fn options<T>(&self, read: fn(&mut Section, &mut Diagnostics) -> T) -> T {
+        read(&mut self.section.clone(), &mut Diagnostics::new())
+    }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::classic::{self, Document, Source as _};
-use super::diagnostics::{Diagnostics, Location, Severity, finding};
+use super::diagnostics::{Diagnostics, Finding, Location, Severity, finding};
 use super::disk::{self, Disk};
 use super::environment::Environment;
 use super::instance::{FilterCommon, InputCommon, Instance, OutputCommon};
+use super::near::nearest;
 use super::network::{NetOptions, TlsOptions};
 use super::parser::{ParserDefinition, ParserOptions};
 use super::plugin::{Catalog, Plugin, PluginKind, Transport};
@@ -50,11 +51,32 @@ impl Model {
     pub fn load(request: Request, catalog: Catalog, diagnostics: &mut Diagnostics) -> Self {
         let mut document = Document { sections: request.sections, settings: Vec::new() };
         let mut disk = Disk::seen_from(Path::new(request.file.as_deref().unwrap_or(".")));
+        let start = match &request.file {
+            Some(file) => Location::new(&Arc::from(file.as_str()), 0),
+            None => Location::command_line(),
+        };
         if let Some(file) = &request.file {
             add_main_file(file, &mut disk, &mut document, diagnostics);
         }
         let environment = environment(&document, diagnostics);
-        Loader { catalog, environment, disk, diagnostics, numbers: BTreeMap::new() }.load(document)
+        Loader { catalog, environment, disk, diagnostics, start, numbers: BTreeMap::new() }
+            .load(document)
+    }
+
+    /// The parser of that name (letter case counts), named at `location`; else what is wrong.
+    pub fn parser(&self, name: &str, location: &Location) -> Result<&ParserDefinition, Finding> {
+        if let Some(parser) = self.parsers.iter().find(|parser| parser.name == name) {
+            return Ok(parser);
+        }
+        let found = finding(Severity::Error, location, format!("there is no parser `{name}`"));
+        let near = nearest(name, self.parsers.iter().map(|parser| parser.name.as_str()));
+        Err(match near {
+            Some(near) => found.with_remedy(format!("did you mean `{near}`?")),
+            None if self.parsers.is_empty() => {
+                found.with_remedy("name a file with it by `Parsers_File` of `[SERVICE]`")
+            }
+            None => found,
+        })
     }
 }
 
@@ -117,6 +139,8 @@ struct Loader<'a> {
     environment: Environment<'static>,
     disk: Disk,
     diagnostics: &'a mut Diagnostics,
+    /// The configuration as a whole.
+    start: Location,
     /// How many instances of a plugin there are so far.
     numbers: BTreeMap<(&'static str, &'static str), usize>,
 }
@@ -153,7 +177,9 @@ impl Loader<'_> {
         for section in sections {
             self.section(section, &mut model);
         }
-        self.routes(&mut model);
+        if !self.diagnostics.has_errors() {
+            self.routes(&mut model);
+        }
         self.storage(&model);
         model
     }
@@ -214,8 +240,13 @@ impl Loader<'_> {
     }
 
     fn parser(&mut self, mut section: Section, model: &mut Model) {
+        let error_count = self.diagnostics.error_count();
         let options = ParserOptions::read(&mut section, self.diagnostics);
         section.finish(self.diagnostics);
+        if self.diagnostics.error_count() > error_count {
+            // What is missing now was there, but could not be read.
+            return;
+        }
         match ParserDefinition::new(options, &section.location) {
             Ok(parser) => match model.parsers.iter().find(|earlier| earlier.name == parser.name) {
                 None => model.parsers.push(parser),
@@ -274,8 +305,12 @@ impl Loader<'_> {
         let plugin = self.plugin(&mut section, kind)?;
         section.set_title(plugin.name);
         let common = common(&mut section, self.diagnostics);
-        let net = NetOptions::read(&mut section, self.diagnostics);
-        let tls = TlsOptions::read(&mut section, self.diagnostics);
+        // To a filter that opens no connection, `net.*` and `tls.*` are unknown keys.
+        let mut nothing = Section::new(section.kind.clone(), section.location.clone());
+        let is_unknown = kind == PluginKind::Filter && plugin.transport == Transport::Local;
+        let connection = if is_unknown { &mut nothing } else { &mut section };
+        let net = NetOptions::read(connection, self.diagnostics);
+        let tls = TlsOptions::read(connection, self.diagnostics);
         if tls.tls && plugin.transport == Transport::Local {
             let message = format!("`{}` opens no connection, so it has no TLS", plugin.name);
             self.diagnostics.error(section.location_of("tls"), message);
@@ -353,12 +388,11 @@ impl Loader<'_> {
         {
             output.common.pattern = Some("*".to_owned());
         }
-        let start = Location::command_line();
         if model.inputs.is_empty() {
-            self.diagnostics.warning(&start, "there is no input");
+            self.diagnostics.warning(&self.start, "there is no input");
         }
         if model.outputs.is_empty() {
-            self.diagnostics.warning(&start, "there is no output");
+            self.diagnostics.warning(&self.start, "there is no output");
         }
         for output in &model.outputs {
             if output.common.pattern.is_none() && output.common.pattern_regex.is_none() {

@@ -36,7 +36,19 @@ pub enum Transport {
     Network,
 }
 
-/// A plugin, as the configuration and the help see it.
+/// A plugin, as the configuration and the help see it. The plugin's module writes it down beside
+/// its options:
+///
+/// ```text
+/// pub static TAIL: Plugin = Plugin {
+///     name: TailOptions::NAME,
+///     kind: PluginKind::Input,
+///     doc: TailOptions::DOC,
+///     properties: TailOptions::PROPERTIES,
+///     transport: Transport::Local,
+///     check: TailOptions::check,
+/// };
+/// ```
 #[derive(Debug)]
 pub struct Plugin {
     /// Its `Name`.

@@ -283,12 +283,14 @@ pub fn read_rows_without_field(
         for entry in section.take(&[*row], Rules::Common, diagnostics) {
             let name = format!("`{}` of `{}`", entry.key, section.title());
             let doc = row.doc.trim();
-            // `Docker_Mode off` asks for what happens anyway.
-            let off = matches!(bool::read(&entry.value), Reading::Clear(false));
+            // `Daemon off`, `Docker_Mode off` ask for what happens anyway.
+            if matches!(bool::read(&entry.value), Reading::Clear(false)) {
+                continue;
+            }
             if row.kind == Kind::Accepted {
                 diagnostics
                     .add(entry.finding(Severity::Note, format!("{name} has no effect: {doc}")));
-            } else if !off {
+            } else {
                 diagnostics
                     .add(entry.finding(Severity::Error, format!("{name} is not supported: {doc}")));
             }
@@ -556,18 +558,18 @@ mod tests {
             ],
             &expect![[r#"
                 [] Size(32000) true Some("b") … [] []
-                a.conf:8: note: `Watcher_Interval` of `sample` has no effect: changes are seen at once
-                    Watcher_Interval 2s
-                a.conf:9: `Docker_Mode` of `sample` is not supported: use `multiline.parser docker`
-                    Docker_Mode on
+                a.conf:2: `sample` has no property `Pth`; did you mean `Path`?
+                a.conf:3: `sample` has no property `HTTP_Paswd`; did you mean `HTTP_Passwd`?
                 a.conf:4: `Buffer_Max_Size`: no size; write bytes, or a number with K, M or G
                     Buffer_Max_Size big
                 a.conf:5: `Skip_Empty_Lines`: no boolean; write `on` or `off`
                     Skip_Empty_Lines 1
                 a.conf:7: `Parser` of `sample` is set 2 times
                     Parser b
-                a.conf:2: `sample` has no property `Pth`; did you mean `Path`?
-                a.conf:3: `sample` has no property `HTTP_Paswd`; did you mean `HTTP_Passwd`?
+                a.conf:8: note: `Watcher_Interval` of `sample` has no effect: changes are seen at once
+                    Watcher_Interval 2s
+                a.conf:9: `Docker_Mode` of `sample` is not supported: use `multiline.parser docker`
+                    Docker_Mode on
                 a.conf:10: note: `Condition` has no effect in `sample`
                 a.conf:11: `sample` has no property `Zzz`
             "#]],
@@ -596,9 +598,9 @@ mod tests {
             ],
             &expect![[r##"
                 ["# nothing"] Size(1000000) false Some("cri") … [] ["Add(Add) k v # not a comment at a.conf:5"]
+                a.conf:2: warning: `# containerd/CRI-O format` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
                 a.conf:3: warning: `# big` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
                 a.conf:4: warning: `# blank` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
-                a.conf:2: warning: `# containerd/CRI-O format` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
                 a.conf:5: note: `Add` keeps `# not a comment` as a part of its value
             "##]],
         );

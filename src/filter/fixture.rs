@@ -1,13 +1,16 @@
 //! Runs a filter on lines of JSON.
 
-use super::{Filter, Grep, GrepOptions, Modify, ModifyOptions, ParserFilter, ParserFilterOptions};
+use super::Filter;
+use super::grep::{Grep, GrepOptions};
+use super::modify::{Modify, ModifyOptions};
+use super::parser::{ParserFilter, ParserFilterOptions};
 use crate::config::{Diagnostics, Location, SectionKind};
 use crate::parser::fixture::{JSON_WITH_TIME, batch, parsers, section, show};
 use bumpalo::Bump;
 use expect_test::Expect;
 
-/// Runs the filter `plugin`, set up by the lines `config`, on lines that `jt` reads. Expected is
-/// what there is to say about the configuration, then, unless that is an error, the records.
+/// Runs the filter `plugin`, set up by the lines `config`, on lines that `jt` reads. Expected is what
+/// there is to say about the configuration, then, unless that is an error, the records.
 pub(super) fn check(
     plugin: &str,
     config: &str,
@@ -15,6 +18,11 @@ pub(super) fn check(
     input: &str,
     expected: &Expect,
 ) {
+    expected.assert_eq(&run(plugin, config, parser_sections, input));
+}
+
+/// What `check` compares.
+pub(super) fn run(plugin: &str, config: &str, parser_sections: &[&str], input: &str) -> String {
     let mut diagnostics = Diagnostics::new();
     let sections: Vec<&str> = [JSON_WITH_TIME].iter().chain(parser_sections).copied().collect();
     let parsers = parsers(&sections, &mut diagnostics);
@@ -31,7 +39,7 @@ pub(super) fn check(
         filter.apply(&mut batch);
         shown.push_str(&show(&batch));
     }
-    expected.assert_eq(&shown);
+    shown
 }
 
 fn build(

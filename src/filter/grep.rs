@@ -127,7 +127,7 @@ impl Rule {
         };
         let accessor = read_key(key, entry, diagnostics)?;
         let pattern = Pattern::new(regex)
-            .inspect_err(|error| diagnostics.error(&entry.location, format!("`{regex}`: {error}")))
+            .inspect_err(|error| diagnostics.error(&entry.location, error.to_string()))
             .ok()?;
         Some(Self { kind, accessor, pattern })
     }
@@ -156,5 +156,205 @@ fn read_key(key: &str, entry: &Keyed, diagnostics: &mut Diagnostics) -> Option<A
             diagnostics.error(&entry.location, format!("`{key}`: {error}"));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::filter::fixture;
+    use expect_test::{Expect, expect};
+
+    /// The records of Fluent Bit's own tests of this filter.
+    const OPTIONS: &str = r#"{"val":"0","log":"Using deprecated option"}
+{"val":"0","log":"Using option"}
+{"val":"16","log":"Using deprecated option"}
+{"val":"x","log":"Using deprecated thing"}
+{"val":"y","log":"other"}
+{"val":"z"}"#;
+
+    fn check(config: &str, input: &str, expected: &Expect) {
+        fixture::check("grep", config, &[], input, expected);
+    }
+
+    #[test]
+    fn one_rule() {
+        check(
+            "Regex log deprecated",
+            OPTIONS,
+            &expect![[r#"
+            now {"val":"0","log":"Using deprecated option"}
+            now {"val":"16","log":"Using deprecated option"}
+            now {"val":"x","log":"Using deprecated thing"}
+        "#]],
+        );
+        check(
+            "Exclude log deprecated",
+            OPTIONS,
+            &expect![[r#"
+            now {"val":"0","log":"Using option"}
+            now {"val":"y","log":"other"}
+            now {"val":"z"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn the_first_rule_that_decides() {
+        check(
+            "Exclude log option\n Regex val ^[xz]$\n Exclude val x",
+            OPTIONS,
+            &expect![[r#"
+            now {"val":"x","log":"Using deprecated thing"}
+            now {"val":"z"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn and() {
+        check(
+            "Exclude log deprecated\n Exclude log option\n Logical_Op AND",
+            OPTIONS,
+            &expect![[r#"
+                now {"val":"0","log":"Using option"}
+                now {"val":"x","log":"Using deprecated thing"}
+                now {"val":"y","log":"other"}
+                now {"val":"z"}
+            "#]],
+        );
+        check(
+            "Regex log deprecated\n Regex log option\n Logical_Op and",
+            OPTIONS,
+            &expect![[r#"
+            now {"val":"0","log":"Using deprecated option"}
+            now {"val":"16","log":"Using deprecated option"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn or() {
+        check(
+            "Exclude log deprecated\n Exclude log other\n Logical_Op OR",
+            OPTIONS,
+            &expect![[r#"
+            now {"val":"0","log":"Using option"}
+            now {"val":"z"}
+        "#]],
+        );
+        check(
+            "Regex val x\n Regex val y\n Logical_Op OR",
+            OPTIONS,
+            &expect![[r#"
+            now {"val":"x","log":"Using deprecated thing"}
+            now {"val":"y","log":"other"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn only_strings_match() {
+        check(
+            "Regex k 1",
+            r#"{"k":1}
+{"k":true}
+{"k":"1"}
+{"k":["1"]}
+{"k":null}
+{}"#,
+            &expect![[r#"
+                now {"k":"1"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn escapes_are_decoded() {
+        check(
+            "Regex k ^a\"\u{1f600}$",
+            r#"{"k":"a\"\ud83d\ude00"}"#,
+            &expect![[r#"
+            now {"k":"a\"\ud83d\ude00"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn keys_are_accessors() {
+        check(
+            "Regex $k['a.b/c'] ^hit$",
+            r#"{"t": "2015-11-24T22:15:40Z", "k": {"a.b/c": "hit", "d e": "1"}}
+{"t": "2015-11-24T22:15:41Z", "k": {"a.b/c": "no"}}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k":{"a.b/c": "hit", "d e": "1"}}
+            "#]],
+        );
+        check(
+            "Regex a.b x",
+            r#"{"a":"x","a.b":"y"}"#,
+            &expect![[r#"
+            command line: warning: `.b` is not read as a part of the key `a.b`; a step down is `['name']`
+            now {"a":"x","a.b":"y"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn blanks_after_the_first_are_the_expressions() {
+        check(
+            "Regex k  x",
+            r#"{"k":" x"}
+{"k":"x"}"#,
+            &expect![[r#"
+                now {"k":" x"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn rules_that_cannot_work() {
+        check(
+            "Regex val 1\n Exclude val2 3\n Logical_Op OR",
+            "",
+            &expect![[r#"
+            command line: `Logical_Op OR` takes `Regex` or `Exclude`, not both; use two filters
+        "#]],
+        );
+        check(
+            "Regex log",
+            "",
+            &expect![[r#"
+            command line: `Regex` takes `KEY REGEX`, with one blank between
+        "#]],
+        );
+        check(
+            "Regex log (",
+            "",
+            &expect![[r#"
+                command line: regular expression is not valid: unclosed group
+            "#]],
+        );
+        check(
+            "Regex $ x",
+            "",
+            &expect![[r#"
+            command line: `$`: no key is named; write `$key` or `$key['nested']`
+        "#]],
+        );
+        check(
+            "Logical_Op XOR\n Regex a b",
+            r#"{"a":"b"}"#,
+            &expect![[r#"
+            command line: warning: `XOR` is taken as `legacy`; write `AND`, `OR` or `legacy`
+            now {"a":"b"}
+        "#]],
+        );
+        check(
+            "UNKNOWN_PROPERTY aaaaaa",
+            "",
+            &expect![[r#"
+            command line: `grep` has no property `UNKNOWN_PROPERTY`
+        "#]],
+        );
     }
 }

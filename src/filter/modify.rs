@@ -424,3 +424,471 @@ fn quoted_word(text: &str, quote: char) -> Option<(String, &str)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::fixture;
+    use expect_test::{Expect, expect};
+
+    fn check(config: &str, input: &str, expected: &Expect) {
+        fixture::check("modify", config, &[], input, expected);
+    }
+
+    #[test]
+    fn cond_chain() {
+        check(
+            r#"Condition key_exists k1
+             Condition key_does_not_exist k2
+             Add k2 sample_2
+             Condition a_key_matches ^[a-z]1$
+             Add k3 3
+             Condition no_key_matches ^[0-9]$
+             Condition key_value_equals k1 sample
+             Add k4 4
+             Condition key_value_does_not_equal k1 sampl
+             Condition key_value_matches k1 ^[a-z]+$
+             Condition key_value_does_not_match k1 aa
+             Condition matching_keys_have_matching_values ^[a-z][0-9]$ ^[a-z]+$
+             Condition matching_keys_do_not_have_matching_values ^[a-z][0-9]$ ^[a-z][0-9]$
+             Add k5 5"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"sample","k2":"sample_2","k3":"3","k4":"4","k5":"5"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn cond_key_does_not_exist_nest() {
+        check(
+            r#"Condition key_does_not_exist $nest['k1']
+             Add key not_found"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "nest": {"k": "sample"}}
+{"t": "2015-11-24T22:15:41Z", "nest": {"k1": 1}}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k": "sample"},"key":"not_found"}
+                2015-11-24T22:15:41Z {"nest":{"k1": 1}}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn cond_key_exists_nest() {
+        check(
+            r#"Condition key_exists $nest['k1']
+             Add key found"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "nest": {"k1": "nest"}}
+{"t": "2015-11-24T22:15:41Z", "k1": 1, "nest": {}}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k1": "nest"},"key":"found"}
+                2015-11-24T22:15:41Z {"k1":1,"nest":{}}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn cond_key_value_does_not_equal() {
+        check(
+            r#"Condition key_value_does_not_equal bb sample3
+             Copy c1 no_matches"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "aa": "sample1", "bb": "sample2", "c1": "sample3"}
+{"t": "2015-11-24T22:15:41Z", "bb": "sample3", "c1": 1}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"aa":"sample1","bb":"sample2","c1":"sample3","no_matches":"sample3"}
+                2015-11-24T22:15:41Z {"bb":"sample3","c1":1}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn cond_key_value_does_not_equal_nest() {
+        check(
+            r#"Condition key_value_does_not_equal $nest['k1'] sample2
+             Add key not_found"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "nest": {"k1": "sample3"}}
+{"t": "2015-11-24T22:15:41Z", "nest": {"k1": "sample2"}}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"nest":{"k1": "sample3"},"key":"not_found"}
+                2015-11-24T22:15:41Z {"nest":{"k1": "sample2"}}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn cond_key_value_does_not_match_nest() {
+        check(
+            r#"Condition key_value_does_not_match $nest['k2'] ^[a-z][0-9]$
+             Add kv no_matches"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "nest": {"k2": "22"}}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k2": "22"},"kv":"no_matches"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn cond_key_value_equals() {
+        check(
+            r#"Condition key_value_equals bb sample2
+             Copy c1 no_matches"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "aa": "sample1", "bb": "sample2", "c1": "sample3"}
+{"t": "2015-11-24T22:15:41Z", "bb": "x", "c1": 1}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"aa":"sample1","bb":"sample2","c1":"sample3","no_matches":"sample3"}
+                2015-11-24T22:15:41Z {"bb":"x","c1":1}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn cond_matching_keys_do_not_have_matching_values() {
+        check(
+            r#"Condition matching_keys_do_not_have_matching_values ^[a-z][0-9]$ ^[a-z][0-9]$
+             Copy k1 no_matches"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "aa", "k2": "bb"}
+{"t": "2015-11-24T22:15:41Z", "k1": "a1", "k2": "b2"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"aa","no_matches":"aa","k2":"bb"}
+                2015-11-24T22:15:41Z {"k1":"a1","k2":"b2"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn issue_1225() {
+        check(
+            r#"Condition key_value_matches "key 1" ".*with spaces.*"
+             Add "key 2" "second value with spaces""#,
+            r#"{"t": "2015-11-24T22:15:40Z", "key 1": "first value with spaces"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"key 1":"first value with spaces","key 2":"second value with spaces"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn issue_4319() {
+        check(
+            r#"Condition key_value_does_not_equal aaa sample
+             Rename ok error"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "ok": "sample"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"ok":"sample"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn issue_4319_2() {
+        check(
+            r#"Condition key_value_does_not_match aaa sample
+             Rename ok error"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "ok": "sample"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"ok":"sample"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn issue_7075() {
+        check(
+            r#"Condition key_value_matches ok true
+             Rename ok matched"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "ok": true}
+{"t": "2015-11-24T22:15:41Z", "ok": false}
+{"t": "2015-11-24T22:15:42Z", "ok": "true"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"matched":true}
+                2015-11-24T22:15:41Z {"ok":false}
+                2015-11-24T22:15:42Z {"matched":"true"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn multiple_events_not_dropped() {
+        check(
+            r#"Condition key_value_equals cond true
+             Add data matched
+             Add m 1"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "cond": "false", "data": "something"}
+{"t": "2015-11-24T22:15:41Z", "cond": "true", "data": "something"}
+{"t": "2015-11-24T22:15:42Z", "data": "something"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"cond":"false","data":"something"}
+                2015-11-24T22:15:41Z {"cond":"true","data":"something","m":"1"}
+                2015-11-24T22:15:42Z {"data":"something"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_add() {
+        check(
+            r#"Add k added
+             Add k2 added"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k": "sample"}
+{"t": "2015-11-24T22:15:41Z", "k2": 1}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k":"sample","k2":"added"}
+                2015-11-24T22:15:41Z {"k2":1,"k":"added"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_hard_copy_no_exists() {
+        check(
+            r#"Hard_copy k1 k3"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "k2": "sample2"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"sample1","k3":"sample1","k2":"sample2"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_remove() {
+        check(
+            r#"Remove remove"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k": "sample", "remove": "sample to remove"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k":"sample"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_remove_regex() {
+        check(
+            r#"Remove_regex ^[a-z][0-9]$"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "k2": "sample2", "A3": "sample3"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"A3":"sample3"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_remove_wildcard() {
+        check(
+            r#"Remove_wildcard k"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "k2": "sample2", "a3": "sample3"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"a3":"sample3"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_rename_exists() {
+        check(
+            r#"Rename A3 k2"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "k2": "sample2", "A3": "sample3"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"sample1","k2":"sample2","A3":"sample3"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_rename_no_exists() {
+        check(
+            r#"Rename A3 a3"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "k2": "sample2", "A3": "sample3"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k1":"sample1","k2":"sample2","a3":"sample3"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn op_set_append() {
+        check(
+            r#"Set test_key test_value"#,
+            r#"{"t": "2015-11-24T22:15:40Z", "k": "sample"}"#,
+            &expect![[r#"
+                2015-11-24T22:15:40Z {"k":"sample","test_key":"test_value"}
+            "#]],
+        );
+    }
+
+    const ABC: &str = r#"{"a":1,"b":"2","ab":[3],"c":null}"#;
+
+    #[test]
+    fn every_operation() {
+        for (config, expected) in [
+            ("Set a x", r#"{"b":"2","ab":[3],"c":null,"a":"x"}"#),
+            ("Add a x", ABC),
+            ("Add d x", r#"{"a":1,"b":"2","ab":[3],"c":null,"d":"x"}"#),
+            ("Remove b", r#"{"a":1,"ab":[3],"c":null}"#),
+            ("Remove_wildcard a", r#"{"b":"2","c":null}"#),
+            ("Remove_regex ^.$", r#"{"ab":[3]}"#),
+            ("Move_To_Start c", r#"{"c":null,"a":1,"b":"2","ab":[3]}"#),
+            ("Move_To_End a", r#"{"b":"2","c":null,"a":1,"ab":[3]}"#),
+            ("Rename a d", r#"{"d":1,"b":"2","ab":[3],"c":null}"#),
+            ("Rename a b", ABC),
+            ("Rename d e", ABC),
+            ("Hard_Rename a c", r#"{"c":1,"b":"2","ab":[3]}"#),
+            ("Hard_Rename d c", ABC),
+            ("Copy a d", r#"{"a":1,"d":1,"b":"2","ab":[3],"c":null}"#),
+            ("Copy a b", ABC),
+            ("Hard_copy a c", r#"{"a":1,"c":1,"b":"2","ab":[3]}"#),
+            ("Hard_copy c a", r#"{"b":"2","ab":[3],"c":null,"a":null}"#),
+        ] {
+            assert_eq!(
+                fixture::run("modify", config, &[], ABC),
+                format!("now {expected}\n"),
+                "{config}"
+            );
+        }
+    }
+
+    #[test]
+    fn operations_follow_each_other() {
+        check(
+            "Rename a x\n Set x 1\n Move_To_Start x\n Copy x y",
+            ABC,
+            &expect![[r#"
+            now {"x":"1","y":"1","b":"2","ab":[3],"c":null}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn every_condition() {
+        const INPUT: &str = r#"{"k":"v1","n":5,"b":true,"m":{"x":"y"}}"#;
+        let holds = |condition: &str, expected: bool| {
+            let config = format!("Condition {condition}\n Set held yes");
+            let held = r#"{"k":"v1","n":5,"b":true,"m":{"x":"y"},"held":"yes"}"#;
+            let shown = format!("now {}\n", if expected { held } else { INPUT });
+            assert_eq!(fixture::run("modify", &config, &[], INPUT), shown, "{condition}");
+        };
+        for (condition, expected) in [
+            ("Key_exists k", true),
+            ("key_exists $m['x']", true),
+            ("key_exists x", false),
+            ("key_does_not_exist x", true),
+            ("a_key_matches ^.$", true),
+            ("a_key_matches ^..$", false),
+            ("no_key_matches ^..$", true),
+            ("key_value_equals k v1", true),
+            ("key_value_equals n 5", false),
+            ("key_value_does_not_equal n 5", true),
+            ("key_value_does_not_equal x 5", false),
+            ("key_value_matches k ^v", true),
+            ("key_value_matches b ^true$", true),
+            ("key_value_matches n 5", false),
+            ("key_value_does_not_match n 5", true),
+            ("key_value_does_not_match x 5", false),
+            ("matching_keys_have_matching_values ^k$ v", true),
+            ("matching_keys_have_matching_values ^[kn]$ v", false),
+            ("matching_keys_have_matching_values ^x$ v", true),
+            ("matching_keys_do_not_have_matching_values ^[kn]$ v", true),
+        ] {
+            holds(condition, expected);
+        }
+    }
+
+    #[test]
+    fn words() {
+        for (text, expected) in [
+            ("a b", Some(&["a", "b"][..])),
+            ("  a   b ", Some(&["a", "b"])),
+            (r#""key 1" 'its'"#, Some(&["key 1", "its"])),
+            (r#""a\"b\\c\d""#, Some(&[r#"a"b\c\d"#])),
+            ("a \"\"", Some(&["a", ""])),
+            ("a\"b c", Some(&["a\"b", "c"])),
+            ("a \"b", None),
+            ("a b c d", None),
+            ("", Some(&[])),
+        ] {
+            let found = split_words(text);
+            let found: Option<Vec<&str>> =
+                found.as_ref().map(|words| words.iter().map(String::as_str).collect());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_that_cannot_work() {
+        for (config, expected) in [
+            (
+                "Add a",
+                expect![[r#"
+                command line: `Add` takes `KEY VALUE`; put quotes around what holds blanks
+            "#]],
+            ),
+            (
+                "Remove a b",
+                expect![[r#"
+                command line: `Remove` takes `KEY`; put quotes around what holds blanks
+            "#]],
+            ),
+            (
+                "Set a \"b",
+                expect![[r#"
+                command line: `Set` takes `KEY VALUE`; put quotes around what holds blanks
+            "#]],
+            ),
+            (
+                "Remove_regex (",
+                expect![[r#"
+                    command line: `(`: regular expression is not valid: unclosed group
+                "#]],
+            ),
+            (
+                "Condition key_exists",
+                expect![[r#"
+                command line: `Condition` takes `KIND KEY [VALUE]`; put quotes around what holds blanks
+            "#]],
+            ),
+            (
+                "Condition key_exist a",
+                expect![[r#"
+                command line: `Condition` has no kind `key_exist`; did you mean `Key_exists`?
+            "#]],
+            ),
+            (
+                "Condition key_value_equals a",
+                expect![[r#"
+                command line: `Condition` takes `KIND KEY [VALUE]`; put quotes around what holds blanks
+            "#]],
+            ),
+            (
+                "Condition key_value_equals $a[ b",
+                expect![[r#"
+                command line: `$a[`: `[` cannot be read; a step down is `['name']` or `[0]`
+            "#]],
+            ),
+            (
+                "Condition key_value_matches a [",
+                expect![[r#"
+                    command line: `[`: regular expression is not valid: a bracket is not closed
+                "#]],
+            ),
+            (
+                "Rule a b",
+                expect![[r#"
+                command line: `modify` has no property `Rule`
+            "#]],
+            ),
+        ] {
+            check(config, ABC, &expected);
+        }
+    }
+
+    #[test]
+    fn three_words_are_a_rename() {
+        check(
+            "Add a hello world",
+            ABC,
+            &expect![[r#"
+            command line: warning: `Add` has three words, which Fluent Bit reads as `Rename a world`; put quotes around a value that holds blanks
+            now {"world":1,"b":"2","ab":[3],"c":null}
+        "#]],
+        );
+    }
+}

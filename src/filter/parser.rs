@@ -159,3 +159,293 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SectionKind;
+    use crate::filter::fixture;
+    use crate::parser::fixture::{batch, parsers, section};
+    use crate::record::write_json;
+    use expect_test::{Expect, expect};
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::{
+        Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
+    use serde_json::Value as Json;
+
+    const CRI: &str = "\
+        Name cri
+        Format regex
+        Regex ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<log>.*)$
+        Time_Format %Y-%m-%dT%H:%M:%S.%L%z";
+
+    const AT: &str = "\
+        Name at
+        Format json
+        Time_Key at
+        Time_Format %Y-%m-%dT%H:%M:%S.%L%z";
+
+    /// The parser of Fluent Bit's own tests of this filter.
+    const DUMMY: &str = "\
+        Name dummy_test
+        Format regex
+        Regex ^(?<INT>[^ ]+) (?<FLOAT>[^ ]+) (?<BOOL>[^ ]+) (?<STRING>.+)$";
+
+    const DATA: &str = r#"{"t":"2015-11-24T22:15:40Z","data":"100 0.5 true This is an example","extra":"Some more data"}"#;
+
+    fn check(config: &str, parsers: &[&str], input: &str, expected: &Expect) {
+        fixture::check("parser", config, parsers, input, expected);
+    }
+
+    #[test]
+    fn what_stays() {
+        let with = |options: &str, expected: &Expect| {
+            let config = format!("Key_Name data\n Parser dummy_test\n {options}");
+            check(&config, &[DUMMY], DATA, expected);
+        };
+        with(
+            "",
+            &expect![[r#"
+            2015-11-24T22:15:40Z {"INT":"100","FLOAT":"0.5","BOOL":"true","STRING":"This is an example"}
+        "#]],
+        );
+        with(
+            "Reserve_Data On",
+            &expect![[r#"
+            2015-11-24T22:15:40Z {"INT":"100","FLOAT":"0.5","BOOL":"true","STRING":"This is an example","extra":"Some more data"}
+        "#]],
+        );
+        with(
+            "Preserve_Key On",
+            &expect![[r#"
+            2015-11-24T22:15:40Z {"INT":"100","FLOAT":"0.5","BOOL":"true","STRING":"This is an example","data":"100 0.5 true This is an example"}
+        "#]],
+        );
+        with(
+            "Reserve_Data On\n Preserve_Key On",
+            &expect![[r#"
+            2015-11-24T22:15:40Z {"INT":"100","FLOAT":"0.5","BOOL":"true","STRING":"This is an example","data":"100 0.5 true This is an example","extra":"Some more data"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn the_parsed_time_is_the_records() {
+        check(
+            "Key_Name data\n Parser jt\n Reserve_Data On",
+            &[],
+            r#"{"t": "2015-11-24T22:15:40Z", "data": "{\"a\":1,\"b\":{\"c\":[1,2]},\"t\":\"2020-01-01T00:00:00Z\"}", "x": 1}"#,
+            &expect![[r#"
+                2020-01-01T00:00:00Z {"a":1,"b":{"c":[1,2]},"x":1}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_does_not_match_stays() {
+        check(
+            "Key_Name data\n Parser dummy_test",
+            &[DUMMY],
+            r#"{"data":"100","x":1}
+{"data":100,"x":1}
+{"x":1}"#,
+            &expect![[r#"
+                now {"data":"100","x":1}
+                now {"data":100,"x":1}
+                now {"x":1}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_first_parser_that_matches() {
+        check(
+            "Key_Name data\n Parser jt\n Parser dummy_test",
+            &[DUMMY],
+            r#"{"data":"1 2 3 4"}
+{"data":"{\"a\":\"b\\n\"}"}"#,
+            &expect![[r#"
+                now {"INT":"1","FLOAT":"2","BOOL":"3","STRING":"4"}
+                now {"a":"b\n"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_nested_key_stays() {
+        check(
+            "Key_Name $m['data']\n Parser jt\n Reserve_Data On",
+            &[],
+            r#"{"m":{"data":"{\"a\":1}"},"x":1}"#,
+            &expect![[r#"
+                now {"a":1,"m":{"data":"{\"a\":1}"},"x":1}
+            "#]],
+        );
+        check(
+            "Key_Name $m['data']\n Parser jt",
+            &[],
+            r#"{"m":{"data":"{\"a\":1}"},"x":1}"#,
+            &expect![[r#"
+                now {"a":1}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_key_is_parsed() {
+        check(
+            "Key_Name d\n Parser jt\n Reserve_Data On",
+            &[],
+            r#"{"d":"{\"a\":1}","d":"{\"b\":2}"}"#,
+            &expect![[r#"
+                now {"b":2,"d":"{\"a\":1}"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_cannot_work() {
+        check(
+            "Key_Name data\n Parser no_such_parser",
+            &[DUMMY],
+            "",
+            &expect![[r#"
+            command line: there is no parser `no_such_parser`; define it in a `Parsers_File`
+        "#]],
+        );
+        check(
+            "Key_Name data\n Parser dummy_tset\n Parser jt",
+            &[DUMMY],
+            "",
+            &expect![[r#"
+            command line: warning: there is no parser `dummy_tset`; did you mean `dummy_test`?
+        "#]],
+        );
+        check(
+            "Parser jt",
+            &[],
+            "",
+            &expect![[r#"
+            command line: `parser` needs `Key_Name`, the field to parse
+        "#]],
+        );
+        check(
+            "Key_Name data",
+            &[],
+            "",
+            &expect![[r#"
+            command line: `parser` needs `Parser`, the name of a `[PARSER]`
+        "#]],
+        );
+        check(
+            "Key_Name $m[x]\n Parser jt",
+            &[],
+            "",
+            &expect![[r#"
+            command line: `$m[x]`: `[x]` cannot be read; a step down is `['name']` or `[0]`
+        "#]],
+        );
+        check(
+            "Key_Name data\n Parser l",
+            &["Name l\n Format logfmt"],
+            "",
+            &expect![[r#"
+            command line: note: parser `l` cannot be used: `Format logfmt` is not supported yet
+            command line: parser `l` cannot be used: `Format logfmt` is not supported yet
+        "#]],
+        );
+        check(
+            "Key_Name data\n Parser jt\n Unescape_key On",
+            &[],
+            "",
+            &expect![[r#"
+            command line: note: `Unescape_key` of `parser` has no effect: Fluent Bit no longer reads it either
+                Unescape_key On
+        "#]],
+        );
+    }
+
+    /// What a container wrote, as `serde_json` writes it, or some text that is no JSON.
+    fn log() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            (-1e9..1e9).prop_map(Json::from),
+            ".{0,12}".prop_map(Json::from),
+        ];
+        let key = || prop_oneof![Just("log".to_owned()), Just("at".to_owned()), ".{0,6}"];
+        let value = leaf.prop_recursive(3, 24, 4, move |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Json::from),
+                btree_map(key(), inner, 0..4).prop_map(|map| map.into_iter().collect()),
+            ]
+        });
+        let time = (0..4_000_000_000_i64, 0..1000).prop_map(|(seconds, millis)| {
+            let second = jiff::Timestamp::from_second(seconds).unwrap().strftime("%FT%T");
+            Json::from(format!("{second}.{millis:03}Z"))
+        });
+        let key = prop_oneof![Just("log".to_owned()), Just("stream".to_owned()), ".{0,6}"];
+        let object = (btree_map(key, value, 0..6), proptest::option::of(time));
+        prop_oneof![
+            4 => object.prop_map(|(mut map, time)| {
+                map.extend(time.map(|time| ("at".to_owned(), time)));
+                map.into_iter().collect::<Json>().to_string()
+            }),
+            1 => "[^{]{0,40}".prop_map(|text| text.replace(['\n', '{'], "_")),
+        ]
+    }
+
+    /// The same chain, written without care for speed. No time: that of reading.
+    fn naive(time: &str, stream: &str, log: &str) -> (jiff::Timestamp, Json) {
+        let mut time: jiff::Timestamp = time.parse().unwrap();
+        let mut record = serde_json::Map::new();
+        let reads = match serde_json::from_str(log) {
+            Ok(Json::Object(mut object)) => {
+                if let Some(Json::String(at)) = object.get("at")
+                    && let Ok(at) = at.parse()
+                {
+                    time = at;
+                    object.remove("at");
+                }
+                record = object;
+                true
+            }
+            _ => false,
+        };
+        record.insert("stream".to_owned(), stream.into());
+        record.insert("logtag".to_owned(), "F".into());
+        if !reads && !log.is_empty() {
+            record.insert("log".to_owned(), log.into());
+        }
+        (time, Json::Object(record))
+    }
+
+    proptest! {
+        #[test]
+        fn the_chain_does_what_a_naive_one_does(log in log(), second in 0..4_000_000_000_i64) {
+            let time = format!("{}.123456789Z", jiff::Timestamp::from_second(second).unwrap().strftime("%FT%T"));
+            let line = format!("{time} stdout F {log}");
+            let mut diagnostics = Diagnostics::new();
+            let parsers = parsers(&[CRI, AT], &mut diagnostics);
+            let mut section =
+                section(SectionKind::Filter, "Key_Name log\n Parser at\n Reserve_Data On");
+            let options = ParserFilterOptions::read(&mut section, &mut diagnostics);
+            let location = Location::command_line();
+            let filter = ParserFilter::build(&options, &location, &parsers, &mut diagnostics);
+            prop_assert_eq!(diagnostics.to_string(), "");
+            let bump = Bump::new();
+            let mut batch = batch(&parsers, "cri", &line, &bump);
+            filter.unwrap().apply(&mut batch);
+
+            let (time, expected) = naive(&time, "stdout", &log);
+            let record = batch.records.first().unwrap();
+            let mut json = Vec::new();
+            write_json(&record.fields, &mut json);
+            prop_assert_eq!(i128::from(record.time), time.as_nanosecond());
+            prop_assert!(record.own_time);
+            prop_assert_eq!(serde_json::from_slice::<Json>(&json).unwrap(), expected);
+        }
+    }
+}

@@ -15,14 +15,14 @@ pub trait Intake {
     /// Takes one batch. The batches of a source come in its order and leave no gap between them.
     fn take(&mut self, batch: Batch<'_>);
 
-    /// Whether this input's share of the buffer is full: it should end its turn.
+    /// Whether this input's share of the buffer is full: nothing more is read before it has room again.
     fn is_full(&self) -> bool;
 }
 
 /// What a turn left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// There is more to read at once.
+    /// There is more to read at once. Comes again when the input's share of the buffer has room.
     More,
     /// Nothing to do before this moment, unless the input's descriptor becomes readable.
     Wait(Instant),
@@ -33,14 +33,17 @@ pub enum Turn {
 /// Reads a source's lines as batches of records.
 ///
 /// All calls come from one pipeline thread. Turns are short, so that inputs share the thread fairly:
-/// an input reads a bounded amount and returns. It never blocks.
+/// an input reads a bounded amount and returns. It never blocks. While its share of the buffer is full, an
+/// input still has turns when its time is up or its descriptor is readable: it reads nothing, but it can
+/// take hold of files before they are rotated away.
 pub trait Input: Send {
-    /// Reads what is there, within bounds. A paused input has no turns.
+    /// Reads what is there, within bounds.
     fn turn(&mut self, now: Instant, intake: &mut dyn Intake) -> Turn;
 
     /// Everything of the source before `to` is settled: its position may be committed. Comes in ascending order.
     fn safe(&mut self, source: SourceId, to: u64);
 
-    /// What the pipeline's poll watches for this input, beside its time limit.
-    fn wake_on(&self) -> Option<BorrowedFd<'_>>;
+    /// What the pipeline's poll watches for this input, beside its time limit. `full`: its share of the
+    /// buffer is full, so what only means "there is something to read" must not be named.
+    fn wake_on(&self, full: bool) -> Option<BorrowedFd<'_>>;
 }

@@ -168,13 +168,13 @@ async fn connections_are_kept_and_replaced() {
 
 #[tokio::test]
 async fn what_was_sent_and_not_answered_is_lost() {
-    let net = NetOptions { io_timeout: Duration::from_millis(50), ..NetOptions::default() };
+    let net = NetOptions { io_timeout: Duration::from_millis(300), ..NetOptions::default() };
     let closed = "answer of HOST lost: connection closed before message completed";
     check(&net, &[Act::Hang, Act::Answer], &[closed, "#1"]).await;
     let half = "answer of HOST lost: error reading a body from connection: \
                 end of file before message length reached";
     check(&net, &[Act::Half, Act::Answer], &[half, "#1"]).await;
-    let silent = "answer of HOST lost: nothing moved for 50ms (`net.io_timeout`)";
+    let silent = "answer of HOST lost: nothing moved for 300ms (`net.io_timeout`)";
     check(&net, &[Act::Silence, Act::Answer], &[silent, "#1"]).await;
     // A kept connection that is cut after it took the request is not retried unasked.
     check(&net, &[Act::Answer, Act::Hang, Act::Answer], &["#0", closed, "#1"]).await;
@@ -335,19 +335,19 @@ async fn long_answers_are_read_in_pieces_and_given_up_in_time() {
 async fn a_slow_server_that_moves_is_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let net = NetOptions { io_timeout: Duration::from_millis(200), ..NetOptions::default() };
+    let net = NetOptions { io_timeout: Duration::from_millis(500), ..NetOptions::default() };
     let client = client("127.0.0.1", port, &net, &TlsOptions::default());
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         // Reads so slowly that the whole request takes several times the timeout.
         let (mut total, mut buffer) = (0, vec![0; 1 << 20]);
-        while total < 16 << 20 {
+        while total < 24 << 20 {
             sleep(Duration::from_millis(40)).await;
             total += stream.read(&mut buffer).await.unwrap();
         }
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     });
-    let response = client.send(request(vec![b'x'; 16 << 20])).await.unwrap();
+    let response = client.send(request(vec![b'x'; 24 << 20])).await.unwrap();
     assert_eq!(response.status, StatusCode::NO_CONTENT);
 }
 

@@ -1,18 +1,38 @@
 //! Outputs: turn chunks into requests and answers into verdicts. Sending is the courier's.
 
+mod answer;
+mod attempt;
+mod backoff;
+mod courier;
+mod dates;
+pub mod loki;
+pub mod null;
+pub mod opensearch;
+#[cfg(test)]
+mod samples;
+pub mod stdout;
+mod template;
+pub mod writer;
+
+pub use backoff::Backoff;
+pub use courier::{Courier, Policy};
+pub use writer::Format;
+
 use crate::buffer::{Chunk, Open};
-use hyper::header::{HeaderName, HeaderValue};
-use std::sync::Arc;
+use hyper::HeaderMap;
+use hyper::http::uri::PathAndQuery;
 
 /// One request that an output wants sent.
 #[derive(Debug)]
 pub struct Request {
     /// Path and query.
-    pub path: Arc<str>,
+    pub path: PathAndQuery,
     /// Headers beside `Host` and `Content-Length`.
-    pub headers: Arc<[(HeaderName, HeaderValue)]>,
-    /// The whole body.
+    pub headers: HeaderMap,
+    /// The whole body. Gone to the client by the time an answer is judged.
     pub body: Vec<u8>,
+    /// Bytes of the body before it was compressed.
+    pub body_bytes: usize,
     /// The chunk's records in the body, in its order.
     pub records: Vec<u32>,
 }

@@ -10,7 +10,7 @@ use crate::config::{
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tailwater_parsers::regex::{self, Pattern};
+use tailwater_parsers::regex::Error;
 use tailwater_parsers::time;
 
 /// The name of the time field where `Time_Key` does not say it.
@@ -112,13 +112,10 @@ fn build_captured(
 ) -> Result<Captured, Refusal> {
     // A definition of this format without one was refused when it was read.
     let text = options.regex.as_ref().ok_or(Refusal::Reported)?;
-    let matcher = match regex::stock(text) {
-        Some(names) => Matcher::Cri(names),
-        None => Matcher::Pattern(
-            Pattern::new(text)
-                .map_err(|error| refuse(text, format!("`Regex`: {error}"), diagnostics))?,
-        ),
-    };
+    let matcher = Matcher::new(text).map_err(|error| match error {
+        Error::Unsupported { .. } => Refusal::NotYet(error.to_string()),
+        Error::Syntax(_) => refuse(text, error.to_string(), diagnostics),
+    })?;
     Ok(Captured {
         matcher,
         skip_empty: options.skip_empty_values,
@@ -142,8 +139,8 @@ fn build_time_field(
     options: &ParserOptions,
     diagnostics: &mut Diagnostics,
 ) -> Result<TimeField, Refusal> {
-    let format = time::Format::new(text)
-        .map_err(|error| refuse(text, format!("`Time_Format`: {error}"), diagnostics))?;
+    let format =
+        time::Format::new(text).map_err(|error| refuse(text, error.to_string(), diagnostics))?;
     let zone = build_zone(options, diagnostics)?;
     Ok(TimeField {
         key: options.time_key.as_deref().unwrap_or(TIME_KEY).into(),

@@ -3,10 +3,11 @@
 use super::cast::Types;
 use super::time::TimeField;
 use super::{Parsed, Scratch};
-use crate::record::{Field, Fields, Nanos};
+use crate::record::{Field, Fields, Nanos, Value};
 use bumpalo::Bump;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tailwater_parsers::cri;
-use tailwater_parsers::regex::{Pattern, Stock};
+use tailwater_parsers::regex::{self, Captures, Pattern};
 
 /// What a regex parser does with what it captures.
 #[derive(Debug)]
@@ -20,10 +21,40 @@ pub(super) struct Captured {
 /// How the text is taken apart.
 #[derive(Debug)]
 pub(super) enum Matcher {
-    /// By the regular expression.
-    Pattern(Pattern),
-    /// By hand, for an expression that says just what the hand-written parser reads; with its names.
-    Cri(Stock),
+    /// By the regular expression, which has a number of its own.
+    Pattern(Pattern, usize),
+    /// By hand, for an expression that says just what the hand-written parser reads; with the names
+    /// that it gives to time, stream, logtag and log.
+    Cri([Box<str>; 4]),
+}
+
+impl Matcher {
+    /// Compiles the expression, unless it is a stock one.
+    pub(super) fn new(text: &str) -> Result<Self, regex::Error> {
+        /// Patterns compiled so far.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        if let Some(stock) = regex::stock(text) {
+            let names = [stock.time, stock.stream, stock.logtag, stock.log];
+            return Ok(Self::Cri(names.map(Box::from)));
+        }
+        Ok(Self::Pattern(Pattern::new(text)?, COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// Room for the groups of each pattern that was used, by its number. As many as the owner of the
+/// scratch has parsers.
+#[derive(Debug, Default)]
+pub(super) struct Rooms(Vec<(usize, Captures)>);
+
+impl Rooms {
+    fn of(&mut self, pattern: &Pattern, number: usize) -> Option<&mut Captures> {
+        let found = self.0.iter().position(|(owner, _)| *owner == number);
+        let at = found.unwrap_or_else(|| {
+            self.0.push((number, pattern.captures()));
+            self.0.len() - 1
+        });
+        self.0.get_mut(at).map(|(_, captures)| captures)
+    }
 }
 
 impl Captured {
@@ -52,7 +83,7 @@ impl Captured {
                 }
             }
             let value = match &self.types {
-                None => crate::record::Value::Str(text),
+                None => Value::Str(text),
                 Some(types) => types.cast(name, text, bump),
             };
             // The name lives as long as the parser, the field as long as the batch.
@@ -61,13 +92,12 @@ impl Captured {
         match &self.matcher {
             Matcher::Cri(names) => {
                 let line = cri::parse(text)?;
-                capture(&names.time, line.time);
-                capture(&names.stream, line.stream);
-                capture(&names.logtag, line.logtag);
-                capture(&names.log, line.log);
+                let texts = [line.time, line.stream, line.logtag, line.log];
+                names.iter().zip(texts).for_each(|(name, text)| capture(name, text));
             }
-            Matcher::Pattern(pattern) => {
-                pattern.fields(&mut scratch.captures, text, capture).then_some(())?;
+            Matcher::Pattern(pattern, number) => {
+                let captures = scratch.rooms.of(pattern, *number)?;
+                pattern.fields(captures, text, capture).then_some(())?;
             }
         }
         Some(Parsed { time })

@@ -101,7 +101,12 @@ mod tests {
     #[test]
     fn the_form_is_frozen() {
         let ids = IdStream::new(&[7; 16], &Tag::new("kube.a"));
-        expect!["GFPJCLlJoACSrpuGt4NbcyU9QDw"].assert_eq(&text(ids.id(1_753_000_000_000_000_000, 0, 100, 0)));
+        expect!["GFPoNlNCgABZF7c9Bw2sXd-Eov4"].assert_eq(&text(ids.id(
+            1_753_000_000_000_000_000,
+            0,
+            100,
+            0,
+        )));
     }
 
     #[test]

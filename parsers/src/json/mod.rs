@@ -36,7 +36,7 @@ pub enum Value<'a> {
     Number(&'a str),
     /// A string.
     String(Text<'a>),
-    /// The text of an object or array: valid JSON, to be read with [`object`] or [`array`].
+    /// The text of an object or array: valid JSON, to be read with [`object`] or [`array()`].
     Nested(&'a str),
     /// Like [`Value::Nested`], with dirty strings in it: copy it with [`repair`].
     DirtyNested(&'a str),
@@ -319,7 +319,7 @@ mod tests {
             Just("\"\\ud800\""),
             Just("\"x\ny\""),
             Just("1"),
-            Just("-0.5E3"),
+            Just("-0.5E-3"),
             Just("true"),
             Just("null"),
             Just(" "),

@@ -296,6 +296,9 @@ fn iso_week(moment: &Moment) -> (i64, i64) {
 }
 
 fn write_number(value: i64, pad: Pad, width: usize, out: &mut Vec<u8>) {
+    if let (Pad::Zero, 2, 0..100) = (pad, width, value) {
+        return out.extend_from_slice(&two(value));
+    }
     if value < 0 {
         out.push(b'-');
     }

@@ -626,7 +626,7 @@ impl Input for Tail {
         self.check_if_due(now);
         self.read_queue(intake);
         self.close_leaving(now, intake);
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() && !intake.is_full() {
             return Turn::More;
         }
         if self.is_done() {
@@ -647,7 +647,7 @@ impl Input for Tail {
         }
     }
 
-    fn wake_on(&self) -> Option<BorrowedFd<'_>> {
+    fn wake_on(&self, _full: bool) -> Option<BorrowedFd<'_>> {
         Some(self.watcher.fd())
     }
 }

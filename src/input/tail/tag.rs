@@ -3,7 +3,7 @@
 use super::error::TailError;
 use crate::record::Tag;
 use std::path::Path;
-use tailwater_parsers::regex::{Captures, Pattern};
+use tailwater_parsers::regex::Pattern;
 
 /// Makes the tags of files.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ fn dotted(text: &str) -> String {
 /// The tag with each `<name>` replaced; `_` for what did not match.
 fn captured(tag: &str, pattern: &Pattern, path: &str) -> Option<String> {
     let mut found: Vec<(String, String)> = Vec::new();
-    let mut captures = Captures::default();
+    let mut captures = pattern.captures();
     let keep = |name: &str, value: &str| found.push((name.to_owned(), value.to_owned()));
     if !pattern.fields(&mut captures, path, keep) {
         return None;

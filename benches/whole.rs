@@ -1,0 +1,46 @@
+//! The whole process over a file of container logs: lines and megabytes per CPU second, peak memory,
+//! and the CPU's ratio to *the floor*, which only reads the file and sends as many bytes.
+//!
+//! ```text
+//! cargo bench --bench whole -- [--case es|loki|both|null] [--lines N] [--peer 'COMMAND {conf}']
+//! ```
+//!
+//! `--peer` runs any other command over the same work, with a configuration that Fluent Bit reads.
+#![expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench that cannot run says so and ends")]
+
+use std::path::Path;
+use tailwater_testing::{Case, Plan, floor, measure};
+
+/// Long enough that start and end do not count.
+const LINES: u64 = 1_000_000;
+
+fn main() {
+    let mut case = Case::Es;
+    let mut lines = LINES;
+    let mut agent = vec![env!("CARGO_BIN_EXE_tailwater").to_owned()];
+    agent.extend(["-q", "-c", "{conf}"].map(str::to_owned));
+
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
+        match argument.as_str() {
+            // Cargo says so to every bench.
+            "--bench" => {}
+            "--case" => {
+                let name = value();
+                case = Case::named(&name).unwrap_or_else(|| panic!("no case `{name}`"));
+            }
+            "--floor" => {
+                let (file, port, amount) = (value(), value(), value());
+                let port = port.parse().expect("a port");
+                return floor(Path::new(&file), port, &amount).expect("the floor runs");
+            }
+            "--lines" => lines = value().parse().expect("a number of lines"),
+            "--peer" => agent = value().split_whitespace().map(str::to_owned).collect(),
+            other => panic!("no option `{other}`"),
+        }
+    }
+    let program = std::env::current_exe().expect("the path of this bench");
+    println!("{}", measure(&Plan { case, lines, agent: &agent, floor: Some(&program) }));
+}

@@ -1,0 +1,180 @@
+//! Regular expressions of users: written for Onigmo in Ruby's dialect, run by the `regex` crate in
+//! linear time.
+//!
+//! Known differences: `\Z` before a last line feed takes that line feed into the match; `i` folds
+//! single characters only (`ß` is not `ss`). Look-around, back-references and calls are refused.
+
+mod class;
+mod stock;
+mod translate;
+
+use ::regex::{CaptureLocations, RegexBuilder};
+
+pub use stock::{Stock, stock};
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    regex: ::regex::Regex,
+    /// In the order of their first occurrence, each with the numbers of its groups.
+    names: Vec<(String, Vec<usize>)>,
+    /// Ruby's `^` does not match behind the last line feed of a text; the crate's does.
+    has_line_start: bool,
+}
+
+/// Where the groups of a pattern matched; made once by [`Pattern::captures`], used for each text.
+#[derive(Clone, Debug)]
+pub struct Captures(CaptureLocations);
+
+/// Why a pattern cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Part of the dialect, but not to be had in linear time.
+    #[error(
+        "regular expression uses {feature} at byte {offset}, which is not supported; rewrite it without"
+    )]
+    Unsupported {
+        /// In words.
+        feature: &'static str,
+        /// Where in the pattern, in bytes.
+        offset: usize,
+    },
+    /// No regular expression in any dialect.
+    #[error("regular expression is not valid: {0}")]
+    Syntax(String),
+}
+
+impl Pattern {
+    /// Compiles a pattern as Fluent Bit takes it: bare, between slashes, or between slashes with
+    /// the flags `i`, `m` (the dot matches line feeds) and `x` behind them.
+    pub fn new(text: &str) -> Result<Self, Error> {
+        let (body, flags) = split_flags(text);
+        let translated = translate::translate(body, flags.extended)?;
+        let regex = RegexBuilder::new(&translated.pattern)
+            .multi_line(true)
+            .case_insensitive(flags.ignore_case)
+            .dot_matches_new_line(flags.dot_all)
+            .build()
+            .map_err(|error| Error::Syntax(last_line(&error.to_string())))?;
+        Ok(Self { regex, names: translated.names, has_line_start: translated.has_line_start })
+    }
+
+    /// Whether the pattern matches anywhere in the text.
+    #[inline]
+    pub fn is_match(&self, text: &str) -> bool {
+        if self.has_line_start && text.ends_with('\n') {
+            return self.regex.find(text).is_some_and(|found| found.start() < text.len());
+        }
+        self.regex.is_match(text)
+    }
+
+    /// The names of the groups, in the order in which [`Self::fields`] has them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Room for the groups of this pattern.
+    pub fn captures(&self) -> Captures {
+        Captures(self.regex.capture_locations())
+    }
+
+    /// Matches and keeps where the groups are, for their numbers ([`Captures::get`]). `captures`
+    /// must come from this pattern.
+    pub fn find(&self, captures: &mut Captures, text: &str) -> bool {
+        let Some(found) = self.regex.captures_read(&mut captures.0, text) else { return false };
+        !(self.has_line_start && text.ends_with('\n') && found.start() == text.len())
+    }
+
+    /// Matches and calls `field` with each name and what its group matched: a group that took no
+    /// part in the match gives an empty value, which `Skip_Empty_Values` leaves out.
+    ///
+    /// False, as in Fluent Bit: no match, or one in which no named group took part. Then nothing
+    /// was called.
+    pub fn fields<'p, 't>(
+        &'p self,
+        captures: &mut Captures,
+        text: &'t str,
+        mut field: impl FnMut(&'p str, &'t str),
+    ) -> bool {
+        let groups = || self.names.iter().flat_map(|(_, groups)| groups);
+        if !self.find(captures, text) || !groups().any(|group| captures.get(*group).is_some()) {
+            return false;
+        }
+        for (name, groups) in &self.names {
+            for group in groups {
+                let value = captures.get(*group).and_then(|(start, end)| text.get(start..end));
+                field(name, value.unwrap_or_default());
+            }
+        }
+        true
+    }
+}
+
+impl Captures {
+    /// The start and end of a group in the text of the last match; 0 is the whole match. As in
+    /// Ruby, plain groups have numbers only where the pattern has no named ones.
+    pub fn get(&self, group: usize) -> Option<(usize, usize)> {
+        self.0.get(group)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Flags {
+    ignore_case: bool,
+    dot_all: bool,
+    extended: bool,
+}
+
+/// Takes the slashes and flags off. As in Fluent Bit, a pattern with any other letter behind its
+/// last slash is taken as a whole, and so is one with `o` alone there.
+fn split_flags(text: &str) -> (&str, Flags) {
+    let none = Flags::default();
+    let Some((body, letters)) = text.strip_prefix('/').and_then(|text| text.rsplit_once('/'))
+    else {
+        return (text, none);
+    };
+    let mut flags = none;
+    for letter in letters.chars() {
+        match letter {
+            'i' => flags.ignore_case = true,
+            'm' => flags.dot_all = true,
+            'x' => flags.extended = true,
+            'o' => {}
+            _ => return (text, none),
+        }
+    }
+    if letters.is_empty() || flags.ignore_case || flags.dot_all || flags.extended {
+        (body, flags)
+    } else {
+        (text, none)
+    }
+}
+
+/// The crate draws a picture of the pattern first.
+fn last_line(message: &str) -> String {
+    message.lines().last().unwrap_or(message).trim_start_matches("error: ").to_owned()
+}
+
+/// Fuzz entry: `data` is a pattern, a line feed and a text; a pattern that compiles finds groups
+/// that lie in the text.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_regex(data: &[u8]) {
+    let Ok(data) = str::from_utf8(data) else { return };
+    let Some((pattern, text)) = data.split_once('\n') else { return };
+    let stock = stock(pattern);
+    let Ok(pattern) = Pattern::new(pattern) else { return };
+    let mut captures = pattern.captures();
+    let matched = pattern.find(&mut captures, text);
+    assert_eq!(matched, pattern.is_match(text), "two ways to match");
+    let mut fields = Vec::new();
+    let found = pattern.fields(&mut captures, text, |name, value| fields.push((name, value)));
+    assert!(matched || !found, "fields without a match");
+    assert_eq!(found, !fields.is_empty(), "fields and their number");
+    assert!(fields.iter().all(|(_, value)| text.contains(value)), "fields of the text");
+    if let Some(stock) = stock {
+        let expected = crate::cri::parse(text).map(|line| stock.fields(&line));
+        assert_eq!(found.then_some(fields), expected.map(Vec::from), "stock pattern");
+    }
+}

@@ -1,0 +1,157 @@
+//! Answers that speak of a request as a whole, whatever the store: overload, failure, misconfiguration.
+
+use super::{Health, Judge, Request, Verdict};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+
+/// What is kept of an answer that is not read item by item: enough for an error's type and text.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+
+/// No request is tried with less than this, unless it holds one record: a server that takes less
+/// refuses log lines, not bodies.
+const BODY_BYTES_MIN: usize = 16 << 10;
+
+/// What a status outside 2xx says of the destination. Nothing is ever refused for good by these but
+/// by 413 of a single record: a wrong password or path is the operator's to mend, not the records' fault.
+pub(super) fn health(status: u16) -> Health {
+    match status {
+        400 | 500..=502 | 504..=599 => Health::Failed,
+        // 413 is followed by smaller bodies, and counts against nothing.
+        200..=299 | 413 => Health::Good,
+        // 429 and 503 say it themselves; 401, 403, 404, a redirect and their like hold for every chunk.
+        _ => Health::Busy,
+    }
+}
+
+/// How large a request's body may be before compression. Shrinks when the destination says 413.
+#[derive(Debug)]
+pub(super) struct BodyLimit(AtomicUsize);
+
+impl BodyLimit {
+    /// At most `bytes`.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(AtomicUsize::new(bytes))
+    }
+
+    /// The limit as it is now, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A body of `bytes` was too large: from now on at most half of it.
+    pub(super) fn was_exceeded_by(&self, bytes: usize) {
+        self.0.fetch_min((bytes / 2).max(BODY_BYTES_MIN), Ordering::Relaxed);
+    }
+}
+
+/// Lets a lasting misconfiguration be told once, not once a request.
+#[derive(Debug)]
+pub(super) struct Complaints {
+    /// The output's name in the log.
+    name: Arc<str>,
+    /// The status that was told last; 0 for none.
+    told: AtomicU16,
+}
+
+impl Complaints {
+    /// Nothing told yet.
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self { name, told: AtomicU16::new(0) }
+    }
+
+    /// The output's name in the log.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Requests are taken: the next complaint is news.
+    pub(super) fn clear(&self) {
+        self.told.store(0, Ordering::Relaxed);
+    }
+
+    /// Logs a status that an operator has to act on. Overload and failure are the courier's to log.
+    fn tell(&self, status: u16, kind: &str) {
+        if matches!(status, 413 | 429 | 500..)
+            || self.told.swap(status, Ordering::Relaxed) == status
+        {
+            return;
+        }
+        let hint = match status {
+            300..=399 => "the server redirects: check host, port, `tls` and path",
+            401 | 403 => "check user, password, token and the rights behind them",
+            404 | 405 => "check the path of the destination",
+            _ => "check the configuration of this output",
+        };
+        tracing::error!(
+            output = &*self.name,
+            status,
+            kind,
+            "every request is refused, records are kept; {hint}"
+        );
+    }
+}
+
+/// Judges an answer by its status alone.
+#[derive(Debug)]
+pub(super) struct Whole {
+    status: u16,
+    /// Verdict on each record, if the status settles them.
+    verdict: Option<Verdict>,
+    count: u32,
+    text: Vec<u8>,
+    /// Finds the error's type in the answer's text.
+    kind: fn(&[u8]) -> String,
+    complaints: Arc<Complaints>,
+}
+
+impl Whole {
+    /// For the answer `status` to `request`.
+    pub(super) fn new(
+        request: &Request,
+        status: u16,
+        limit: &BodyLimit,
+        complaints: &Arc<Complaints>,
+        kind: fn(&[u8]) -> String,
+    ) -> Self {
+        let verdict = match (status, request.records.len()) {
+            (200..=299, _) => Some(Verdict::Accepted),
+            (413, 0..=1) => {
+                let reason = format!("the server takes no body of {} bytes", request.body_bytes);
+                Some(Verdict::Refused { kind: "request_too_large".to_owned(), reason })
+            }
+            (413, _) => {
+                limit.was_exceeded_by(request.body_bytes);
+                None
+            }
+            _ => None,
+        };
+        let count = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
+        Self { status, verdict, count, text: Vec::new(), kind, complaints: Arc::clone(complaints) }
+    }
+}
+
+impl Judge for Whole {
+    fn feed(&mut self, bytes: &[u8], _verdict: &mut dyn FnMut(u32, Verdict)) {
+        let room = TEXT_BYTES_MAX - self.text.len();
+        self.text.extend(bytes.iter().take(room));
+    }
+
+    fn finish(&mut self, verdict: &mut dyn FnMut(u32, Verdict)) -> Health {
+        if let Some(same) = &self.verdict {
+            (0..self.count).for_each(|index| verdict(index, same.clone()));
+        }
+        if matches!(self.status, 200..=299) {
+            self.complaints.clear();
+        } else {
+            self.complaints.tell(self.status, &(self.kind)(&self.text));
+        }
+        health(self.status)
+    }
+}
+
+/// The value of `Authorization` for a user and a password (RFC 7617).
+pub(super) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}

@@ -1,0 +1,217 @@
+//! The line of an entry: the record without the fields that became something else.
+
+use super::options::{DropSingleKey, LineFormat};
+use crate::output::template::write_text;
+use crate::record::{Accessor, Name};
+use tailwater_parsers::json::{self, Text, Value};
+
+/// Fields that are left out, as a tree of their names.
+#[derive(Debug, Default)]
+pub(super) struct Cuts(Vec<Cut>);
+
+#[derive(Debug)]
+struct Cut {
+    name: String,
+    /// Whether the field itself is left out, or some of what is in it.
+    whole: bool,
+    below: Cuts,
+}
+
+impl Cuts {
+    /// Leaves the field out that an accessor names; one in an array stays, as in Fluent Bit.
+    pub(super) fn add(&mut self, accessor: &Accessor) {
+        let mut names = Vec::new();
+        for name in accessor.names() {
+            let Name::Key(name) = name else { return };
+            names.push(name);
+        }
+        self.add_path(&names);
+    }
+
+    fn add_path(&mut self, path: &[&str]) {
+        let Some((name, below)) = path.split_first() else { return };
+        let at = self.0.iter().position(|cut| cut.name == *name).unwrap_or_else(|| {
+            self.0.push(Cut { name: (*name).to_owned(), whole: false, below: Self::default() });
+            self.0.len() - 1
+        });
+        if let Some(cut) = self.0.get_mut(at) {
+            cut.whole |= below.is_empty();
+            cut.below.add_path(below);
+        }
+    }
+
+    /// Whether nothing is left out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Appends the object without what is left out. The path is at most as deep as an accessor.
+    fn write(&self, object: &str, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let mut separator: &[u8] = b"\"";
+        // It was valid when it was encoded.
+        let _end = json::object(object, |key, value| {
+            let cut = self.0.iter().find(|cut| key.is(&cut.name));
+            if cut.is_some_and(|cut| cut.whole) {
+                return;
+            }
+            out.extend_from_slice(separator);
+            separator = b",\"";
+            key.write(out);
+            out.extend_from_slice(b"\":");
+            match (cut, value) {
+                (Some(cut), Value::Nested(text)) if text.starts_with('{') => {
+                    cut.below.write(text, out);
+                }
+                _ => write_json(value, out),
+            }
+        });
+        out.push(b'}');
+    }
+}
+
+/// How lines are made.
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// Fields left out.
+    pub(super) cuts: Cuts,
+    /// What the others become.
+    pub(super) format: LineFormat,
+    /// What becomes of a single field.
+    pub(super) single: DropSingleKey,
+    /// The record without what is left out.
+    rest: Vec<u8>,
+    /// The line, if it is not the record itself or `rest`.
+    line: Vec<u8>,
+}
+
+impl Lines {
+    /// Lines of this format.
+    pub(super) fn new(cuts: Cuts, format: LineFormat, single: DropSingleKey) -> Self {
+        Self { cuts, format, single, rest: Vec::new(), line: Vec::new() }
+    }
+
+    /// The line of a record; the record itself, where nothing is to be done.
+    pub(super) fn line<'l>(&'l mut self, record: &'l [u8]) -> &'l [u8] {
+        let rest = if self.cuts.is_empty() {
+            record
+        } else {
+            self.rest.clear();
+            self.cuts.write(text(record), &mut self.rest);
+            &self.rest
+        };
+        if self.format == LineFormat::Json && self.single == DropSingleKey::Off {
+            return rest;
+        }
+        self.line.clear();
+        let rest = text(rest);
+        match single_value(rest).filter(|_| self.single != DropSingleKey::Off) {
+            Some(value) => write_single(value, self.format, self.single, &mut self.line),
+            None if self.format == LineFormat::Json => self.line.extend_from_slice(rest.as_bytes()),
+            None => write_pairs(rest, &mut self.line),
+        }
+        &self.line
+    }
+}
+
+/// A record as text. It was written from text.
+fn text(record: &[u8]) -> &str {
+    str::from_utf8(record).unwrap_or("{}")
+}
+
+/// The value of an object's only field.
+fn single_value(object: &str) -> Option<Value<'_>> {
+    let mut count = 0;
+    let mut first = None;
+    json::object(object, |_, value| {
+        count += 1;
+        first = Some(value);
+    })
+    .ok()?;
+    first.filter(|_| count == 1)
+}
+
+fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out: &mut Vec<u8>) {
+    match (value, format) {
+        (Value::String(text), LineFormat::KeyValue) => write_decoded(text, out),
+        (Value::String(text), LineFormat::Json) if single == DropSingleKey::Raw => {
+            write_decoded(text, out);
+        }
+        (_, LineFormat::Json) => write_json(value, out),
+        (_, LineFormat::KeyValue) => write_value(value, out),
+    }
+}
+
+/// Appends `key=value` for each field.
+fn write_pairs(object: &str, out: &mut Vec<u8>) {
+    let mut separator: &[u8] = b"";
+    let _end = json::object(object, |key, value| {
+        out.extend_from_slice(separator);
+        separator = b" ";
+        write_decoded(key, out);
+        out.push(b'=');
+        write_value(value, out);
+    });
+}
+
+/// Appends a value as Fluent Bit has it in `key=value`: text in quotes but not escaped, maps in Go's notation.
+/// How deep it nests was bounded when it was read.
+fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::String(text) => {
+            out.push(b'"');
+            write_decoded(text, out);
+            out.push(b'"');
+        }
+        Value::Nested(text) | Value::DirtyNested(text) if text.starts_with('[') => {
+            let mut separator: &[u8] = b"\"[";
+            let _end = json::array(text, |item| {
+                out.extend_from_slice(separator);
+                separator = b" ";
+                write_value(item, out);
+            });
+            out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"[]\"" });
+        }
+        Value::Nested(text) | Value::DirtyNested(text) => {
+            let mut separator: &[u8] = b"\"map[";
+            let _end = json::object(text, |key, item| {
+                out.extend_from_slice(separator);
+                separator = b" ";
+                write_decoded(key, out);
+                out.push(b':');
+                write_value(item, out);
+            });
+            out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"map[]\"" });
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => write_json(value, out),
+    }
+}
+
+/// Appends a value as JSON; what comes from a record is clean.
+pub(super) fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(text) | Value::Nested(text) | Value::DirtyNested(text) => {
+            out.extend_from_slice(text.as_bytes());
+        }
+        Value::String(text) => {
+            out.push(b'"');
+            text.write(out);
+            out.push(b'"');
+        }
+    }
+}
+
+/// Appends text with its escapes decoded.
+fn write_decoded(text: Text<'_>, out: &mut Vec<u8>) {
+    match text {
+        Text::Plain(plain) => out.extend_from_slice(plain.as_bytes()),
+        Text::Escaped(_) | Text::Dirty(_) => {
+            let mut decoded = String::new();
+            write_text(Value::String(text), &mut decoded);
+            out.extend_from_slice(decoded.as_bytes());
+        }
+    }
+}

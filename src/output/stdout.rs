@@ -1,0 +1,353 @@
+//! `stdout`: prints records, as Fluent Bit prints them.
+
+use super::Format;
+use super::dates::{Dates, write_fraction};
+use crate::buffer::{Chunk, Encoded};
+use crate::config::{choices, properties};
+use crate::record::Nanos;
+use tailwater_parsers::json::{self, Text};
+use tailwater_parsers::time::Strftime;
+
+choices! {
+    /// How records are printed.
+    pub enum Layout {
+        /// Fluent Bit's own notation: `[0] tag: [[1700000000.000000000, {}], {"a"=>1}]`.
+        Msgpack = "msgpack",
+        /// One JSON array a chunk.
+        Json = "json",
+        /// JSON objects without anything between them.
+        JsonStream = "json_stream",
+        /// One JSON object a line.
+        JsonLines = "json_lines",
+    }
+}
+
+choices! {
+    /// How the time of a record is written.
+    pub enum DateFormat {
+        /// Seconds with a fraction: `1700000000.123457`.
+        Double = "double",
+        /// `2023-11-14T22:13:20.123456Z`
+        Iso8601 = "iso8601",
+        /// Seconds.
+        Epoch = "epoch",
+        /// Milliseconds.
+        EpochMs = "epoch_ms" | "epoch_millis" | "epoch_milliseconds",
+        /// `2023-11-14 22:13:20.123456`
+        JavaSqlTimestamp = "java_sql_timestamp",
+    }
+}
+
+properties! {
+    /// Prints records to the standard output.
+    pub struct StdoutOptions for "stdout" {
+        /// How records are printed: `msgpack`, `json`, `json_lines` or `json_stream`.
+        format: Layout ["format" = "msgpack"],
+        /// How the time of a record is written where the format is JSON.
+        json_date_format: DateFormat ["json_date_format" = "double"],
+        /// Name of the field that takes the time; `false` for none.
+        json_date_key: String ["json_date_key" = "date"],
+    }
+}
+
+/// The output `stdout`.
+#[derive(Debug)]
+pub struct Stdout {
+    layout: Layout,
+    date_format: DateFormat,
+    /// `"date":`, or nothing.
+    date_key: Vec<u8>,
+    /// The part of a date that `strftime` writes.
+    dates: Dates,
+}
+
+impl Stdout {
+    /// The output with these options.
+    pub fn new(options: &StdoutOptions) -> Self {
+        let mut date_key = Vec::new();
+        if !["false", "off", "no"].iter().any(|off| options.json_date_key.eq_ignore_ascii_case(off))
+        {
+            date_key.push(b'"');
+            json::escape(&options.json_date_key, &mut date_key);
+            date_key.extend_from_slice(b"\":");
+        }
+        let pattern = match options.json_date_format {
+            DateFormat::JavaSqlTimestamp => "%Y-%m-%d %H:%M:%S",
+            _ => "%Y-%m-%dT%H:%M:%S",
+        };
+        Self {
+            layout: options.format,
+            date_format: options.json_date_format,
+            date_key,
+            dates: Dates::new(Strftime::new(pattern)),
+        }
+    }
+
+    /// Appends a record as one JSON object, its time before its fields.
+    fn write_json(&mut self, record: &Encoded<'_>, out: &mut Vec<u8>) {
+        if self.date_key.is_empty() {
+            return out.extend_from_slice(record.json);
+        }
+        out.push(b'{');
+        out.extend_from_slice(&self.date_key);
+        self.write_date(record.time, out);
+        match record.json {
+            [b'{', b'}'] => out.push(b'}'),
+            [_, fields @ ..] => {
+                out.push(b',');
+                out.extend_from_slice(fields);
+            }
+            [] => {}
+        }
+    }
+
+    fn write_date(&mut self, time: Nanos, out: &mut Vec<u8>) {
+        match self.date_format {
+            DateFormat::Double => write_double(time, out),
+            DateFormat::Epoch => write_number(time.div_euclid(1_000_000_000), out),
+            DateFormat::EpochMs => write_number(time.div_euclid(1_000_000), out),
+            DateFormat::Iso8601 | DateFormat::JavaSqlTimestamp => {
+                out.push(b'"');
+                out.extend_from_slice(self.dates.at(time).0);
+                out.push(b'.');
+                write_fraction::<6>(time, out);
+                out.extend_from_slice(if self.date_format == DateFormat::Iso8601 {
+                    b"Z\""
+                } else {
+                    b"\""
+                });
+            }
+        }
+    }
+
+    fn write_array(&mut self, chunk: &Chunk, out: &mut Vec<u8>) {
+        let mut before = b"[";
+        for (_, record) in chunk.records() {
+            out.extend_from_slice(before);
+            self.write_json(&record, out);
+            before = b",";
+        }
+        if chunk.count > 0 {
+            out.extend_from_slice(b"]\n");
+        }
+    }
+
+    fn write_stream(&mut self, chunk: &Chunk, out: &mut Vec<u8>) {
+        for (_, record) in chunk.records() {
+            self.write_json(&record, out);
+        }
+        if chunk.count > 0 {
+            out.push(b'\n');
+        }
+    }
+
+    fn write_lines(&mut self, chunk: &Chunk, out: &mut Vec<u8>) {
+        for (_, record) in chunk.records() {
+            self.write_json(&record, out);
+            out.push(b'\n');
+        }
+    }
+}
+
+impl Format for Stdout {
+    fn format(&mut self, chunk: &Chunk, out: &mut Vec<u8>) {
+        match self.layout {
+            Layout::Msgpack => write_notation(chunk, out),
+            Layout::Json => self.write_array(chunk, out),
+            Layout::JsonStream => self.write_stream(chunk, out),
+            Layout::JsonLines => self.write_lines(chunk, out),
+        }
+    }
+}
+
+/// Appends the records in Fluent Bit's own notation. The numbers count from 0 under each tag.
+fn write_notation(chunk: &Chunk, out: &mut Vec<u8>) {
+    for frame in chunk.frames() {
+        let tag = frame.header.tag;
+        for (index, record) in frame.enumerate() {
+            out.push(b'[');
+            write_number(index, out);
+            out.extend_from_slice(b"] ");
+            out.extend_from_slice(tag.as_bytes());
+            out.extend_from_slice(b": [[");
+            write_number(record.time.div_euclid(1_000_000_000), out);
+            out.push(b'.');
+            write_fraction::<9>(record.time, out);
+            out.extend_from_slice(b", {}], ");
+            write_value(json::Value::Nested(str::from_utf8(record.json).unwrap_or("{}")), out);
+            out.extend_from_slice(b"]\n");
+        }
+    }
+}
+
+/// Appends a value in that notation: text unescaped, `=>` between key and value.
+fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        json::Value::Null => out.extend_from_slice(b"nil"),
+        json::Value::Bool(true) => out.extend_from_slice(b"true"),
+        json::Value::Bool(false) => out.extend_from_slice(b"false"),
+        json::Value::Number(text) => match text.parse::<f64>() {
+            Ok(number) if text.contains(['.', 'e', 'E']) => {
+                out.extend_from_slice(format!("{number:.6}").as_bytes());
+            }
+            _ => out.extend_from_slice(text.as_bytes()),
+        },
+        json::Value::String(text) => write_string(text, out),
+        // The depth of what is nested is bounded where it was read.
+        json::Value::Nested(text) | json::Value::DirtyNested(text) if text.starts_with('[') => {
+            let mut before: &[u8] = b"[";
+            let _read_before = json::array(text, |item| {
+                out.extend_from_slice(before);
+                write_value(item, out);
+                before = b", ";
+            });
+            out.extend_from_slice(if before == b"[" { b"[]" } else { b"]" });
+        }
+        json::Value::Nested(text) | json::Value::DirtyNested(text) => {
+            let mut before: &[u8] = b"{";
+            let _read_before = json::object(text, |key, item| {
+                out.extend_from_slice(before);
+                write_string(key, out);
+                out.extend_from_slice(b"=>");
+                write_value(item, out);
+                before = b", ";
+            });
+            out.extend_from_slice(if before == b"{" { b"{}" } else { b"}" });
+        }
+    }
+}
+
+/// Appends a string with its quotes, decoded.
+fn write_string(text: Text<'_>, out: &mut Vec<u8>) {
+    out.push(b'"');
+    match text {
+        Text::Plain(plain) => out.extend_from_slice(plain.as_bytes()),
+        Text::Escaped(body) | Text::Dirty(body) => {
+            let mut decoded = String::new();
+            json::unescape(body, &mut decoded);
+            out.extend_from_slice(decoded.as_bytes());
+        }
+    }
+    out.push(b'"');
+}
+
+/// Appends a time in seconds with the microseconds that a double of today can hold, at least one digit.
+fn write_double(time: Nanos, out: &mut Vec<u8>) {
+    if time < 0 {
+        out.push(b'-');
+    }
+    let rounded = time.saturating_abs().saturating_add(500);
+    write_number(rounded.div_euclid(1_000_000_000), out);
+    out.push(b'.');
+    let fraction = out.len();
+    write_fraction::<6>(rounded, out);
+    while out.len() > fraction + 1 && out.last() == Some(&b'0') {
+        out.pop();
+    }
+}
+
+fn write_number(number: impl std::fmt::Display, out: &mut Vec<u8>) {
+    use std::io::Write;
+    // Writing to memory does not fail.
+    let _infallible = write!(out, "{number}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{self, TIME};
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    /// Prints three records under two tags.
+    fn check(entries: &[(&str, &str)], expected: &Expect) {
+        let chunk = samples::chunk(&[
+            ("a.b", TIME, r#"{"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}"#),
+            ("a.b", TIME + 876_543_211, "{}"),
+            ("c", -500_000_000, r#"{"a":{"b":"ä"}}"#),
+        ]);
+        let mut section = samples::section(entries);
+        let mut stdout = samples::built(|diagnostics| {
+            Some(Stdout::new(&StdoutOptions::read(&mut section, diagnostics)))
+        });
+        let mut out = Vec::new();
+        stdout.format(&chunk, &mut out);
+        expected.assert_eq(&String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn fluent_bits_own_notation() {
+        check(
+            &[],
+            &expect![[r#"
+            [0] a.b: [[1448403340.123456789, {}], {"log"=>"x
+            "y", "n"=>5, "f"=>0.250000, "l"=>[1, [], {}], "z"=>nil, "t"=>true}]
+            [1] a.b: [[1448403341.000000000, {}], {}]
+            [0] c: [[-1.500000000, {}], {"a"=>{"b"=>"ä"}}]
+        "#]],
+        );
+    }
+
+    #[test]
+    fn json_layouts() {
+        check(
+            &[("format", "json_lines")],
+            &expect![[r#"
+            {"date":1448403340.123457,"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}
+            {"date":1448403341.0}
+            {"date":-0.5,"a":{"b":"ä"}}
+        "#]],
+        );
+        check(
+            &[("format", "json"), ("json_date_key", "false")],
+            &expect![[r#"
+            [{"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true},{},{"a":{"b":"ä"}}]
+        "#]],
+        );
+        check(
+            &[("format", "json_stream"), ("json_date_key", "a\"b")],
+            &expect![[r#"
+            {"a\"b":1448403340.123457,"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}{"a\"b":1448403341.0}{"a\"b":-0.5,"a":{"b":"ä"}}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn dates() {
+        for (format, expected) in [
+            (
+                "epoch",
+                expect![[r#"
+                {"date":1448403340,"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}
+                {"date":1448403341}
+                {"date":-1,"a":{"b":"ä"}}
+            "#]],
+            ),
+            (
+                "epoch_ms",
+                expect![[r#"
+                {"date":1448403340123,"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}
+                {"date":1448403341000}
+                {"date":-500,"a":{"b":"ä"}}
+            "#]],
+            ),
+            (
+                "iso8601",
+                expect![[r#"
+                {"date":"2015-11-24T22:15:40.123456Z","log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}
+                {"date":"2015-11-24T22:15:41.000000Z"}
+                {"date":"1969-12-31T23:59:59.500000Z","a":{"b":"ä"}}
+            "#]],
+            ),
+            (
+                "java_sql_timestamp",
+                expect![[r#"
+                {"date":"2015-11-24 22:15:40.123456","log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}
+                {"date":"2015-11-24 22:15:41.000000"}
+                {"date":"1969-12-31 23:59:59.500000","a":{"b":"ä"}}
+            "#]],
+            ),
+        ] {
+            check(&[("format", "json_lines"), ("json_date_format", format)], &expected);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Text with record accessors in it: `logs-$kubernetes['namespace_name']`, `$TAG[1]`.
+
+use crate::record::{Accessor, AccessorError};
+use tailwater_parsers::json::{self, Text};
+
+/// Text that is partly taken from the record
+/// (<https://docs.fluentbit.io/manual/administration/configuring-fluent-bit/classic-mode/record-accessor>).
+#[derive(Clone, Debug)]
+pub(super) struct Template(Vec<Part>);
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text(String),
+    Field(Accessor),
+    /// `$TAG`
+    Tag,
+    /// `$TAG[n]`: between the dots `n - 1` and `n` of the tag.
+    Section(usize),
+}
+
+impl Template {
+    /// Reads a template.
+    pub(super) fn parse(text: &str) -> Result<Self, AccessorError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, from)) = rest.find('$').and_then(|at| rest.split_at_checked(at)) {
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            let (part, behind) = read_part(from)?;
+            parts.push(part);
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The accessors in it.
+    pub(super) fn accessors(&self) -> impl Iterator<Item = &Accessor> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Field(accessor) => Some(accessor),
+            Part::Text(_) | Part::Tag | Part::Section(_) => None,
+        })
+    }
+
+    /// Appends what it says of a record. As in Fluent Bit, a field that is missing adds nothing.
+    pub(super) fn write(&self, tag: &str, record: &str, out: &mut String) {
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Field(accessor) => {
+                    if let Some(value) = accessor.on_json(record) {
+                        write_text(value, out);
+                    }
+                }
+                Part::Tag => out.push_str(tag),
+                Part::Section(index) => {
+                    out.push_str(tag.split('.').nth(*index).unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+/// Reads the part at the start of `text`, which is a `$`.
+fn read_part(text: &str) -> Result<(Part, &str), AccessorError> {
+    let Some(behind_tag) = text.strip_prefix("$TAG") else {
+        let (accessor, behind) = Accessor::read(text)?;
+        return Ok((Part::Field(accessor), behind));
+    };
+    let part = behind_tag.strip_prefix('[').and_then(|inner| {
+        let (digits, behind) = inner.split_once(']')?;
+        Some((Part::Section(digits.parse().ok()?), behind))
+    });
+    Ok(part.unwrap_or((Part::Tag, behind_tag)))
+}
+
+/// Appends a value as text: strings decoded, all else as its JSON; arrays say nothing, as in Fluent Bit.
+pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
+    match value {
+        json::Value::Null => out.push_str("null"),
+        json::Value::Bool(true) => out.push_str("true"),
+        json::Value::Bool(false) => out.push_str("false"),
+        json::Value::Number(text) | json::Value::String(Text::Plain(text)) => out.push_str(text),
+        json::Value::String(Text::Escaped(body) | Text::Dirty(body)) => json::unescape(body, out),
+        json::Value::Nested(text) | json::Value::DirtyNested(text) if text.starts_with('{') => {
+            out.push_str(text);
+        }
+        json::Value::Nested(_) | json::Value::DirtyNested(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    const RECORD: &str = r#"{"s":"a\"b","n":5,"t":true,"z":null,"k":{"ns":"shop","l":[1]}}"#;
+
+    fn check(template: &str, expected: &Expect) {
+        let mut out = String::new();
+        match Template::parse(template) {
+            Ok(template) => template.write("kube.var.log", RECORD, &mut out),
+            Err(error) => out = format!("error: {error}"),
+        }
+        expected.assert_eq(&out);
+    }
+
+    #[test]
+    fn text_and_fields_mix() {
+        check("plain", &expect!["plain"]);
+        check("logs-$k['ns'].$n", &expect!["logs-shop.5"]);
+        check("$s $t,$z", &expect![[r#"a"b true,null"#]]);
+        check(
+            "$k['l']|",
+            &expect!["error: `|` cannot be read; a step down is `['name']` or `[0]`"],
+        );
+        check("$k['l'].$k", &expect![[r#".{"ns":"shop","l":[1]}"#]]);
+        check("a-$missing.b", &expect!["a-.b"]);
+    }
+
+    #[test]
+    fn the_tag_and_its_parts() {
+        check("$TAG", &expect!["kube.var.log"]);
+        check("x-$TAG[2]-$TAG[7]", &expect!["x-log-"]);
+        check("$TAG[x", &expect!["kube.var.log[x"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! The running agent: the pipeline's thread, the runtime for all that waits, signals, the end.
+
+use super::{Control, Pipeline};
+use crate::admin::{HealthOptions, Server};
+use crate::buffer::Chunk;
+use crate::mailbox;
+use crate::metrics::Registry;
+use crate::output::Courier;
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+/// Threads for calls that block: name look-ups, one at a time per output.
+const BLOCKING_THREADS_MAX: usize = 4;
+
+/// The admin server, bound, with what it needs to answer.
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) server: Server,
+    pub(super) health: HealthOptions,
+}
+
+/// Everything that a configuration became, ready to run.
+#[derive(Debug)]
+pub struct Agent {
+    pub(super) pipeline: Pipeline,
+    pub(super) control: mailbox::Sender<Control>,
+    pub(super) couriers: Vec<(Courier, UnboundedReceiver<Arc<Chunk>>)>,
+    pub(super) admin: Option<Admin>,
+    pub(super) registry: Arc<Registry>,
+    /// How long a stop may take: `Grace`.
+    pub(super) grace: Duration,
+}
+
+/// Why a running agent ended otherwise than by its inputs or a first signal.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The system refused a thread, a descriptor or a signal handler.
+    #[error("cannot run: {0}")]
+    System(#[from] io::Error),
+    /// A second signal came while what was read was being delivered.
+    #[error(
+        "stopped by a second signal; what was not delivered is read again after the next start"
+    )]
+    Impatient,
+}
+
+impl Agent {
+    /// Runs until all inputs are at their end and everything is delivered, or until SIGTERM or SIGINT
+    /// and what `Grace` allows after it.
+    pub fn run(self) -> Result<(), RunError> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .build()?;
+        let result = runtime.block_on(self.serve());
+        // What is left are tries whose chunks nobody waits for any more.
+        runtime.shutdown_background();
+        result
+    }
+
+    async fn serve(self) -> Result<(), RunError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        if let Some(admin) = self.admin {
+            tokio::spawn(admin.server.serve(Arc::clone(&self.registry), admin.health, pending()));
+        }
+        for (courier, chunks) in self.couriers {
+            tokio::spawn(courier.run(chunks));
+        }
+        let (done, mut is_done) = oneshot::channel();
+        let pipeline = self.pipeline;
+        let thread = thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
+            pipeline.run();
+            // The other end only goes away with the process.
+            let _told = done.send(());
+        })?;
+        if !one_of(&mut terminate, &mut interrupt, &mut is_done).await {
+            info!(grace = ?self.grace, "stopping: what was read is delivered first");
+            self.control.send(Control::Stop(self.grace));
+            if !one_of(&mut terminate, &mut interrupt, &mut is_done).await {
+                return Err(RunError::Impatient);
+            }
+        }
+        if thread.join().is_err() {
+            warn!("the pipeline ended by a panic");
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the pipeline to end, which is true, or for a signal, which is not.
+async fn one_of(
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+    done: &mut oneshot::Receiver<()>,
+) -> bool {
+    tokio::select! {
+        _ = done => true,
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+    }
+}

@@ -1,0 +1,281 @@
+//! The reference configuration against real OpenSearch and real Loki: every line once, in the right
+//! place, also when the agent is killed on the way.
+//!
+//! `cargo test --release --test e2e` starts both servers itself; see `tests/servers`.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "test code: a panic is how a check fails"
+)]
+
+mod arrived;
+mod servers;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use servers::Server;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tailwater_testing::{Agent, Mix, Tally, Writer, pause, readme_commands, until};
+use tempfile::TempDir;
+
+const FILES: u64 = 10;
+const LINES: u64 = 100_000;
+const INDEXES: &str = "kubernetes-*";
+
+/// Reading, sending and the stores' own work on a busy machine of two cores.
+const ARRIVAL_MAX: Duration = Duration::from_mins(3);
+
+#[test]
+fn everything_arrives_once_in_both_stores() {
+    let mut run = Run::start();
+    run.write_all(Duration::ZERO, &[]);
+    run.check();
+}
+
+#[test]
+fn everything_arrives_once_in_both_stores_when_killed_three_times() {
+    let seed = fastrand::u64(..);
+    write_out(&format!("seed {seed}\n"));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut run = Run::start();
+    let mut kills: Vec<u64> = (0..3).map(|_| random.u64(1..STEPS)).collect();
+    kills.sort_unstable();
+    run.write_all(Duration::from_millis(80), &kills);
+    run.check();
+}
+
+/// As a reader of the README will do it, on other ports.
+#[test]
+fn the_readme_ships_a_line_into_both() {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let search = Server::start("opensearch", "/_cluster/health");
+    let loki = Server::start("loki", "/ready");
+    let program = Path::new(env!("CARGO_BIN_EXE_tailwater"));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    let commands = readme_commands(include_str!("../../README.md"), "sh stores");
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    let said: Vec<_> = commands
+        .iter()
+        .map(|command| {
+            let command = command
+                .replace("9200", &search.port().to_string())
+                .replace("3100", &loki.port().to_string());
+            let output =
+                Command::new("sh").args(["-c", &command]).env("PATH", &path).output().unwrap();
+            let log = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{command}: {log}");
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect();
+    for answer in &said[2..] {
+        assert!(answer.contains("hello\"") && !answer.contains("\"result\":[]"), "{answer}");
+    }
+    drop(turn);
+}
+
+/// The files are written in so many steps, each a part of every file.
+const STEPS: u64 = 100;
+
+/// One test at a time: two of each server would starve one another.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Both servers, the agent, and the files it follows.
+struct Run {
+    _turn: MutexGuard<'static, ()>,
+    search: Server,
+    loki: Server,
+    runtime: tokio::runtime::Runtime,
+    folder: TempDir,
+    agent: Option<Agent>,
+    writers: Vec<Writer>,
+    mix: Mix,
+}
+
+impl Run {
+    fn start() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let search = Server::start("opensearch", "/_cluster/health");
+        let loki = Server::start("loki", "/ready");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = tailwater_testing::folder();
+        let dir = folder.path();
+        for name in ["containers", "pods"] {
+            std::fs::create_dir(dir.join(name)).unwrap();
+        }
+        let conf = include_str!("fluent-bit.conf")
+            .replace("@DIR@", dir.to_str().unwrap())
+            .replace("@ES_PORT@", &search.port().to_string())
+            .replace("@LOKI_PORT@", &loki.port().to_string());
+        std::fs::write(dir.join("fluent-bit.conf"), conf).unwrap();
+        std::fs::write(dir.join("parsers.conf"), include_str!("parsers.conf")).unwrap();
+        let mix = Mix { start: Some(before_midnight()), ..Mix::default() };
+        let agent = Some(start_agent(dir));
+        let run =
+            Self { _turn: turn, search, loki, runtime, folder, agent, writers: Vec::new(), mix };
+        run.wait_until_following();
+        run
+    }
+
+    /// Without `Read_from_Head`, only files that appear after the first look into the folder are read
+    /// from their first line. The first line to arrive from some new file says that this look is over.
+    fn wait_until_following(&self) {
+        let mut canaries = 0;
+        let arrived = until(ARRIVAL_MAX, || {
+            let mut line = Vec::new();
+            // A time like the others': Loki takes nothing that lies far behind a stream's newest line.
+            Mix { plain_every: 1, ..self.mix }.write(0, &mut line);
+            let line = String::from_utf8(line).unwrap().replace("seq=0", "canary");
+            std::fs::write(self.log(&format!("canary-{canaries}")), line).unwrap();
+            canaries += 1;
+            pause(Duration::from_secs(1));
+            self.count() > 0
+        });
+        assert!(arrived, "nothing arrives; the agent said:\n{}", self.agent_log());
+    }
+
+    /// Writes every line; a health check, which the configuration drops, after each step of each file.
+    fn write_all(&mut self, pace: Duration, kills: &[u64]) {
+        let per_file = LINES / FILES;
+        for file in 0..FILES {
+            let id = format!("{file:064x}");
+            let path = self.log(&format!("checkout-{file}_shop_app-{id}"));
+            let writer = Writer::open(&path, self.mix).numbered_from(file * per_file);
+            self.writers.push(writer);
+        }
+        for step in 0..STEPS {
+            for file in 0..self.writers.len() {
+                self.writers[file].write(per_file / STEPS);
+                self.writers[file].write_line("2026-01-01T00:00:00Z stdout F GET /healthcheck 200");
+            }
+            if step == 0 && !kills.is_empty() {
+                // A file not followed yet when the agent ends would be read from its end by the next.
+                let first = LINES / STEPS;
+                assert!(until(ARRIVAL_MAX, || self.count() >= first), "{}", self.agent_log());
+            }
+            if kills.contains(&step) {
+                self.agent.take().unwrap().kill9();
+                self.agent = Some(start_agent(self.folder.path()));
+            }
+            pause(pace);
+        }
+    }
+
+    fn check(mut self) {
+        let from = self.mix.time(0) - 1_000_000_000;
+        let to = self.mix.runtime_time(LINES) + 1_000_000_000;
+        let port = self.loki.port();
+        let lines = || {
+            let query = "%7Bjob%3D%22fluentbit%22%7D";
+            let mut lines = self.runtime.block_on(arrived::lines(port, query, from, to));
+            lines.retain(|line| !line.text.contains("canary"));
+            lines
+        };
+        let all = until(ARRIVAL_MAX, || {
+            let arrived = self.count() >= LINES && lines().len() as u64 >= LINES;
+            if !arrived {
+                pause(Duration::from_secs(1));
+            }
+            arrived
+        });
+        if !all {
+            write_out(&self.agent_log());
+        }
+        let lines = lines();
+        let ended = self.agent.take().unwrap().terminate(Duration::from_secs(10));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        self.check_documents();
+        self.check_lines(&lines);
+    }
+
+    fn check_documents(&self) {
+        let client = self.search.search_client();
+        self.count();
+        let mut tally = Tally::new(LINES);
+        for document in self.runtime.block_on(arrived::documents(&client, INDEXES)) {
+            let text = document.fields.to_string();
+            if text.contains("canary") {
+                continue;
+            }
+            tally.count(&text);
+            let Some(number) = Tally::number(&text) else { continue };
+            let time = Timestamp::from_nanosecond(i128::from(self.record_time(number))).unwrap();
+            assert_eq!(document.index, format!("kubernetes-{}", time.strftime("%Y.%m.%d")));
+            let mut expected = self.expected(number);
+            expected["@timestamp"] = json!(time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
+            assert_eq!(document.fields, expected);
+        }
+        write_out(&format!("OpenSearch: {}\n", tally.verdict()));
+        tally.assert_exactly_once();
+    }
+
+    fn check_lines(&self, lines: &[arrived::Line]) {
+        let mut tally = Tally::new(LINES);
+        for line in lines {
+            tally.count(&line.text);
+            let Some(number) = Tally::number(&line.text) else { continue };
+            assert_eq!(line.labels, json!({"job": "fluentbit", "cluster": "production"}));
+            assert_eq!(line.time, self.record_time(number), "{}", line.text);
+            let fields: Value = serde_json::from_str(&line.text).unwrap();
+            assert_eq!(fields, self.expected(number));
+        }
+        write_out(&format!("Loki: {}\n", tally.verdict()));
+        tally.assert_exactly_once();
+    }
+
+    /// The application's own time where the line has one, else the runtime's.
+    fn record_time(&self, number: u64) -> i64 {
+        if self.mix.is_json(number) { self.mix.time(number) } else { self.mix.runtime_time(number) }
+    }
+
+    /// What the filters make of a line.
+    fn expected(&self, number: u64) -> Value {
+        let mut line = Vec::new();
+        self.mix.write(number, &mut line);
+        let line = String::from_utf8(line).unwrap();
+        let (_, message) = line.trim_end().split_once(" F ").unwrap();
+        let mut fields: Value =
+            serde_json::from_str(message).unwrap_or_else(|_| json!({"message": message}));
+        fields["logtag"] = json!("F");
+        fields["cluster_name"] = json!("production-eks");
+        fields
+    }
+
+    fn count(&self) -> u64 {
+        let client = self.search.search_client();
+        self.runtime.block_on(arrived::count(&client, INDEXES))
+    }
+
+    /// A new log file, reached through a link as the kubelet lays it.
+    fn log(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join("pods").join(format!("{name}.log"));
+        std::fs::File::create(&path).unwrap();
+        let link = self.folder.path().join("containers").join(format!("{name}.log"));
+        std::os::unix::fs::symlink(&path, link).unwrap();
+        path
+    }
+
+    fn agent_log(&self) -> String {
+        self.agent.as_ref().map(Agent::stderr).unwrap_or_default()
+    }
+}
+
+fn start_agent(dir: &Path) -> Agent {
+    Agent::start(Path::new(env!("CARGO_BIN_EXE_tailwater")), dir, &["-c", "fluent-bit.conf"])
+}
+
+/// 50 seconds before the last midnight in UTC: half of the lines belong into one index, half into the
+/// next. In nanoseconds since the epoch.
+fn before_midnight() -> i64 {
+    const DAY: i64 = 86_400;
+    let now = Timestamp::now().as_second();
+    (now - now % DAY - 50) * 1_000_000_000 + 123_456_000
+}
+
+/// Past the test harness, which keeps the output of tests that pass to itself.
+fn write_out(text: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
+}

@@ -1,0 +1,49 @@
+//! What the end-to-end tests and the bench share: log writers, stores that fail on purpose, and the
+//! agent as a child process.
+//!
+//! - [`Agent`] runs the real program; [`until`] waits for what it does, always with a deadline.
+//! - [`Mix`] says what a log line looks like, [`Writer`] appends them to a file and rotates it.
+//! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset.
+//! - [`Tally`] says which lines are missing and which came twice.
+//! - [`Counting`] only counts, as fast as it can; [`measure()`] runs an agent against it.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: a panic is how a check fails"
+)]
+
+mod agent;
+mod bulk;
+mod counting;
+mod faults;
+mod filter_path;
+mod http;
+mod line;
+mod loki;
+mod measure;
+mod readme;
+mod tally;
+mod wait;
+mod writer;
+
+pub use agent::{Agent, Ended};
+pub use bulk::{BulkStore, Document, Kind};
+pub use counting::Counting;
+pub use faults::Faults;
+pub use http::{Answer, Request, Server, Service};
+pub use line::Mix;
+pub use loki::{Entry, LokiStore};
+pub use measure::{Case, Cost, Plan, Report, floor, measure};
+pub use readme::readme_commands;
+pub use tally::{Tally, Verdict};
+pub use wait::{pause, until};
+pub use writer::{Writer, write_continuously};
+
+/// A temporary folder, removed when dropped.
+#[must_use]
+pub fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("tailwater-").tempdir().unwrap()
+}

@@ -1,0 +1,114 @@
+//! Appends numbered lines to a file and rotates it by renaming, as container runtimes do.
+
+use crate::Mix;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A log file and the number of its next line.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    mix: Mix,
+    file: File,
+    next: u64,
+    rotations: u32,
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// Creates the file, empty, or goes on at its end.
+    #[must_use]
+    pub fn open(path: &Path, mix: Mix) -> Self {
+        let file = append_to(path);
+        Self { path: path.to_owned(), mix, file, next: 0, rotations: 0, bytes: Vec::new() }
+    }
+
+    /// The number of the first line that is written next, so that several files can share numbers.
+    #[must_use]
+    pub fn numbered_from(mut self, next: u64) -> Self {
+        self.next = next;
+        self
+    }
+
+    /// Appends `count` lines, in two writes that part in the middle of a line.
+    pub fn write(&mut self, count: u64) {
+        self.bytes.clear();
+        for number in self.next..self.next + count {
+            self.mix.write(number, &mut self.bytes);
+        }
+        let (first, second) = self.bytes.split_at(self.bytes.len() / 3);
+        self.file.write_all(first).unwrap();
+        self.file.write_all(second).unwrap();
+        self.next += count;
+    }
+
+    /// Appends one line that has no number.
+    pub fn write_line(&mut self, line: &str) {
+        writeln!(self.file, "{line}").unwrap();
+    }
+
+    /// Renames the file to `NAME.1`, `NAME.2`, … and goes on in a new one.
+    pub fn rotate(&mut self) {
+        self.rotations += 1;
+        let mut rotated = self.path.clone().into_os_string();
+        rotated.push(format!(".{}", self.rotations));
+        std::fs::rename(&self.path, rotated).unwrap();
+        self.file = append_to(&self.path);
+    }
+
+    /// How many lines were written: the number of the next one.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+}
+
+/// Writes `per_pause` lines each `pause` and rotates every `rotate_every` lines, until told to stop.
+pub fn write_continuously(
+    writer: &mut Writer,
+    per_pause: u64,
+    pause: Duration,
+    rotate_every: u64,
+    stop: &AtomicBool,
+) {
+    let mut rotated_at = writer.next();
+    while !stop.load(Ordering::Relaxed) {
+        writer.write(per_pause);
+        if writer.next() - rotated_at >= rotate_every {
+            writer.rotate();
+            rotated_at = writer.next();
+        }
+        crate::pause(pause);
+    }
+}
+
+fn append_to(path: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(path).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tally;
+
+    #[test]
+    fn rotation_keeps_every_line_in_one_of_the_files() {
+        let folder = crate::folder();
+        let mut writer = Writer::open(&folder.path().join("app.log"), Mix::default());
+        for _ in 0..3 {
+            writer.write(10);
+            writer.rotate();
+        }
+        writer.write(5);
+        let mut tally = Tally::new(writer.next());
+        for name in ["app.log.1", "app.log.2", "app.log.3", "app.log"] {
+            let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+            assert!(text.ends_with('\n'));
+            text.lines().for_each(|line| tally.count(line));
+        }
+        tally.assert_exactly_once();
+    }
+}
