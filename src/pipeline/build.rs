@@ -96,7 +96,7 @@ impl Plan {
             diagnostics,
         };
         let inputs = model.inputs.into_iter().filter_map(|it| planner.input(it)).collect();
-        let filters = model.filters.into_iter().filter_map(|it| planner.filter(it)).collect();
+        let filters = model.filters.iter().filter_map(|it| planner.filter(it)).collect();
         if let Some(excess) = model.outputs.get(RouteSet::OUTPUTS_MAX) {
             let message = format!("more than {} outputs", RouteSet::OUTPUTS_MAX);
             planner.diagnostics.error(&excess.location, message);
@@ -187,11 +187,11 @@ impl Planner<'_> {
         Some(PlannedInput { name: instance.name, mem_buf_limit, metrics, setup })
     }
 
-    fn filter(&mut self, instance: Instance<FilterCommon>) -> Option<FilterSlot> {
-        let Instance { common, plugin, .. } = &instance;
+    fn filter(&mut self, instance: &Instance<FilterCommon>) -> Option<FilterSlot> {
+        let Instance { common, plugin, .. } = instance;
         let metrics = self.registry.filter(&instance.name, plugin.name);
         let matches = self.matches(common.pattern.as_ref(), common.pattern_regex.as_ref());
-        let built = plugins::filter(&instance, &self.parsers, self.diagnostics);
+        let built = plugins::filter(instance, &self.parsers, self.diagnostics);
         // A filter without a pattern sees no record: it was told, and is left out.
         Some(FilterSlot { matches: matches?, filter: built?, metrics })
     }

@@ -5,9 +5,10 @@ use crate::config::{
     Catalog, Diagnostics, FilterCommon, InputCommon, Instance, OutputCommon, Plugin, PluginKind,
     Section, Transport,
 };
-use crate::filter::{
-    Filter, Grep, GrepOptions, Modify, ModifyOptions, ParserFilter, ParserFilterOptions,
-};
+use crate::filter::Filter;
+use crate::filter::grep::{Grep, GrepOptions};
+use crate::filter::modify::{Modify, ModifyOptions};
+use crate::filter::parser::{ParserFilter, ParserFilterOptions};
 use crate::input::Input;
 use crate::input::tail::{Tail, TailError, TailOptions};
 use crate::metrics::InputMetrics;

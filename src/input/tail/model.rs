@@ -128,7 +128,7 @@ impl Rig {
         let turn = tail.turn(self.now, &mut self.recorder);
         if matches!(turn, Turn::Wait(_)) {
             use rustix::event::{PollFd, PollFlags, Timespec, poll};
-            let descriptor = tail.wake_on().unwrap();
+            let descriptor = tail.wake_on(false).unwrap();
             let limit = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
             poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)).unwrap();
         }
