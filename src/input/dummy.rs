@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const DEFAULT_BODY: &str = r#"{"message":"dummy"}"#;
 
 /// How long to sleep when no record will come again.
-const IDLE_PAUSE: Duration = Duration::from_secs(3600);
+const IDLE_PAUSE: Duration = Duration::from_hours(1);
 
 /// Records that one tick makes: bounds a batch.
 const COPIES_MAX: u32 = 10_000;
@@ -166,7 +166,7 @@ impl Input for Dummy {
     /// Made-up records have no positions.
     fn safe(&mut self, _source: SourceId, _to: u64) {}
 
-    fn wake_on(&self) -> Option<BorrowedFd<'_>> {
+    fn wake_on(&self, _full: bool) -> Option<BorrowedFd<'_>> {
         None
     }
 }
@@ -276,11 +276,8 @@ mod tests {
 
     #[test]
     fn times_are_those_that_were_asked_for() {
-        let fixed = run(&[
-            ("Start_Time_Sec", "100"),
-            ("Start_Time_NSec", "5"),
-            ("Fixed_Timestamp", "on"),
-        ]);
+        let fixed =
+            run(&[("Start_Time_Sec", "100"), ("Start_Time_NSec", "5"), ("Fixed_Timestamp", "on")]);
         assert!(fixed.iter().all(|(time, _)| *time == 100_000_000_005));
         let shifted = run(&[("Start_Time_Sec", "100"), ("Samples", "1")]);
         assert!((100_000_000_000..200_000_000_000).contains(&shifted[0].0), "{shifted:?}");

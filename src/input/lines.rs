@@ -274,6 +274,7 @@ mod tests {
     use super::*;
     use crate::record::{Source, SourceId, Tag, write_json};
     use expect_test::{Expect, expect};
+    use std::fmt::Write;
 
     fn lines(long: LongLines, bytes_max: usize) -> Lines {
         let scratch = Scratch::default();
@@ -292,11 +293,11 @@ mod tests {
             let mut json = Vec::new();
             write_json(&record.fields, &mut json);
             let json = String::from_utf8(json).unwrap();
-            text += &format!("{}-{} {json}\n", record.from, record.to);
+            writeln!(text, "{}-{} {json}", record.from, record.to).unwrap();
         }
-        text += &format!("to {}", batch.to);
+        write!(text, "to {}", batch.to).unwrap();
         if counts != Counts::default() {
-            text += &format!(" {counts:?}");
+            write!(text, " {counts:?}").unwrap();
         }
         expected.assert_eq(&text);
     }

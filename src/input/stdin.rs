@@ -31,7 +31,7 @@ const BUFFER_BYTES_MAX: u64 = 64 << 20;
 const READ_BYTES: usize = 64 << 10;
 
 /// How long to wait if only the descriptor can tell of something new.
-const IDLE_PAUSE: Duration = Duration::from_secs(60);
+const IDLE_PAUSE: Duration = Duration::from_mins(1);
 
 properties! {
     /// Reads standard input: JSON records, or lines for a parser.
@@ -180,8 +180,8 @@ impl Input for Stdin {
     /// A pipe has no positions.
     fn safe(&mut self, _source: SourceId, _to: u64) {}
 
-    fn wake_on(&self) -> Option<BorrowedFd<'_>> {
-        (!self.is_over).then(|| self.input.as_fd())
+    fn wake_on(&self, full: bool) -> Option<BorrowedFd<'_>> {
+        (!self.is_over && !full).then(|| self.input.as_fd())
     }
 }
 
@@ -227,12 +227,11 @@ fn split_values<'a>(
     let whole = if read > bytes_max && whole == 0 { read } else { whole };
     let bytes = bytes.get(..whole).unwrap_or_default();
     let valid = simdutf8::basic::from_utf8(bytes);
-    let text: &'a str = match valid {
-        Ok(text) => text,
-        Err(_) => {
-            counts.invalid_utf8 += 1;
-            bump.alloc_str(&String::from_utf8_lossy(bytes))
-        }
+    let text: &'a str = if let Ok(text) = valid {
+        text
+    } else {
+        counts.invalid_utf8 += 1;
+        bump.alloc_str(&String::from_utf8_lossy(bytes))
     };
     let may_wait = valid.is_ok() && !is_over;
     let now = clock::now();
@@ -334,25 +333,23 @@ mod tests {
 
     #[test]
     fn json_records_in_any_shape() {
-        check(&[b"{\"a\":1}\n[1448403340, {\"b\":2}]\n"], &[
-            r#"{"a":1}"#,
-            r#"1448403340000000000{"b":2}"#,
-        ]);
-        check(&[b"{\"a\":\n", b" 1}{\"b\":2}\n", b"{\"c\":3}"], &[
-            r#"{"a":1}"#,
-            r#"{"b":2}"#,
-            r#"{"c":3}"#,
-        ]);
+        check(
+            &[b"{\"a\":1}\n[1448403340, {\"b\":2}]\n"],
+            &[r#"{"a":1}"#, r#"1448403340000000000{"b":2}"#],
+        );
+        check(
+            &[b"{\"a\":\n", b" 1}{\"b\":2}\n", b"{\"c\":3}"],
+            &[r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":3}"#],
+        );
         check(&[b"{\"a\":\"\xFF\"}\n"], &["{\"a\":\"\u{FFFD}\"}"]);
     }
 
     #[test]
     fn what_is_no_json_is_passed_on_as_a_line() {
-        check(&[b"hello\n{\"a\":1}\nend {\n"], &[
-            r#"{"log":"hello"}"#,
-            r#"{"a":1}"#,
-            r#"{"log":"end {"}"#,
-        ]);
+        check(
+            &[b"hello\n{\"a\":1}\nend {\n"],
+            &[r#"{"log":"hello"}"#, r#"{"a":1}"#, r#"{"log":"end {"}"#],
+        );
         check(&[b"{\"a\":"], &[r#"{"log":"{\"a\":"}"#]);
         check(&[b""], &[]);
     }

@@ -431,20 +431,21 @@ impl Desk<'_> {
         offset: u64,
     ) -> rusqlite::Result<Registration> {
         let marker = Marker::before(&candidate.file, offset).unwrap_or_default();
-        let identity = match row.identity {
-            Some(identity) => identity,
-            None => {
-                self.rows.prepare_cached(
+        let identity = if let Some(identity) = row.identity {
+            identity
+        } else {
+            self.rows
+                .prepare_cached(
                     "UPDATE in_tail_files SET offset = ?1, offset_marker = ?2, offset_marker_size = ?3
                      WHERE id = ?4",
-                )?.execute(params![
+                )?
+                .execute(params![
                     offset.cast_signed(),
                     marker.hash().cast_signed(),
                     signed(marker.len()),
                     row.id
                 ])?;
-                self.identify(row.id, candidate, view)?
-            }
+            self.identify(row.id, candidate, view)?
         };
         Ok(self.registration(row.id, identity, view.inode, offset, marker))
     }

@@ -17,6 +17,8 @@
 //! kernel tells when a scan or a read is due; an interval is only the safety net. Events are looked at no
 //! more often than every [`QUIET_PAUSE`], so that a writer of many small lines does not cost a wake-up each.
 
+#[cfg(test)]
+mod behaviour;
 mod database;
 mod discovery;
 mod error;
@@ -27,6 +29,8 @@ mod model;
 pub mod options;
 mod positions;
 mod reading;
+#[cfg(test)]
+mod rig;
 mod tag;
 mod watch;
 
@@ -608,10 +612,11 @@ impl Tail {
     }
 
     /// When the next thing is due.
-    fn next_due(&self, now: Instant) -> Instant {
+    fn next_due(&self, now: Instant, is_full: bool) -> Instant {
         let schedule = &self.schedule;
         let listen = schedule.listen.filter(|_| !self.watcher.is_armed());
-        let leaving = self.files.values().filter(|file| !file.is_queued);
+        // Nothing is closed while the buffer is full: its last line could not be handed over.
+        let leaving = self.files.values().filter(|file| !file.is_queued && !is_full);
         let leaving =
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
         let due = [schedule.scan, schedule.check, listen, leaving].into_iter().flatten().min();
@@ -632,7 +637,7 @@ impl Input for Tail {
         if self.is_done() {
             return Turn::Done;
         }
-        Turn::Wait(self.next_due(now))
+        Turn::Wait(self.next_due(now, intake.is_full()))
     }
 
     fn safe(&mut self, source: SourceId, to: u64) {
