@@ -177,6 +177,18 @@ fn a_database_that_cannot_be_used_is_said_with_what_to_do() {
 }
 
 #[test]
+fn options_that_cannot_work_are_refused() {
+    let check = |properties: &[(&str, &str)], expected: &str| {
+        assert_eq!(Rig::new(properties).open().unwrap_err().to_string(), expected);
+    };
+    check(&[PATH, ("Rotate_Wait", "0")], "`Rotate_Wait` must be longer than 0");
+    check(&[PATH, ("Refresh_Interval", "0")], "`Refresh_Interval` must be longer than 0");
+    let sizes = "`Buffer_Max_Size` must not be smaller than `Buffer_Chunk_Size`";
+    check(&[PATH, ("Buffer_Max_Size", "16k")], sizes);
+    check(&[], "`Path` is not set: it names the files to follow");
+}
+
+#[test]
 fn the_same_inode_under_another_name_can_be_another_file() {
     let mut rig = rig(&[PATH, DB, HEAD, ("DB.Compare_Filename", "on"), ("Path_Key", "p")]);
     rig.append("a.log", "1\n");

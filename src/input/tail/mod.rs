@@ -134,6 +134,13 @@ impl Tail {
         if bytes_max.is_some_and(|bytes| bytes < options.buffer_chunk_size.0) {
             return Err(TailError::BufferSizes);
         }
+        for (name, interval) in
+            [("Refresh_Interval", options.refresh_interval), ("Rotate_Wait", options.rotate_wait)]
+        {
+            if interval.is_zero() {
+                return Err(TailError::Interval(name));
+            }
+        }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
         let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()))?;
         let (positions, last_alive) = open_positions(&options)?;
