@@ -72,7 +72,10 @@ impl Chunk {
 
     /// All records with their frame's header, in order: the `n`th is record `n`.
     pub fn records(&self) -> impl Iterator<Item = (FrameHeader<'_>, Encoded<'_>)> {
-        self.frames().flat_map(|frame| frame.map(move |record| (frame.header, record)))
+        self.frames().flat_map(|frame| {
+            let header = frame.header;
+            frame.map(move |record| (header, record))
+        })
     }
 
     /// Bytes of all frames.

@@ -87,7 +87,7 @@ pub struct FrameHeader<'a> {
 }
 
 /// One frame: its header, and an iterator over its records.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Frame<'a> {
     /// What the frame says of itself.
     pub header: FrameHeader<'a>,
@@ -123,7 +123,7 @@ impl<'a> Iterator for Frame<'a> {
 }
 
 /// The frames that stand one behind the other in `bytes`. Ends where a frame is cut short.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Frames<'a> {
     bytes: &'a [u8],
 }
@@ -140,7 +140,7 @@ impl<'a> Iterator for Frames<'a> {
 
     fn next(&mut self) -> Option<Frame<'a>> {
         let frame = read(self.bytes)?;
-        let mut records = frame;
+        let mut records = frame.clone();
         if records.by_ref().count() != frame.left as usize {
             return None;
         }

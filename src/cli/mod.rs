@@ -401,7 +401,7 @@ mod tests {
                 diagnostics.add(found);
             }
         }
-        Some(model)
+        (!diagnostics.has_errors()).then_some(model)
     }
 
     /// Runs a command line, `@DIR@` standing for a folder with these files.

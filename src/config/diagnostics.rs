@@ -1,6 +1,6 @@
 //! What the reader has to say about a configuration: severity, place, message, snippet, remedy.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// More findings than this say nothing new; it keeps a hostile file from filling memory.
@@ -191,7 +191,11 @@ impl Diagnostics {
         let mut shown: Vec<&Finding> =
             self.findings.iter().filter(|finding| finding.severity >= least).collect();
         shown.sort_by_key(place);
-        shown.iter().map(|finding| format!("{finding}\n")).collect()
+        shown.iter().fold(String::new(), |mut report, finding| {
+            // Writing to memory does not fail.
+            let _infallible = writeln!(report, "{finding}");
+            report
+        })
     }
 
     /// What was found, in order, up to [`FINDING_COUNT_MAX`].

@@ -1,6 +1,9 @@
 //! Runs a filter on lines of JSON.
 
-use super::{Filter, Grep, GrepOptions, Modify, ModifyOptions, ParserFilter, ParserFilterOptions};
+use super::Filter;
+use super::grep::{Grep, GrepOptions};
+use super::modify::{Modify, ModifyOptions};
+use super::parser::{ParserFilter, ParserFilterOptions};
 use crate::config::{Diagnostics, Location, SectionKind};
 use crate::parser::fixture::{JSON_WITH_TIME, batch, parsers, section, show};
 use bumpalo::Bump;

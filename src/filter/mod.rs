@@ -2,13 +2,9 @@
 
 #[cfg(test)]
 mod fixture;
-mod grep;
-mod modify;
-mod parser;
-
-pub use grep::{Grep, GrepOptions};
-pub use modify::{Modify, ModifyOptions};
-pub use parser::{ParserFilter, ParserFilterOptions};
+pub mod grep;
+pub mod modify;
+pub mod parser;
 
 use crate::record::Batch;
 

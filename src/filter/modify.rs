@@ -720,110 +720,29 @@ mod tests {
     #[test]
     fn every_operation() {
         for (config, expected) in [
-            (
-                "Set a x",
-                expect![[r#"
-                now {"b":"2","ab":[3],"c":null,"a":"x"}
-            "#]],
-            ),
-            (
-                "Add a x",
-                expect![[r#"
-                now {"a":1,"b":"2","ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Add d x",
-                expect![[r#"
-                now {"a":1,"b":"2","ab":[3],"c":null,"d":"x"}
-            "#]],
-            ),
-            (
-                "Remove b",
-                expect![[r#"
-                now {"a":1,"ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Remove_wildcard a",
-                expect![[r#"
-                now {"b":"2","c":null}
-            "#]],
-            ),
-            (
-                "Remove_regex ^.$",
-                expect![[r#"
-                now {"ab":[3]}
-            "#]],
-            ),
-            (
-                "Move_To_Start c",
-                expect![[r#"
-                now {"c":null,"a":1,"b":"2","ab":[3]}
-            "#]],
-            ),
-            (
-                "Move_To_End a",
-                expect![[r#"
-                now {"b":"2","c":null,"a":1,"ab":[3]}
-            "#]],
-            ),
-            (
-                "Rename a d",
-                expect![[r#"
-                now {"d":1,"b":"2","ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Rename a b",
-                expect![[r#"
-                now {"a":1,"b":"2","ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Rename d e",
-                expect![[r#"
-                now {"a":1,"b":"2","ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Hard_Rename a c",
-                expect![[r#"
-                now {"c":1,"b":"2","ab":[3]}
-            "#]],
-            ),
-            (
-                "Hard_Rename d c",
-                expect![[r#"
-                now {"a":1,"b":"2","ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Copy a d",
-                expect![[r#"
-                now {"a":1,"d":1,"b":"2","ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Copy a b",
-                expect![[r#"
-                now {"a":1,"b":"2","ab":[3],"c":null}
-            "#]],
-            ),
-            (
-                "Hard_copy a c",
-                expect![[r#"
-                now {"a":1,"c":1,"b":"2","ab":[3]}
-            "#]],
-            ),
-            (
-                "Hard_copy c a",
-                expect![[r#"
-                now {"b":"2","ab":[3],"c":null,"a":null}
-            "#]],
-            ),
+            ("Set a x", r#"{"b":"2","ab":[3],"c":null,"a":"x"}"#),
+            ("Add a x", ABC),
+            ("Add d x", r#"{"a":1,"b":"2","ab":[3],"c":null,"d":"x"}"#),
+            ("Remove b", r#"{"a":1,"ab":[3],"c":null}"#),
+            ("Remove_wildcard a", r#"{"b":"2","c":null}"#),
+            ("Remove_regex ^.$", r#"{"ab":[3]}"#),
+            ("Move_To_Start c", r#"{"c":null,"a":1,"b":"2","ab":[3]}"#),
+            ("Move_To_End a", r#"{"b":"2","c":null,"a":1,"ab":[3]}"#),
+            ("Rename a d", r#"{"d":1,"b":"2","ab":[3],"c":null}"#),
+            ("Rename a b", ABC),
+            ("Rename d e", ABC),
+            ("Hard_Rename a c", r#"{"c":1,"b":"2","ab":[3]}"#),
+            ("Hard_Rename d c", ABC),
+            ("Copy a d", r#"{"a":1,"d":1,"b":"2","ab":[3],"c":null}"#),
+            ("Copy a b", ABC),
+            ("Hard_copy a c", r#"{"a":1,"c":1,"b":"2","ab":[3]}"#),
+            ("Hard_copy c a", r#"{"b":"2","ab":[3],"c":null,"a":null}"#),
         ] {
-            check(config, ABC, &expected);
+            assert_eq!(
+                fixture::run("modify", config, &[], ABC),
+                format!("now {expected}\n"),
+                "{config}"
+            );
         }
     }
 

@@ -1,5 +1,9 @@
 //! Inputs: read lines and make batches of records, as far as the buffer has room.
 
+pub mod dummy;
+mod lines;
+mod objects;
+pub mod stdin;
 pub mod tail;
 
 use crate::record::{Batch, SourceId};

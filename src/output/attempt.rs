@@ -132,7 +132,7 @@ impl Destination {
         while let Some(read) = answer.next().await {
             match read {
                 Ok(bytes) => {
-                    judge.feed(&bytes, &mut |n, verdict| outcome.apply(&request, n, verdict))
+                    judge.feed(&bytes, &mut |n, verdict| outcome.apply(&request, n, verdict));
                 }
                 Err(error) => return End::without_answer(error),
             }

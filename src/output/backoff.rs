@@ -17,7 +17,7 @@ impl Backoff {
     pub fn delay(&self, tries: u32) -> Duration {
         let doubled = self.base.saturating_mul(1_u32.checked_shl(tries).unwrap_or(u32::MAX));
         let top = doubled.min(self.cap).max(self.base);
-        self.base + (top - self.base).mul_f64(fastrand::f64()) + Duration::from_secs(1)
+        self.base + top.saturating_sub(self.base).mul_f64(fastrand::f64()) + Duration::from_secs(1)
     }
 }
 

@@ -246,7 +246,7 @@ impl Courier {
     }
 
     /// `Retry_Limit` is reached: the records are dropped, counted.
-    fn give_up(&mut self, pending: Pending, reason: &str) {
+    fn give_up(&self, pending: Pending, reason: &str) {
         let records = pending.open.len();
         self.metrics.retries_failed.add(1);
         self.metrics.dropped_records.add(records.into());

@@ -2,7 +2,7 @@
 //! configuration (which is all that `--dry-run` does), then what opens files, sockets and threads.
 
 use super::agent::{Admin, Agent};
-use super::plugins::{self, BuiltOutput, InputSetup};
+use super::plugins::{self, BuiltOutput, OpenInput};
 use super::router::{Deliver, FilterSlot, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
 use super::{InputSlot, Pipeline};
 use crate::admin::{self, HealthOptions, Server};
@@ -34,12 +34,17 @@ pub struct Plan {
     outputs: Vec<PlannedOutput>,
 }
 
-#[derive(Debug)]
 struct PlannedInput {
     name: String,
     mem_buf_limit: usize,
     metrics: Arc<InputMetrics>,
-    setup: InputSetup,
+    open: OpenInput,
+}
+
+impl fmt::Debug for PlannedInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlannedInput").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -96,7 +101,7 @@ impl Plan {
             diagnostics,
         };
         let inputs = model.inputs.into_iter().filter_map(|it| planner.input(it)).collect();
-        let filters = model.filters.into_iter().filter_map(|it| planner.filter(it)).collect();
+        let filters = model.filters.iter().filter_map(|it| planner.filter(it)).collect();
         if let Some(excess) = model.outputs.get(RouteSet::OUTPUTS_MAX) {
             let message = format!("more than {} outputs", RouteSet::OUTPUTS_MAX);
             planner.diagnostics.error(&excess.location, message);
@@ -146,9 +151,9 @@ impl Plan {
         }
         let mut slots = Vec::new();
         let mut shares = Vec::new();
-        for (number, PlannedInput { name, mem_buf_limit, metrics, setup }) in (0..).zip(self.inputs)
+        for (number, PlannedInput { name, mem_buf_limit, metrics, open }) in (0..).zip(self.inputs)
         {
-            let opened = setup.open(number, Arc::clone(&metrics));
+            let opened = open(number, Arc::clone(&metrics));
             let input =
                 opened.map_err(|reason| StartError::Input { name: name.clone(), reason })?;
             slots.push(InputSlot::new(name, input));
@@ -183,15 +188,15 @@ impl Planner<'_> {
         let limit = usize::try_from(instance.common.mem_buf_limit.0).unwrap_or(usize::MAX);
         let mem_buf_limit = if limit == 0 { MEM_BUF_LIMIT_DEFAULT } else { limit };
         let metrics = self.registry.input(&instance.name, instance.plugin.name);
-        let setup = InputSetup::read(&instance, &self.parsers, self.diagnostics)?;
-        Some(PlannedInput { name: instance.name, mem_buf_limit, metrics, setup })
+        let open = plugins::input(&instance, &self.parsers, self.diagnostics)?;
+        Some(PlannedInput { name: instance.name, mem_buf_limit, metrics, open })
     }
 
-    fn filter(&mut self, instance: Instance<FilterCommon>) -> Option<FilterSlot> {
-        let Instance { common, plugin, .. } = &instance;
+    fn filter(&mut self, instance: &Instance<FilterCommon>) -> Option<FilterSlot> {
+        let Instance { common, plugin, .. } = instance;
         let metrics = self.registry.filter(&instance.name, plugin.name);
         let matches = self.matches(common.pattern.as_ref(), common.pattern_regex.as_ref());
-        let built = plugins::filter(&instance, &self.parsers, self.diagnostics);
+        let built = plugins::filter(instance, &self.parsers, self.diagnostics);
         // A filter without a pattern sees no record: it was told, and is left out.
         Some(FilterSlot { matches: matches?, filter: built?, metrics })
     }

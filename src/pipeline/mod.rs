@@ -8,7 +8,7 @@ mod router;
 
 pub use agent::{Agent, RunError};
 pub use build::{Plan, StartError};
-pub use plugins::CATALOG;
+pub use plugins::{CATALOG, OpenError};
 
 use crate::buffer::Settled;
 use crate::input::{Input, Turn};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// Without anything else to wait for, the thread looks around this often.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// What the rest of the agent tells the pipeline.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ enum Phase {
 
 impl Pipeline {
     /// A pipeline that has not read anything yet.
-    pub(crate) fn new(
+    fn new(
         inputs: Vec<InputSlot>,
         router: Router,
         settled: Receiver<Settled>,
@@ -157,7 +157,6 @@ impl Pipeline {
 
     fn is_over(&self, phase: Phase, now: Instant) -> bool {
         match phase {
-            Phase::Reading => false,
             Phase::Draining => self.router.is_settled(),
             Phase::Stopping(_) if self.router.is_settled() => true,
             Phase::Stopping(deadline) if deadline <= now => {
@@ -166,7 +165,7 @@ impl Pipeline {
                 );
                 true
             }
-            Phase::Stopping(_) => false,
+            Phase::Reading | Phase::Stopping(_) => false,
         }
     }
 

@@ -5,18 +5,22 @@ use crate::config::{
     Catalog, Diagnostics, FilterCommon, InputCommon, Instance, OutputCommon, Plugin, PluginKind,
     Section, Transport,
 };
-use crate::filter::{
-    Filter, Grep, GrepOptions, Modify, ModifyOptions, ParserFilter, ParserFilterOptions,
-};
+use crate::filter::Filter;
+use crate::filter::grep::{Grep, GrepOptions};
+use crate::filter::modify::{Modify, ModifyOptions};
+use crate::filter::parser::{ParserFilter, ParserFilterOptions};
 use crate::input::Input;
+use crate::input::dummy::{Dummy, DummyOptions};
+use crate::input::stdin::{Stdin, StdinError, StdinOptions};
 use crate::input::tail::{Tail, TailError, TailOptions};
 use crate::metrics::InputMetrics;
+use crate::output::loki::{Loki, LokiOptions};
 use crate::output::null::{Null, NullOptions};
 use crate::output::opensearch::{self, Bulk, BulkOptions};
 use crate::output::stdout::{Stdout, StdoutOptions};
 use crate::output::{Format, Output};
 use crate::parser::{Parser, Parsers};
-use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// A row of the catalogue from an option type.
@@ -35,6 +39,8 @@ macro_rules! plugin {
 
 /// Every plugin there is.
 pub const CATALOG: Catalog = Catalog(&[
+    plugin!(Input, DummyOptions, Local),
+    plugin!(Input, StdinOptions, Local),
     plugin!(Input, TailOptions, Local),
     plugin!(Filter, GrepOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
@@ -48,6 +54,7 @@ pub const CATALOG: Catalog = Catalog(&[
         transport: Transport::Network,
         check: opensearch::check_opensearch,
     },
+    plugin!(Output, LokiOptions, Network),
     plugin!(Output, NullOptions, Local),
     plugin!(Output, StdoutOptions, Local),
 ]);
@@ -55,49 +62,9 @@ pub const CATALOG: Catalog = Catalog(&[
 /// The same output as `es`, under its other name.
 const OPENSEARCH: &str = "opensearch";
 
-/// What an input needs to open.
-pub(super) enum InputSetup {
-    /// `tail`.
-    Tail { options: TailOptions, tag: String, parser: Option<Arc<Parser>> },
-}
-
-impl fmt::Debug for InputSetup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tail { tag, .. } => {
-                f.debug_struct("Tail").field("tag", tag).finish_non_exhaustive()
-            }
-        }
-    }
-}
-
-impl InputSetup {
-    /// Reads the section of an input; `None` if it cannot work, which is reported.
-    pub(super) fn read(
-        instance: &Instance<InputCommon>,
-        parsers: &Parsers,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Self> {
-        let tag = instance.common.tag.clone().unwrap_or_else(|| instance.name.clone());
-        let options = instance.options(TailOptions::read);
-        let parser =
-            find_parser(options.parser.as_deref(), parsers, &instance.section, diagnostics);
-        Some(Self::Tail { options, tag, parser })
-    }
-
-    /// Opens the input as number `number`.
-    pub(super) fn open(
-        self,
-        number: u32,
-        metrics: Arc<InputMetrics>,
-    ) -> Result<Box<dyn Input>, OpenError> {
-        match self {
-            Self::Tail { options, tag, parser } => {
-                Ok(Box::new(Tail::open(options, &tag, parser, number, metrics)?))
-            }
-        }
-    }
-}
+/// Opens an input under its number.
+pub(super) type OpenInput =
+    Box<dyn FnOnce(u32, Arc<InputMetrics>) -> Result<Box<dyn Input>, OpenError>>;
 
 /// Why an input cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -105,16 +72,55 @@ pub enum OpenError {
     /// `tail`.
     #[error(transparent)]
     Tail(#[from] TailError),
+    /// `stdin`.
+    #[error(transparent)]
+    Stdin(#[from] StdinError),
+    /// `dummy`.
+    #[error("the system gives no random numbers: {0}")]
+    Dummy(#[from] io::Error),
+}
+
+/// Reads the section of an input; `None` if it cannot work, which is reported.
+pub(super) fn input(
+    instance: &Instance<InputCommon>,
+    parsers: &Parsers,
+    diagnostics: &mut Diagnostics,
+) -> Option<OpenInput> {
+    let tag = instance.common.tag.clone().unwrap_or_else(|| instance.name.clone());
+    let mut find = |name: Option<&str>| find_parser(name?, parsers, &instance.section, diagnostics);
+    match instance.plugin.name {
+        DummyOptions::NAME => {
+            let options = instance.options(DummyOptions::read);
+            Some(Box::new(move |number, _metrics| {
+                Ok(Box::new(Dummy::open(&options, &tag, number)?))
+            }))
+        }
+        StdinOptions::NAME => {
+            let options = instance.options(StdinOptions::read);
+            let parser = find(options.parser.as_deref());
+            Some(Box::new(move |number, metrics| {
+                Ok(Box::new(Stdin::open(&options, &tag, parser, number, metrics)?))
+            }))
+        }
+        TailOptions::NAME => {
+            let options = instance.options(TailOptions::read);
+            let parser = find(options.parser.as_deref());
+            Some(Box::new(move |number, metrics| {
+                Ok(Box::new(Tail::open(options, &tag, parser, number, metrics)?))
+            }))
+        }
+        _ => None,
+    }
 }
 
 /// The parser that `Parser` names. Without it lines are passed on whole, as Fluent Bit starts then, too.
 fn find_parser(
-    name: Option<&str>,
+    name: &str,
     parsers: &Parsers,
     section: &Section,
     diagnostics: &mut Diagnostics,
 ) -> Option<Arc<Parser>> {
-    match parsers.get(name?) {
+    match parsers.get(name) {
         Ok(parser) => Some(Arc::clone(parser)),
         Err(why) => {
             diagnostics.warning(section.location_of("Parser"), format!("{why}; lines stay whole"));
@@ -174,6 +180,12 @@ pub(super) fn output(
         StdoutOptions::NAME => {
             let options = instance.options(StdoutOptions::read);
             Some(BuiltOutput::Local(Box::new(Stdout::new(&options))))
+        }
+        LokiOptions::NAME => {
+            let options = instance.options(LokiOptions::read);
+            let output = Loki::build(&instance.name, &options, section, diagnostics)?;
+            let port = port.unwrap_or(3100);
+            Some(BuiltOutput::Remote { output: Box::new(output), host, port, ordered: true })
         }
         NullOptions::NAME => Some(BuiltOutput::Local(Box::new(Null))),
         BulkOptions::NAME | OPENSEARCH => {

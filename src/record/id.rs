@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub const ID_LEN: usize = 20;
 
 /// Characters of an id as URL-safe base64 without padding, the form that Lucene stores as the bytes behind it.
-pub const ID_TEXT_LEN: usize = 27;
+const ID_TEXT_LEN: usize = 27;
 
 /// Bytes before the hash.
 const TIME_LEN: usize = 8;

@@ -102,12 +102,11 @@ impl<'a> Value<'a> {
     /// Appends the value as JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match *self {
-            Self::Null => out.extend_from_slice(b"null"),
             Self::Bool(true) => out.extend_from_slice(b"true"),
             Self::Bool(false) => out.extend_from_slice(b"false"),
             Self::Int(number) => write_display(number, out),
             Self::Float(number) if number.is_finite() => write_display(number, out),
-            Self::Float(_) => out.extend_from_slice(b"null"),
+            Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Number(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
             Self::Str(text) => {
                 out.push(b'"');

@@ -36,7 +36,7 @@ pub(super) const FINGERPRINT_BYTES_MAX: usize = 1024;
 const VERSION: i64 = 1;
 
 /// How long another process may hold the database before that is an error.
-const BUSY_MAX: Duration = Duration::from_secs(3);
+const BUSY_MAX: Duration = Duration::from_secs(1);
 
 /// Fluent Bit's table as it stands after its own migrations.
 const TABLES: &str = "
@@ -431,20 +431,21 @@ impl Desk<'_> {
         offset: u64,
     ) -> rusqlite::Result<Registration> {
         let marker = Marker::before(&candidate.file, offset).unwrap_or_default();
-        let identity = match row.identity {
-            Some(identity) => identity,
-            None => {
-                self.rows.prepare_cached(
+        let identity = if let Some(identity) = row.identity {
+            identity
+        } else {
+            self.rows
+                .prepare_cached(
                     "UPDATE in_tail_files SET offset = ?1, offset_marker = ?2, offset_marker_size = ?3
                      WHERE id = ?4",
-                )?.execute(params![
+                )?
+                .execute(params![
                     offset.cast_signed(),
                     marker.hash().cast_signed(),
                     signed(marker.len()),
                     row.id
                 ])?;
-                self.identify(row.id, candidate, view)?
-            }
+            self.identify(row.id, candidate, view)?
         };
         Ok(self.registration(row.id, identity, view.inode, offset, marker))
     }
@@ -594,8 +595,8 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         Ok(columns.get::<_, Option<i64>>(index)?.unwrap_or(0).cast_unsigned())
     };
     let fingerprint: Option<[u8; 16]> = columns.get(7)?;
-    let identify = |fingerprint| {
-        Ok::<_, rusqlite::Error>(Identity {
+    let known = |fingerprint| -> rusqlite::Result<Identity> {
+        Ok(Identity {
             device: number(6)?,
             fingerprint: u128::from_le_bytes(fingerprint),
             fingerprint_len: usize::try_from(number(8)?).unwrap_or(usize::MAX),
@@ -604,7 +605,7 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
             real_path: columns.get(11)?,
         })
     };
-    let identity = fingerprint.map(identify).transpose()?;
+    let identity = fingerprint.map(known).transpose()?;
     Ok(Row {
         id: columns.get(0)?,
         name: columns.get(1)?,

@@ -225,6 +225,7 @@ fn expand_home(text: &str) -> String {
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
+    use std::fmt::Write;
     use std::fs;
 
     /// Makes the files, then shows what a scan of `paths` without `excluded` finds, and which folders matter.
@@ -244,10 +245,10 @@ mod tests {
         let mut text = String::new();
         for found in patterns.scan().found {
             assert!(patterns.select(&found.path));
-            text += &format!("{}\n", shorten(&found.path));
+            writeln!(text, "{}", shorten(&found.path)).unwrap();
         }
         for folder in patterns.folders() {
-            text += &format!("in {}/ {}\n", shorten(&folder.path), folder.names);
+            writeln!(text, "in {}/ {}", shorten(&folder.path), folder.names).unwrap();
         }
         expected.assert_eq(&text);
     }

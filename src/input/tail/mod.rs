@@ -7,7 +7,6 @@
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
 //! | `reading` | one read as one batch |
-//! | `lines` | bytes to records |
 //! | `marker` | how a replaced file is noticed |
 //! | `positions`, `database` | where files stand, and who they are |
 //! | `tag` | the tag of a file |
@@ -18,15 +17,20 @@
 //! kernel tells when a scan or a read is due; an interval is only the safety net. Events are looked at no
 //! more often than every [`QUIET_PAUSE`], so that a writer of many small lines does not cost a wake-up each.
 
+#[cfg(test)]
+mod behaviour;
 mod database;
 mod discovery;
 mod error;
 mod file;
-mod lines;
 mod marker;
+#[cfg(test)]
+mod model;
 pub mod options;
 mod positions;
 mod reading;
+#[cfg(test)]
+mod rig;
 mod tag;
 mod watch;
 
@@ -36,11 +40,11 @@ pub use options::TailOptions;
 use self::database::{Candidate, Database, DatabaseOptions, Registration, Start};
 use self::discovery::{Folder, Found, Patterns, Place, Scan};
 use self::file::{Followed, Reader, Stage};
-use self::lines::{Counts, Lines, LongLines};
 use self::positions::{Answer, Positions};
 use self::reading::{Desk, Keys, Outcome, Subject};
 use self::tag::TagMaker;
 use self::watch::Watcher;
+use super::lines::{Counts, Lines, LongLines};
 use super::{Input, Intake, Turn};
 use crate::metrics::InputMetrics;
 use crate::parser::{Parser, Scratch};
@@ -129,6 +133,13 @@ impl Tail {
         let bytes_max = options.buffer_max_size.bytes();
         if bytes_max.is_some_and(|bytes| bytes < options.buffer_chunk_size.0) {
             return Err(TailError::BufferSizes);
+        }
+        for (name, interval) in
+            [("Refresh_Interval", options.refresh_interval), ("Rotate_Wait", options.rotate_wait)]
+        {
+            if interval.is_zero() {
+                return Err(TailError::Interval(name));
+            }
         }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
         let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()))?;
@@ -608,10 +619,11 @@ impl Tail {
     }
 
     /// When the next thing is due.
-    fn next_due(&self, now: Instant) -> Instant {
+    fn next_due(&self, now: Instant, is_full: bool) -> Instant {
         let schedule = &self.schedule;
         let listen = schedule.listen.filter(|_| !self.watcher.is_armed());
-        let leaving = self.files.values().filter(|file| !file.is_queued);
+        // Nothing is closed while the buffer is full: its last line could not be handed over.
+        let leaving = self.files.values().filter(|file| !file.is_queued && !is_full);
         let leaving =
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
         let due = [schedule.scan, schedule.check, listen, leaving].into_iter().flatten().min();
@@ -632,7 +644,7 @@ impl Input for Tail {
         if self.is_done() {
             return Turn::Done;
         }
-        Turn::Wait(self.next_due(now))
+        Turn::Wait(self.next_due(now, intake.is_full()))
     }
 
     fn safe(&mut self, source: SourceId, to: u64) {

@@ -172,6 +172,14 @@ impl Positions {
         self.ask(Command::Sweep(patterns, present));
     }
 
+    /// Forgets what is not written, as a crash does.
+    #[cfg(test)]
+    pub(super) fn lose(&mut self) {
+        if let Keeper::Thread { dirty, .. } = &mut self.keeper {
+            dirty.lock().unwrap().clear();
+        }
+    }
+
     fn ask(&self, command: Command) {
         if let Keeper::Thread { commands: Some(commands), .. } = &self.keeper
             && commands.send(command).is_err()
@@ -279,7 +287,7 @@ impl Clerk {
                 }
             }
             Command::Forget(row) => {
-                self.files.remove(&row);
+                self.discard(row);
                 let result = self.database.delete(row);
                 self.note("delete the row of a file that is gone", result);
             }
@@ -292,6 +300,9 @@ impl Clerk {
             return;
         }
         let waiting = mem::take(&mut self.waiting);
+        for row in waiting.iter().filter_map(|(_, candidate)| candidate.replaces) {
+            self.discard(row);
+        }
         let candidates: Vec<_> = waiting.iter().map(|(_, candidate)| candidate.clone()).collect();
         match self.database.register(&candidates) {
             Ok(answers) => {
@@ -315,13 +326,17 @@ impl Clerk {
     }
 
     fn enter(&mut self, candidate: &Candidate, registration: &Registration) {
-        if let Some(row) = candidate.replaces {
-            self.files.remove(&row);
-        }
         let inode = candidate.file.metadata().map_or(0, |status| status.ino());
         let file = Some(Arc::clone(&candidate.file));
         let entry = Entry { file, path: candidate.path.clone(), inode };
         self.files.insert(registration.row, entry);
+    }
+
+    /// Drops what is known of a row that goes. SQLite gives its number to a new one, which must not inherit the
+    /// old one's position.
+    fn discard(&mut self, row: i64) {
+        self.files.remove(&row);
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).remove(&row);
     }
 
     /// Writes the dirty positions; they stay dirty if that fails.

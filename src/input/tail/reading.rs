@@ -1,9 +1,9 @@
 //! One read of one file, as one batch: the buffer, the arena and the splitter that all files share.
 
 use super::file::{Long, Read, Reader};
-use super::lines::{Counts, Lines, Origin};
 use super::marker::MARKER_BYTES;
 use crate::input::Intake;
+use crate::input::lines::{Counts, Lines, Origin};
 use crate::record::{Batch, Tag};
 use bumpalo::Bump;
 use std::fs::File;

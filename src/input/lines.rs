@@ -88,6 +88,19 @@ pub(super) struct Counts {
     pub long_cut: u64,
 }
 
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            unparsed: self.unparsed + more.unparsed,
+            invalid_utf8: self.invalid_utf8 + more.invalid_utf8,
+            long_skipped: self.long_skipped + more.long_skipped,
+            long_cut: self.long_cut + more.long_cut,
+        }
+    }
+}
+
 impl Counts {
     pub(super) fn add_to(self, metrics: &InputMetrics) {
         for (cell, count) in [
@@ -254,4 +267,137 @@ fn without_nulls(line: Line<'_>) -> Line<'_> {
 /// Without the `\r` of `\r\n`. A `\r` alone stays, as in Fluent Bit.
 fn without_return(text: &str) -> &str {
     text.strip_suffix('\r').filter(|text| !text.is_empty()).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Source, SourceId, Tag, write_json};
+    use expect_test::{Expect, expect};
+    use std::fmt::Write;
+
+    fn lines(long: LongLines, bytes_max: usize) -> Lines {
+        let scratch = Scratch::default();
+        Lines { parser: None, scratch, skips_empty: false, long, bytes_max }
+    }
+
+    /// Splits `bytes`, which begin at offset 100, and shows the records, what is covered and what was counted.
+    fn check_with(mut lines: Lines, bytes: &[u8], expected: &Expect) {
+        let bump = Bump::new();
+        let source = Source { id: SourceId { input: 0, number: 0 }, key: [0; 16], first_seen: 0 };
+        let mut batch = Batch::new(&bump, Tag::new("t"), source, 100);
+        let origin = Origin { key: "log", path_key: None, offset_key: Some("at"), path: "/a" };
+        let counts = lines.split(bytes, &origin, &mut batch);
+        let mut text = String::new();
+        for record in &batch.records {
+            let mut json = Vec::new();
+            write_json(&record.fields, &mut json);
+            let json = String::from_utf8(json).unwrap();
+            writeln!(text, "{}-{} {json}", record.from, record.to).unwrap();
+        }
+        write!(text, "to {}", batch.to).unwrap();
+        if counts != Counts::default() {
+            write!(text, " {counts:?}").unwrap();
+        }
+        expected.assert_eq(&text);
+    }
+
+    fn check(bytes: &[u8], expected: &Expect) {
+        check_with(lines(LongLines::Flag, 1000), bytes, expected);
+    }
+
+    #[test]
+    fn only_complete_lines_are_records() {
+        check(
+            b"one\ntwo\nthr",
+            &expect![[r#"
+                100-104 {"at":100,"log":"one"}
+                104-108 {"at":104,"log":"two"}
+                to 108"#]],
+        );
+        check(b"", &expect!["to 100"]);
+        check(b"no newline", &expect!["to 100"]);
+    }
+
+    #[test]
+    fn line_ends_are_as_fluent_bit_reads_them() {
+        check(
+            b"a\r\n\r\n\nb\r\r\n",
+            &expect![[r#"
+                100-103 {"at":100,"log":"a"}
+                103-105 {"at":103,"log":"\r"}
+                105-106 {"at":105,"log":""}
+                106-110 {"at":106,"log":"b\r"}
+                to 110"#]],
+        );
+        let mut skipping = lines(LongLines::Flag, 1000);
+        skipping.skips_empty = true;
+        check_with(
+            skipping,
+            b"a\r\n\r\n\nb\n",
+            &expect![[r#"
+                100-103 {"at":100,"log":"a"}
+                106-108 {"at":106,"log":"b"}
+                to 108"#]],
+        );
+    }
+
+    #[test]
+    fn nulls_before_a_line_are_no_part_of_it() {
+        check(
+            b"\0\0a\n\0\n\0b\0c\n\0\0",
+            &expect![[r#"
+                102-104 {"at":102,"log":"a"}
+                105-106 {"at":105,"log":""}
+                107-111 {"at":107,"log":"b\u0000c"}
+                to 113"#]],
+        );
+    }
+
+    #[test]
+    fn only_lines_that_are_not_utf8_are_mended() {
+        check(
+            b"caf\xC3\xA9\n\xFFx\xE2\x82\n\xE2\x82\xAC\n",
+            &expect![[r#"
+                100-106 {"at":100,"log":"café"}
+                106-111 {"at":106,"log":"�x�"}
+                111-115 {"at":111,"log":"€"}
+                to 115 Counts { unparsed: 0, invalid_utf8: 1, long_skipped: 0, long_cut: 0 }"#]],
+        );
+    }
+
+    #[test]
+    fn long_lines_are_skipped_or_cut() {
+        let bytes = "ok\n123456\n12345é\n1234567890\nok\n".as_bytes();
+        check_with(
+            lines(LongLines::Skip, 6),
+            bytes,
+            &expect![[r#"
+                100-103 {"at":100,"log":"ok"}
+                129-132 {"at":129,"log":"ok"}
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, long_skipped: 3, long_cut: 0 }"#]],
+        );
+        check_with(
+            lines(LongLines::Truncate, 6),
+            bytes,
+            &expect![[r#"
+                100-103 {"at":100,"log":"ok"}
+                103-110 {"at":103,"log":"123456"}
+                110-118 {"at":110,"log":"12345"}
+                118-129 {"at":118,"log":"123456"}
+                129-132 {"at":129,"log":"ok"}
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, long_skipped: 0, long_cut: 3 }"#]],
+        );
+        check_with(
+            lines(LongLines::Flag, 7),
+            bytes,
+            &expect![[r#"
+                100-103 {"at":100,"log":"ok"}
+                103-110 {"at":103,"log":"123456"}
+                110-118 {"at":110,"log":"12345é","log_truncated":true}
+                118-129 {"at":118,"log":"1234567","log_truncated":true}
+                129-132 {"at":129,"log":"ok"}
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, long_skipped: 0, long_cut: 2 }"#]],
+        );
+    }
 }

@@ -1,0 +1,306 @@
+//! What `tail` does with files, one behaviour a test.
+
+use super::rig::Rig;
+use super::*;
+use std::fs;
+use std::io::Write;
+
+const HEAD: (&str, &str) = ("Read_from_Head", "on");
+const DB: (&str, &str) = ("DB", "@/positions.db");
+const PATH: (&str, &str) = ("Path", "@/*.log");
+
+/// A running rig.
+fn rig(properties: &[(&str, &str)]) -> Rig {
+    let mut rig = Rig::new(properties);
+    rig.properties.push(("Refresh_Interval".into(), "1".into()));
+    rig.start();
+    rig
+}
+
+#[test]
+fn without_head_only_what_is_new_is_read() {
+    let mut rig = Rig::new(&[PATH, DB]);
+    rig.append("old.log", "old\n");
+    rig.start();
+    rig.drain();
+    rig.append("old.log", "1\n");
+    rig.append("later.log", "2\n");
+    rig.expect(&["1", "2"]);
+    rig.stop();
+    // While nobody looks, one file is rotated.
+    let clock = fs::metadata(rig.path("positions.db")).unwrap().modified().unwrap();
+    rig.rename("old.log", "old.log.1");
+    rig.append("old.log.1", "3\n");
+    rig.append("old.log", "4\n");
+    let created = rig.path("old.log").metadata().unwrap().created();
+    assert!(created.is_ok_and(|created| created + CREATED_SLACK > clock));
+    rig.start();
+    rig.expect(&["1", "2", "3", "4"]);
+}
+
+#[test]
+fn a_file_by_two_names_is_followed_once_and_behind_a_link_as_well() {
+    let mut rig = rig(&[("Path", "@/links/*.log, @/*.log"), HEAD]);
+    fs::create_dir_all(rig.path("pods")).unwrap();
+    fs::create_dir_all(rig.path("links")).unwrap();
+    rig.append("pods/0.log", "1\n");
+    std::os::unix::fs::symlink(rig.path("pods/0.log"), rig.path("links/x.log")).unwrap();
+    fs::hard_link(rig.path("pods/0.log"), rig.path("y.log")).unwrap();
+    rig.expect(&["1"]);
+    fs::remove_file(rig.path("y.log")).unwrap();
+    rig.drain();
+    rig.append("pods/0.log", "2\n");
+    rig.rename("pods/0.log", "pods/0.log.1");
+    rig.append("pods/0.log.1", "3\n");
+    rig.append("pods/0.log", "4\n");
+    rig.expect(&["1", "2", "3", "4"]);
+}
+
+#[test]
+fn a_rotated_file_is_read_to_its_end_however_long_that_takes() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n");
+    rig.drain();
+    rig.recorder.is_full = true;
+    rig.append("a.log", "2\nno newline");
+    rig.rename("a.log", "a.log.1");
+    for _ in 0..20 {
+        rig.turn(Duration::from_secs(1));
+    }
+    assert_eq!(rig.tail.as_ref().unwrap().files.len(), 1);
+    rig.recorder.is_full = false;
+    for _ in 0..20 {
+        rig.turn(Duration::from_secs(1));
+    }
+    assert_eq!(rig.tail.as_ref().unwrap().files.len(), 0);
+    assert_eq!((rig.metrics.files_opened.value(), rig.metrics.files_closed.value()), (1, 1));
+    rig.expect(&["1", "2", "no newline"]);
+}
+
+#[test]
+fn a_closed_file_that_is_not_settled_is_read_again_after_a_crash() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n2\n");
+    rig.drain();
+    rig.rename("a.log", "a.log.1");
+    for _ in 0..20 {
+        rig.turn(Duration::from_secs(1));
+    }
+    assert_eq!(rig.metrics.files_closed.value(), 1);
+    rig.kill();
+    rig.start();
+    rig.expect(&["1", "2"]);
+}
+
+#[test]
+fn a_truncated_file_begins_anew() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n2\n3\n");
+    rig.expect(&["1", "2", "3"]);
+    fs::write(rig.path("a.log"), "4\n").unwrap();
+    rig.expect(&["1", "2", "3", "4"]);
+    // Longer than before when it is looked at, but not the same.
+    fs::write(rig.path("a.log"), "5\n6\n7\n8\n").unwrap();
+    rig.expect(&["1", "2", "3", "4", "5", "6", "7", "8"]);
+    rig.stop();
+    fs::write(rig.path("a.log"), "9\n").unwrap();
+    rig.start();
+    rig.expect(&["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert_eq!(rig.metrics.files_truncated.value(), 2);
+}
+
+#[test]
+fn a_database_of_fluent_bit_is_gone_on_with() {
+    let mut rig = Rig::new(&[PATH, DB, HEAD]);
+    rig.append("a.log", "old 1\nold 2\nnew\n");
+    rig.append("reused.log", "all\n");
+    let inode = |name: &str| Place::of(&rig.path(name).metadata().unwrap()).inode;
+    let database = rusqlite::Connection::open(rig.path("positions.db")).unwrap();
+    // As a release without `offset_marker` made it.
+    database
+        .execute_batch(&format!(
+            "CREATE TABLE in_tail_files (id INTEGER PRIMARY KEY, name TEXT NOT NULL, offset INTEGER,
+               inode INTEGER, created INTEGER, rotated INTEGER DEFAULT 0);
+             INSERT INTO in_tail_files (name, offset, inode, created) VALUES
+               ('{root}/a.log', 12, {a}, 1), ('{root}/reused.log', 5000, {reused}, 1),
+               ('{root}/gone.log', 7, 1, 1), ('/elsewhere/x.log', 7, 2, 1);",
+            root = rig.home.path().display(),
+            a = inode("a.log"),
+            reused = inode("reused.log"),
+        ))
+        .unwrap();
+    drop(database);
+    rig.start();
+    rig.expect(&["new", "all"]);
+    rig.stop();
+    let database = rusqlite::Connection::open(rig.path("positions.db")).unwrap();
+    let rows =
+        "SELECT name, offset, offset_marker, offset_marker_size FROM in_tail_files ORDER BY name";
+    let mut statement = database.prepare(rows).unwrap();
+    let rows = statement.query_map([], |row| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+            row.get::<_, i64>(3)?,
+        ))
+    });
+    let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+    let marker = |text: &str| xxhash_rust::xxh3::xxh3_64(text.as_bytes()).cast_signed();
+    let path = |name: &str| rig.path(name).to_str().unwrap().to_owned();
+    let (a, reused) = (marker("old 1\nold 2\nnew\n"), marker("all\n"));
+    let expected = [
+        ("/elsewhere/x.log".to_owned(), 7, 0, 0),
+        (path("a.log"), 16, a, 16),
+        (path("reused.log"), 4, reused, 4),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_said_with_what_to_do() {
+    let mut rig = Rig::new(&[PATH, DB]);
+    let check = |rig: &Rig, expected: &str| {
+        let message = rig.open().unwrap_err().to_string();
+        let message = message.replace(rig.home.path().to_str().unwrap(), "");
+        assert!(message.contains(expected), "{message}");
+    };
+    fs::write(rig.path("positions.db"), "this is no database ".repeat(100)).unwrap();
+    check(&rig, "/positions.db: file is not a database; restore it, or move it away");
+    fs::remove_file(rig.path("positions.db")).unwrap();
+    let holder = rusqlite::Connection::open(rig.path("positions.db")).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    check(&rig, "/positions.db: database is locked; another process holds it");
+    drop(holder);
+    rig.properties[1].1 = rig.path("none/positions.db").to_str().unwrap().to_owned();
+    check(&rig, "the folder /none does not exist; create it or change `DB`");
+}
+
+#[test]
+fn options_that_cannot_work_are_refused() {
+    let check = |properties: &[(&str, &str)], expected: &str| {
+        assert_eq!(Rig::new(properties).open().unwrap_err().to_string(), expected);
+    };
+    check(&[PATH, ("Rotate_Wait", "0")], "`Rotate_Wait` must be longer than 0");
+    check(&[PATH, ("Refresh_Interval", "0")], "`Refresh_Interval` must be longer than 0");
+    let sizes = "`Buffer_Max_Size` must not be smaller than `Buffer_Chunk_Size`";
+    check(&[PATH, ("Buffer_Max_Size", "16k")], sizes);
+    check(&[], "`Path` is not set: it names the files to follow");
+}
+
+#[test]
+fn the_same_inode_under_another_name_can_be_another_file() {
+    let mut rig = rig(&[PATH, DB, HEAD, ("DB.Compare_Filename", "on"), ("Path_Key", "p")]);
+    rig.append("a.log", "1\n");
+    rig.drain();
+    rig.settle(9);
+    rig.stop();
+    rig.rename("a.log", "b.log");
+    rig.start();
+    rig.drain();
+    rig.settle(9);
+    assert_eq!(rig.bodies().len(), 2, "{:?}", rig.bodies());
+}
+
+#[test]
+fn long_lines_do_not_stop_a_file() {
+    let long = "x".repeat(600_000);
+    let check = |properties: &[(&str, &str)], expected: &[String]| {
+        let mut properties = properties.to_vec();
+        properties.extend([PATH, HEAD]);
+        let mut rig = rig(&properties);
+        rig.append("a.log", format!("before\n{long}"));
+        rig.drain();
+        rig.append("a.log", format!("{long}\nafter\n"));
+        rig.drain();
+        rig.settle(usize::MAX);
+        let mut expected = expected.to_vec();
+        expected.extend([r#"{"log":"before"}"#.to_owned(), r#"{"log":"after"}"#.to_owned()]);
+        expected.sort_unstable();
+        assert_eq!(rig.bodies(), expected);
+        (rig.metrics.long_line_skipped.value(), rig.metrics.long_line_truncated.value())
+    };
+    assert_eq!(check(&[("Skip_Long_Lines", "on")], &[]), (1, 0));
+    let cut = "x".repeat(32_767);
+    assert_eq!(check(&[("Truncate_Long_Lines", "on")], &[format!(r#"{{"log":"{cut}"}}"#)]), (0, 1));
+    assert_eq!(check(&[], &[format!(r#"{{"log":"{cut}","log_truncated":true}}"#)]), (0, 1));
+    let whole = format!(r#"{{"log":"{long}{long}"}}"#);
+    assert_eq!(check(&[("Buffer_Max_Size", "2M")], &[whole]), (0, 0));
+}
+
+#[test]
+fn the_process_may_end_when_all_is_read() {
+    let mut rig = Rig::new(&[PATH, DB, HEAD, ("Exit_On_Eof", "on")]);
+    rig.append("a.log", "1\n");
+    rig.append("b.log", "");
+    rig.start();
+    let is_done = (0..500).any(|_| rig.turn(Duration::from_millis(30)) == Turn::Done);
+    assert!(is_done);
+    rig.settle(9);
+    assert_eq!(rig.bodies(), [r#"{"log":"1"}"#]);
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_once_and_does_not_stop_the_others() {
+    let mut rig = rig(&[PATH, HEAD]);
+    std::os::unix::fs::symlink("loop.log", rig.path("loop.log")).unwrap();
+    fs::create_dir(rig.path("folder.log")).unwrap();
+    rig.append("a.log", "1\n");
+    rig.expect(&["1"]);
+    assert_eq!(rig.metrics.unreadable_files.value(), 1);
+    fs::remove_file(rig.path("loop.log")).unwrap();
+    rig.append("loop.log", "2\n");
+    rig.expect(&["1", "2"]);
+}
+
+#[test]
+fn a_write_wakes_and_a_file_that_appears_as_well() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut rig = rig(&[("Path", "@/new/*/x.log"), HEAD]);
+    rig.drain();
+    let wakes = |rig: &mut Rig| {
+        // Events are listened to again when nothing happened for a while.
+        for _ in 0..5 {
+            rig.turn(Duration::from_millis(30));
+        }
+        let path = rig.path("new/1/x.log");
+        if path.exists() {
+            OpenOptions::new().append(true).open(path).unwrap().write_all(b"2\n").unwrap();
+        } else {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        let descriptor = rig.tail.as_ref().unwrap().wake_on(false).unwrap();
+        let limit = Timespec { tv_sec: 5, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)).unwrap() == 1
+    };
+    assert!(wakes(&mut rig), "a folder appears");
+    rig.append("new/1/x.log", "1\n");
+    rig.expect(&["1"]);
+    assert!(wakes(&mut rig), "a line is written");
+    rig.expect(&["1", "2"]);
+}
+
+#[test]
+fn without_inotify_files_are_polled() {
+    let mut rig = rig(&[PATH, HEAD, ("Inotify_Watcher", "off")]);
+    rig.append("a.log", "1\n");
+    rig.expect(&["1"]);
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log.1", "2\n");
+    rig.append("a.log", "3\n");
+    rig.expect(&["1", "2", "3"]);
+}
+
+#[test]
+fn a_line_says_where_it_came_from() {
+    let mut rig = rig(&[PATH, HEAD, ("Path_Key", "p"), ("Offset_Key", "o"), ("Key", "k")]);
+    rig.append("a.log", "1\n2\n");
+    rig.drain();
+    rig.rename("a.log", "b.log");
+    rig.append("b.log", "3\n");
+    rig.drain();
+    rig.settle(9);
+    let path = rig.path("a.log").to_str().unwrap().to_owned();
+    let line = |offset: u64, text: &str| format!(r#"{{"p":"{path}","o":{offset},"k":"{text}"}}"#);
+    assert_eq!(rig.bodies(), [line(0, "1"), line(2, "2"), line(4, "3")]);
+}

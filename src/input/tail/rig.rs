@@ -1,0 +1,206 @@
+//! What the tests of `tail` run: a folder, a `tail` on it, and a store that absorbs repeats by id.
+
+use super::*;
+use crate::config::{Diagnostics, Location, Section, SectionKind};
+use crate::record::{Batch, Id, IdStream, write_json};
+use std::fs;
+use std::io::Write;
+use tempfile::TempDir;
+
+/// A record as an output gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    id: Id,
+    body: String,
+    source: SourceId,
+}
+
+/// An intake that keeps what it is given and settles it when it is told to.
+#[derive(Default)]
+pub(super) struct Recorder {
+    /// What was handed over and is not settled, in order: a read's end and its records.
+    pub open: VecDeque<(SourceId, u64, Vec<Sent>)>,
+    /// Where each source has come to: reads must leave no gap.
+    ends: HashMap<SourceId, u64>,
+    pub is_full: bool,
+}
+
+impl Intake for Recorder {
+    fn take(&mut self, batch: Batch<'_>) {
+        let source = batch.source.id;
+        if let Some(end) = self.ends.insert(source, batch.to) {
+            assert_eq!(end, batch.from, "a gap between two reads");
+        }
+        assert!(batch.from < batch.to);
+        let ids = IdStream::new(&batch.source.key, &batch.tag);
+        let mut sent = Vec::new();
+        for record in &batch.records {
+            assert!(batch.from <= record.from && record.from < record.to && record.to <= batch.to);
+            let mut body = Vec::new();
+            write_json(&record.fields, &mut body);
+            let time = if record.own_time { record.time } else { batch.source.first_seen };
+            let id = ids.id(time, record.from, record.to, record.ordinal);
+            sent.push(Sent { id, body: String::from_utf8(body).unwrap(), source });
+        }
+        self.open.push_back((source, batch.to, sent));
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full
+    }
+}
+
+/// A folder, a `tail` on it, and a store that absorbs repeats by id.
+pub(super) struct Rig {
+    pub home: TempDir,
+    pub properties: Vec<(String, String)>,
+    pub tail: Option<Tail>,
+    pub metrics: Arc<InputMetrics>,
+    pub recorder: Recorder,
+    pub stored: HashMap<Id, String>,
+    now: Instant,
+}
+
+impl Rig {
+    pub(super) fn new(properties: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().to_str().unwrap();
+        let place = |(key, value): &(&str, &str)| ((*key).to_owned(), value.replace('@', root));
+        Self {
+            properties: properties.iter().map(place).collect(),
+            home,
+            tail: None,
+            metrics: Arc::default(),
+            recorder: Recorder::default(),
+            stored: HashMap::new(),
+            now: Instant::now(),
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    pub(super) fn append(&self, name: &str, text: impl AsRef<[u8]>) {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
+        file.write_all(text.as_ref()).unwrap();
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub(super) fn open(&self) -> Result<Tail, TailError> {
+        let location = Location::command_line();
+        let mut section = Section::new(SectionKind::Input, location.clone());
+        for (key, value) in &self.properties {
+            section.push(key, value, location.clone());
+        }
+        let mut diagnostics = Diagnostics::default();
+        let options = TailOptions::read(&mut section, &mut diagnostics);
+        Tail::open(options, "t.*", None, 0, Arc::clone(&self.metrics))
+    }
+
+    pub(super) fn start(&mut self) {
+        self.tail = Some(self.open().unwrap());
+    }
+
+    /// Ends the `tail`, which writes its positions.
+    pub(super) fn stop(&mut self) {
+        self.tail = None;
+        self.recorder = Recorder::default();
+    }
+
+    /// As `kill -9`: positions that are not written are gone, and so is what is not settled.
+    pub(super) fn kill(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.positions.lose();
+        }
+        self.stop();
+    }
+
+    /// One turn, `pause` after the last one. Waits a little where the database's thread is awaited.
+    pub(super) fn turn(&mut self, pause: Duration) -> Turn {
+        self.now += pause;
+        let tail = self.tail.as_mut().unwrap();
+        let turn = tail.turn(self.now, &mut self.recorder);
+        if matches!(turn, Turn::Wait(_)) {
+            use rustix::event::{PollFd, PollFlags, Timespec, poll};
+            let descriptor = tail.wake_on(false).unwrap();
+            let limit = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+            poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&limit)).unwrap();
+        }
+        turn
+    }
+
+    /// Turns, with a scan and a look at all sizes, until everything that is there was read.
+    pub(super) fn drain(&mut self) {
+        self.turn(Duration::from_secs(2));
+        for _ in 0..2_000 {
+            let turn = self.turn(Duration::from_millis(30));
+            let tail = self.tail.as_ref().unwrap();
+            let is_read = |file: &Followed| match &file.stage {
+                Stage::Empty => file.file.metadata().unwrap().len() == 0,
+                Stage::Registering => false,
+                Stage::Reading(reader) => file.file.metadata().unwrap().len() == reader.seen,
+            };
+            if turn != Turn::More && tail.files.values().all(is_read) {
+                return;
+            }
+        }
+        panic!("never read to the end: {:?}", self.tail.as_ref().unwrap().files);
+    }
+
+    /// Whether this file is registered: one that comes and goes between two looks was never seen.
+    pub(super) fn is_followed(&self, name: &str) -> bool {
+        let Ok(status) = self.path(name).metadata() else { return false };
+        let tail = self.tail.as_ref().unwrap();
+        let number = tail.places.get(&Place::of(&status));
+        let file = number.and_then(|number| tail.files.get(number));
+        file.is_some_and(|file| matches!(file.stage, Stage::Reading(_)))
+    }
+
+    /// Settles the oldest `count` reads.
+    pub(super) fn settle(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some((source, to, sent)) = self.recorder.open.pop_front() else { return };
+            self.store(sent);
+            self.tail.as_mut().unwrap().safe(source, to);
+        }
+    }
+
+    pub(super) fn store(&mut self, sent: Vec<Sent>) {
+        for one in sent {
+            let known = self.stored.entry(one.id).or_insert_with(|| one.body.clone());
+            assert_eq!(*known, one.body, "one id for two records");
+        }
+    }
+
+    /// What the store holds, in the order of the bodies.
+    pub(super) fn bodies(&self) -> Vec<&str> {
+        let mut bodies: Vec<_> = self.stored.values().map(String::as_str).collect();
+        bodies.sort_unstable();
+        bodies
+    }
+
+    /// Reads and settles everything; then the store must hold just these lines.
+    pub(super) fn expect(&mut self, lines: &[&str]) {
+        for _ in 0..500 {
+            self.drain();
+            self.settle(usize::MAX);
+            if self.stored.len() >= lines.len() {
+                break;
+            }
+        }
+        self.drain();
+        self.settle(usize::MAX);
+        let mut expected: Vec<_> =
+            lines.iter().map(|line| format!("{{\"log\":\"{line}\"}}")).collect();
+        expected.sort_unstable();
+        let bodies = self.bodies();
+        let lost: Vec<_> =
+            expected.iter().filter(|line| !bodies.contains(&line.as_str())).collect();
+        assert!(lost.is_empty(), "lost: {lost:#?}");
+        assert_eq!(bodies.len(), expected.len(), "doubled or invented");
+    }
+}
