@@ -86,10 +86,21 @@ pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
         json::Value::Number(text) | json::Value::String(Text::Plain(text)) => out.push_str(text),
         json::Value::String(Text::Escaped(body) | Text::Dirty(body)) => json::unescape(body, out),
         json::Value::Nested(text) | json::Value::DirtyNested(text) if text.starts_with('{') => {
-            out.push_str(text);
+            write_compact(text, out);
         }
         json::Value::Nested(_) | json::Value::DirtyNested(_) => {}
     }
+}
+
+/// Appends JSON without the white space between its tokens: as text, it matters.
+pub(super) fn write_compact(json: &str, out: &mut String) {
+    let (mut in_string, mut is_escaped) = (false, false);
+    out.extend(json.chars().filter(|character| {
+        let was_in_string = in_string;
+        in_string ^= *character == '"' && !is_escaped;
+        is_escaped = was_in_string && *character == '\\' && !is_escaped;
+        was_in_string || !character.is_ascii_whitespace()
+    }));
 }
 
 #[cfg(test)]
@@ -97,7 +108,8 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    const RECORD: &str = r#"{"s":"a\"b","n":5,"t":true,"z":null,"k":{"ns":"shop","l":[1]}}"#;
+    const RECORD: &str =
+        r#"{"s":"a\"b","n":5,"t":true,"z":null,"k":{"ns":"shop" , "l": [1, "a \" b"]}}"#;
 
     fn check(template: &str, expected: &Expect) {
         let mut out = String::new();
@@ -117,7 +129,7 @@ mod tests {
             "$k['l']|",
             &expect!["error: `|` cannot be read; a step down is `['name']` or `[0]`"],
         );
-        check("$k['l'].$k", &expect![[r#".{"ns":"shop","l":[1]}"#]]);
+        check("$k['l'].$k", &expect![[r#".{"ns":"shop","l":[1,"a \" b"]}"#]]);
         check("a-$missing.b", &expect!["a-.b"]);
     }
 

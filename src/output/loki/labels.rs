@@ -1,10 +1,10 @@
 //! Which labels and which metadata a record gets.
 
-use super::line::{Cuts, write_json};
+use super::line::Cuts;
 use super::options::LokiOptions;
 use super::pairs::{Pairs, write_name};
 use crate::config::{Diagnostics, Section};
-use crate::output::template::{Template, write_text};
+use crate::output::template::{Template, write_compact, write_text};
 use crate::record::{Accessor, Name};
 use tailwater_parsers::json::{self, Value};
 
@@ -255,11 +255,7 @@ impl Metadata {
                 }
                 scratch.clear();
                 match value {
-                    Value::Nested(_) | Value::DirtyNested(_) => {
-                        let mut text = Vec::new();
-                        write_json(value, &mut text);
-                        scratch.push_str(&String::from_utf8_lossy(&text));
-                    }
+                    Value::Nested(text) | Value::DirtyNested(text) => write_compact(text, scratch),
                     _ => write_text(value, scratch),
                 }
                 pairs.add(name, scratch);

@@ -254,7 +254,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends a value as JSON; what comes from a record is clean.
-pub(super) fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
+fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
