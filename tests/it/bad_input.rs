@@ -1,0 +1,130 @@
+//! Whatever lies in a file or in the way of it: nothing stops.
+
+use crate::{LIMIT, Place, SERVICE, STDOUT, es, tail, wait_for};
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use tailwater_testing::{BulkStore, Faults};
+
+/// The `log` fields that come out for a file, which is followed by a line that must come too.
+fn check(bytes: &[u8], more: &str, expected: &[&str]) {
+    let conf = [SERVICE, &tail("@DIR@/app.log", &format!("    Exit_On_Eof On\n{more}")), STDOUT];
+    let place = Place::new(&conf.concat());
+    place.write("app.log", &[bytes, b"the end\n"].concat());
+    let ended = place.finish(&["-c", "fluent-bit.conf"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let field = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        record["log"].as_str().unwrap().to_owned()
+    };
+    let found: Vec<_> = ended.stdout.lines().map(field).collect();
+    assert_eq!(found, [expected, &["the end"]].concat());
+}
+
+#[test]
+fn bytes_that_are_no_text_come_out_as_valid_json() {
+    check(b"caf\xc3\xa9 \xff\xfe x\n", "", &["café \u{fffd}\u{fffd} x"]);
+    check(b"nul \0 in it\n", "", &["nul \0 in it"]);
+    check(b"bell \x07 escape \x1b[0m tab \t\n", "", &["bell \u{7} escape \u{1b}[0m tab \t"]);
+    check(b"\"quoted\" \\ back\n", "", &["\"quoted\" \\ back"]);
+    check("\u{2028} \u{1f600} \u{10ffff}\n".as_bytes(), "", &["\u{2028} \u{1f600} \u{10ffff}"]);
+}
+
+#[test]
+fn ends_of_lines() {
+    check(b"dos\r\nunix\n", "", &["dos", "unix"]);
+    check(b"\n\none\n\n", "", &["one"]);
+}
+
+#[test]
+fn a_lone_surrogate_does_not_spoil_the_others_of_its_request() {
+    let store = BulkStore::start(Faults::default());
+    let parser =
+        "\n[FILTER]\n    Name parser\n    Match *\n    Key_Name log\n    Parser json-log\n";
+    let place =
+        Place::new(&[SERVICE, &tail("@DIR@/app.log", ""), parser, &es(store.port(), "")].concat());
+    place.write(
+        "app.log",
+        b"{\"seq\":0}\n{\"seq\":1,\"bad\":\"\\ud800 x\"}\n{\"seq\":2,\"n\":1e999}\n{\"seq\":3}\n",
+    );
+    let agent = place.start();
+    wait_for(&store, 4, &agent);
+    // Every stored source is JSON that any reader takes.
+    assert!(store.documents().iter().all(|document| document.fields().is_object()));
+}
+
+#[test]
+fn over_long_lines_are_skipped_or_cut_and_the_file_goes_on() {
+    let long = "x".repeat(10_000) + "\n";
+    let limits = "    Buffer_Chunk_Size 1k\n    Buffer_Max_Size 4k\n";
+    check(long.as_bytes(), &format!("{limits}    Skip_Long_Lines On"), &[]);
+    // Cut at what the buffer holds; how much of the rest is dropped is not what matters here.
+    let conf = [
+        SERVICE,
+        &tail("@DIR@/app.log", &format!("    Exit_On_Eof On\n{limits}    Truncate_Long_Lines On")),
+        STDOUT,
+    ];
+    let place = Place::new(&conf.concat());
+    place.write("app.log", (long + "the end\n").as_bytes());
+    let ended = place.finish(&["-c", "fluent-bit.conf"]);
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    assert!(lines.first().is_some_and(|line| (1_000..5_000).contains(&line.len())), "{lines:?}");
+    assert!(lines.last().is_some_and(|line| line.contains("the end")), "{lines:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_stop_the_others() {
+    let store = BulkStore::start(Faults::default());
+    let place = Place::new(&[SERVICE, &tail("@DIR@/*.log", ""), &es(store.port(), "")].concat());
+    place.write("closed.log", b"seq=0\n");
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(place.path("closed.log"), mode(0o000)).unwrap();
+    std::fs::create_dir(place.path("folder.log")).unwrap();
+    std::os::unix::fs::symlink(place.path("nowhere"), place.path("dangling.log")).unwrap();
+    place.write("empty.log", b"");
+    place.write("open.log", b"seq=1\n");
+    let agent = place.start();
+    // Root reads what is closed to others: then both come.
+    let readable = std::fs::read(place.path("closed.log")).is_ok();
+    wait_for(&store, 1 + u64::from(readable), &agent);
+    std::fs::set_permissions(place.path("closed.log"), mode(0o644)).unwrap();
+    wait_for(&store, 2, &agent);
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+}
+
+#[test]
+fn a_folder_that_appears_later_is_found() {
+    let store = BulkStore::start(Faults::default());
+    let place =
+        Place::new(&[SERVICE, &tail("@DIR@/later/*/x.log", ""), &es(store.port(), "")].concat());
+    let agent = place.start();
+    for (number, name) in ["one", "two"].iter().enumerate() {
+        std::fs::create_dir_all(place.path("later").join(name)).unwrap();
+        std::fs::write(place.path("later").join(name).join("x.log"), format!("seq={number}\n"))
+            .unwrap();
+        wait_for(&store, number as u64 + 1, &agent);
+    }
+}
+
+#[test]
+fn standard_input_takes_anything() {
+    let place = Place::new(
+        "[INPUT]\n    Name stdin\n[OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n",
+    );
+    place.write("input", b"{\"a\":1}\nnot json\n\xff\xfe\0\n[1,2]\n{\"a\":2}\n");
+    let input = std::fs::File::open(place.path("input")).unwrap();
+    let agent = tailwater_testing::Agent::start_with(
+        std::path::Path::new(crate::PROGRAM),
+        place.dir(),
+        &["-c", "fluent-bit.conf"],
+        input.into(),
+    );
+    let ended = agent.wait(LIMIT);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let kept: Vec<Value> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|record: &Value| record["a"].is_number())
+        .collect();
+    assert_eq!(kept.len(), 2, "{}", ended.stdout);
+}

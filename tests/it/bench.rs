@@ -1,0 +1,16 @@
+//! The bench runs small, so that it never rots.
+
+use tailwater_testing::{Case, Plan, measure};
+
+#[test]
+fn every_case_ships_every_line() {
+    let agent = [crate::PROGRAM, "-q", "-c", "{conf}"].map(str::to_owned);
+    let check = |case: Case, expected: u64| {
+        let report = measure(&Plan { case, lines: 2_000, agent: &agent, floor: None });
+        assert_eq!(report.arrived, expected, "{report}");
+    };
+    check(Case::Es, 2_000);
+    check(Case::Loki, 2_000);
+    check(Case::Both, 4_000);
+    check(Case::Null, 0);
+}

@@ -1,0 +1,152 @@
+//! Fluent Bit's command line, and what a wrong configuration is told.
+
+use crate::{LIMIT, PROGRAM, Place, SERVICE, STDOUT, tail};
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use tailwater_testing::{Agent, Ended};
+
+/// Runs with something on standard input until the agent ends by itself.
+fn pipe(arguments: &[&str], input: &str) -> Ended {
+    let folder = tailwater_testing::folder();
+    let mut agent = Agent::start_with(Path::new(PROGRAM), folder.path(), arguments, Stdio::piped());
+    agent.stdin().write_all(input.as_bytes()).unwrap();
+    agent.wait(LIMIT)
+}
+
+#[test]
+fn a_pipeline_from_arguments_alone() {
+    let arguments = ["-q", "-i", "stdin", "-o", "stdout", "-p", "format=json_lines"];
+    let ended = pipe(&arguments, "{\"a\":1}\n{\"b\":[2,{\"c\":null}]}\n");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let records: Vec<serde_json::Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 2, "{}", ended.stdout);
+    assert!(records.iter().all(|record| record["date"].is_number()));
+    assert_eq!(records[0]["a"], 1);
+    assert_eq!(records[1]["b"], serde_json::json!([2, {"c": null}]));
+}
+
+/// `-p` belongs to the plugin named before it, `-m` to the output, `-t` to the input.
+#[test]
+fn arguments_keep_their_order() {
+    let arguments = [
+        "-q",
+        "-i",
+        "dummy",
+        "-p",
+        "samples=1",
+        "-t",
+        "one",
+        "-i",
+        "dummy",
+        "-p",
+        "samples=1",
+        "-p",
+        r#"dummy={"m":"two"}"#,
+        "-t",
+        "two",
+        "-F",
+        "modify",
+        "-m",
+        "two",
+        "-p",
+        "Add=x y",
+        "-o",
+        "stdout",
+        "-m",
+        "two",
+        "-p",
+        "format=json_lines",
+        "-f",
+        "0.2",
+    ];
+    let folder = tailwater_testing::folder();
+    let agent = Agent::start(Path::new(PROGRAM), folder.path(), &arguments);
+    assert!(tailwater_testing::until(LIMIT, || agent.stdout().contains('\n')));
+    let ended = agent.terminate(LIMIT);
+    let records: Vec<serde_json::Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 1, "{}", ended.stdout);
+    assert_eq!((&records[0]["m"], &records[0]["x"]), (&"two".into(), &"y".into()));
+}
+
+#[test]
+fn version_and_help_need_no_configuration() {
+    let version = pipe(&["-V"], "");
+    assert_eq!(version.code, Some(0));
+    assert!(version.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", version.stdout);
+    let help = pipe(&["-h"], "");
+    assert_eq!(help.code, Some(0));
+    for option in ["--config", "--dry-run", "--input", "--output", "--parser", "--prop"] {
+        assert!(help.stdout.contains(option), "`{option}` is not in:\n{}", help.stdout);
+    }
+}
+
+/// What a configuration is told: its exit code, and what standard error must hold.
+fn check(conf: &str, expected: (i32, &[&str])) {
+    let place = Place::new(conf);
+    for arguments in [&["-c", "fluent-bit.conf"][..], &["-D", "-c", "fluent-bit.conf"]] {
+        let ended = place.finish(arguments);
+        assert_eq!(ended.code, Some(expected.0), "{conf}\n{}", ended.stderr);
+        for text in expected.1 {
+            assert!(ended.stderr.contains(text), "`{text}` is not in:\n{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
+    let input = "[INPUT]\n    Name dummy\n    Samples 1\n";
+    let output = "[OUTPUT]\n    Name stdout\n    Match *\n";
+    check(
+        &format!("[INPUT]\n    Name tail\n    Pth /x\n{output}"),
+        (1, &["fluent-bit.conf:3", "Pth", "Path"]),
+    );
+    check(
+        &format!("[INPUT]\n    Name tial\n{output}"),
+        (1, &["fluent-bit.conf:2", "tial", "tail"]),
+    );
+    check(
+        &format!("{input}    Parser cir\n{output}")
+            .replace("dummy", "stdin")
+            .replace("    Samples 1\n", ""),
+        (1, &["cir"]),
+    );
+    check(
+        &format!("{input}[FILTER]\n    Name grep\n    Match *\n    Regex log (\n{output}"),
+        (1, &["fluent-bit.conf:7"]),
+    );
+    check(
+        &format!("[INPUT]\n    Name tail\n    Path /x\n    Mem_Buf_Limit lots\n{output}"),
+        (1, &["fluent-bit.conf:4", "lots"]),
+    );
+    check(&format!("[INPTU]\n    Name dummy\n{output}"), (1, &["fluent-bit.conf:1"]));
+}
+
+#[test]
+fn a_dry_run_reads_and_sends_nothing() {
+    let place = Place::new(&[SERVICE, &tail("@DIR@/*.log", "    Exit_On_Eof On"), STDOUT].concat());
+    place.write("app.log", b"line\n");
+    let ended = place.finish(&["-D", "-c", "fluent-bit.conf"]);
+    assert_eq!((ended.code, ended.stdout.contains("line")), (Some(0), false), "{}", ended.stderr);
+    assert!(!place.path("positions.db").exists());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let ended = pipe(&["-c", "nowhere.conf"], "");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("nowhere.conf"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_tail_without_a_database_is_warned_about_once() {
+    let input =
+        "[INPUT]\n    Name tail\n    Path @DIR@/*.log\n    Exit_On_Eof On\n    Read_from_Head On\n";
+    let place = Place::new(&[input, STDOUT].concat());
+    place.write("app.log", b"line\n");
+    let ended = place.finish(&["-c", "fluent-bit.conf"]);
+    let warnings = ended.stderr.lines().filter(|line| line.contains("DB")).count();
+    assert_eq!((ended.code, warnings), (Some(0), 1), "{}", ended.stderr);
+}

@@ -1,0 +1,88 @@
+//! Outputs that are away do not harm others, and get everything once they are back.
+
+use crate::{LIMIT, Place, SERVICE, es, tail, tally, wait_for};
+use std::time::Duration;
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, pause, until};
+
+fn store_away() -> BulkStore {
+    BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default())
+}
+
+#[test]
+fn one_output_that_refuses_connections_does_not_stall_the_other() {
+    let (here, away) = (BulkStore::start(Faults::default()), store_away());
+    let input = tail("@DIR@/app.log", "    Parser cri\n    Mem_Buf_Limit 5MB");
+    let place = Place::new(&[SERVICE, &input, &es(here.port(), ""), &es(away.port(), "")].concat());
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default());
+    // Half of what Mem_Buf_Limit holds: all of it must reach the store that is here.
+    writer.write(6_000);
+    let agent = place.start();
+    wait_for(&here, 6_000, &agent);
+    assert_eq!(away.count(), 0);
+    // Four times what it holds: more than can be kept for the one that is away.
+    writer.write(48_000);
+    pause(Duration::from_secs(2));
+    away.listen();
+    wait_for(&away, writer.next(), &agent);
+    wait_for(&here, writer.next(), &agent);
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    tally(&here.documents(), writer.next()).assert_exactly_once();
+    tally(&away.documents(), writer.next()).assert_exactly_once();
+}
+
+#[test]
+fn a_store_that_is_away_at_the_start_is_waited_for() {
+    let store = store_away();
+    let place = Place::new(
+        &[
+            SERVICE,
+            &tail("@DIR@/app.log", "    Parser cri"),
+            &es(store.port(), "    Retry_Limit 1"),
+        ]
+        .concat(),
+    );
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default());
+    writer.write(100);
+    let mut agent = place.start();
+    // Longer than one retry takes: while nothing connects, none is counted.
+    pause(Duration::from_secs(4));
+    assert!(agent.is_running(), "{}", agent.stderr());
+    store.listen();
+    wait_for(&store, 100, &agent);
+    tally(&store.documents(), 100).assert_exactly_once();
+}
+
+#[test]
+fn a_store_that_says_nothing_or_is_older_gets_what_it_can_read() {
+    let check = |kind: Kind, more: &str, expected_type: bool| {
+        let store = BulkStore::refusing(kind, Faults::default());
+        store.listen();
+        let output = es(store.port(), more).replace("Suppress_Type_Name On", "Type _doc");
+        let place = Place::new(&[SERVICE, &tail("@DIR@/app.log", ""), &output].concat());
+        Writer::open(&place.path("app.log"), Mix::default()).write(10);
+        let agent = place.start();
+        wait_for(&store, 10, &agent);
+        assert_eq!(store.types() > 0, expected_type, "{kind:?}");
+    };
+    check(Kind::OpenSearch("3.9.0"), "", false);
+    check(Kind::Elasticsearch("8.15.0"), "", false);
+    check(Kind::Elasticsearch("6.8.0"), "", true);
+    check(Kind::Silent, "", true);
+}
+
+#[test]
+fn an_item_refused_for_good_does_not_hold_up_the_others() {
+    let store = BulkStore::start(Faults::default());
+    let place = Place::new(&[SERVICE, &tail("@DIR@/app.log", ""), &es(store.port(), "")].concat());
+    store.refuse_documents_with("poison");
+    place.write("app.log", b"seq=0\nseq=1 poison\nseq=2\n");
+    let agent = place.start();
+    wait_for(&store, 2, &agent);
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default()).numbered_from(3);
+    writer.write(10);
+    wait_for(&store, 12, &agent);
+    let verdict = tally(&store.documents(), 13).verdict();
+    assert_eq!((verdict.missing, verdict.doubled), (vec![1], vec![]));
+    assert!(until(LIMIT, || agent.stderr().contains("mapper_parsing_exception")));
+    assert!(!agent.stderr().contains("poison"), "a record's content in the log");
+}
