@@ -72,6 +72,9 @@ pub(crate) async fn documents(client: &OpenSearch, indexes: &str) -> Vec<Documen
 /// epoch. No two lines may have the same time: a page begins after the last time of the one before.
 pub(crate) async fn lines(port: u16, query: &str, mut start: i64, end: i64) -> Vec<Line> {
     let client = reqwest::Client::new();
+    // Lines of hours ago are found only once Loki has written them to its store.
+    let flush = format!("http://127.0.0.1:{port}/flush");
+    assert!(client.post(flush).send().await.unwrap().status().is_success());
     let mut lines = Vec::new();
     loop {
         let url = format!(

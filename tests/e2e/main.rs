@@ -236,7 +236,7 @@ impl Run {
         let mut line = Vec::new();
         self.mix.write(number, &mut line);
         let line = String::from_utf8(line).unwrap();
-        let (_, message) = line.trim_end().split_once(" F ").unwrap();
+        let (_, message) = line.trim_end_matches('\n').split_once(" F ").unwrap();
         let mut fields: Value =
             serde_json::from_str(message).unwrap_or_else(|_| json!({"message": message}));
         fields["logtag"] = json!("F");

@@ -57,6 +57,9 @@ ingester:
 query_scheduler:
   use_scheduler_ring: false
 limits_config:
+  # A repeat is known again only within its stream; sharding would put it into another shard's.
+  shard_streams:
+    enabled: false
   allow_structured_metadata: true
   discover_service_name: []
   discover_log_levels: false
