@@ -539,7 +539,7 @@ mod tests {
             ["_records_total", "files_opened", "paused", "refused", "uptime", "start", "build"];
         let lines = page.lines().filter(|line| shown.iter().any(|part| line.contains(part)));
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-        expect![[r#"
+        expect![[r##"
             # HELP fluentbit_input_records_total Records taken in.
             # TYPE fluentbit_input_records_total counter
             fluentbit_input_records_total{name="tail.0"} 2 1002345
@@ -551,6 +551,11 @@ mod tests {
             # TYPE fluentbit_input_ingestion_paused gauge
             fluentbit_input_ingestion_paused{name="tail.0"} 1 1002345
             fluentbit_input_ingestion_paused{name="std\"in\\"} 0 1002345
+            # HELP tailwater_input_unrouted_records_total Records that no output matches; they are dropped.
+            # TYPE tailwater_input_unrouted_records_total counter
+            tailwater_input_unrouted_records_total{name="tail.0"} 0 1002345
+            tailwater_input_unrouted_records_total{name="std\"in\\"} 0 1002345
+            # HELP tailwater_input_files_truncated_total Files that were cut or written anew in place, and read from their start again.
             # HELP fluentbit_filter_records_total Records that came in.
             # TYPE fluentbit_filter_records_total counter
             fluentbit_filter_records_total{name="grep.0"} 0 1002345
@@ -589,7 +594,7 @@ mod tests {
             # HELP tailwater_build_info The version of tailwater.
             # TYPE tailwater_build_info gauge
             tailwater_build_info{version="0.1.0"} 1
-        "#]].assert_eq(&text);
+        "##]].assert_eq(&text);
     }
 
     #[test]

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn variables() {
         let process = |name: &str| match name {
-            "HOME" => Some("/root".to_owned()),
+            "HOME" => Some("/home/me".to_owned()),
             "EMPTY" => Some(String::new()),
             "v" => Some("hidden".to_owned()),
             _ => None,
@@ -78,7 +78,7 @@ mod tests {
         environment.set("v", "1 2".to_owned());
         for (text, expected, unset) in [
             ("plain", "plain", ""),
-            ("${HOME}/x", "/root/x", ""),
+            ("${HOME}/x", "/home/me/x", ""),
             ("a${v}b${v}", "a1 2b1 2", ""),
             ("${no}", "", "no"),
             ("${EMPTY}", "", "EMPTY"),

@@ -32,7 +32,9 @@ fn bytes_that_are_no_text_come_out_as_valid_json() {
 #[test]
 fn ends_of_lines() {
     check(b"dos\r\nunix\n", "", &["dos", "unix"]);
-    check(b"\n\none\n\n", "", &["one"]);
+    // As Fluent Bit passes them on, unless `Skip_Empty_Lines` is on.
+    check(b"\n\none\n\n", "", &["", "", "one", ""]);
+    check(b"\n\none\n\n", "    Skip_Empty_Lines On", &["one"]);
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn a_lone_surrogate_does_not_spoil_the_others_of_its_request() {
         Place::new(&[SERVICE, &tail("@DIR@/app.log", ""), parser, &es(store.port(), "")].concat());
     place.write(
         "app.log",
-        b"{\"seq\":0}\n{\"seq\":1,\"bad\":\"\\ud800 x\"}\n{\"seq\":2,\"n\":1e999}\n{\"seq\":3}\n",
+        b"{\"seq\":0}\n{\"seq\":1,\"bad\":\"\\ud800 x\"}\n{\"seq\":2,\"n\":1e300}\n{\"seq\":3}\n",
     );
     let agent = place.start();
     wait_for(&store, 4, &agent);

@@ -7,17 +7,18 @@ use std::process::Command;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("net", &["config"]),
-    ("input", &["config", "net"]),
-    ("filter", &["config", "net"]),
+    ("parser", &["config"]),
+    ("input", &["config", "net", "parser"]),
+    ("filter", &["config", "net", "parser"]),
     ("buffer", &["config"]),
     ("output", &["buffer", "config", "net"]),
     ("admin", &["buffer", "config", "net"]),
-    ("pipeline", &["admin", "buffer", "config", "filter", "input", "net", "output"]),
+    ("pipeline", &["admin", "buffer", "config", "filter", "input", "net", "output", "parser"]),
     ("cli", &["admin", "buffer", "config", "filter", "input", "net", "output", "pipeline"]),
 ];
 
 /// Used by all, and using only one another.
-const LEAVES: &[&str] = &["clock", "metrics", "record"];
+const LEAVES: &[&str] = &["clock", "mailbox", "metrics", "record"];
 
 /// A file is the noun it defines; these are drawers.
 const NO_NAMES: &[&str] = &["common", "handler", "helpers", "manager", "types", "utils"];

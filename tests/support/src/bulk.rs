@@ -171,12 +171,12 @@ impl State {
         match self.kind {
             Kind::Elasticsearch(number) => reply(
                 200,
-                &json!({"name": "fake", "version": {"number": number, "build_flavor": "default"},
+                &json!({"name": "fake", "version": {"number": number, "build_flavor": "default", "lucene_version": "9.11.1"},
                         "tagline": "You Know, for Search"}),
             ),
             Kind::OpenSearch(number) => reply(
                 200,
-                &json!({"name": "fake", "version": {"distribution": "opensearch", "number": number}}),
+                &json!({"name": "fake", "version": {"distribution": "opensearch", "number": number, "lucene_version": "10.1.0"}}),
             ),
             Kind::Silent => reply(404, &json!({"error": "not here"})),
         }
