@@ -60,6 +60,8 @@ impl fmt::Debug for Outlet {
 pub(super) struct Share {
     /// Bytes in chunks that are not settled.
     held: usize,
+    /// How many chunks these are.
+    chunks: usize,
     /// `Mem_Buf_Limit`.
     limit: usize,
     metrics: Arc<InputMetrics>,
@@ -68,7 +70,7 @@ pub(super) struct Share {
 impl Share {
     /// Nothing held yet.
     pub(super) fn new(limit: usize, metrics: Arc<InputMetrics>) -> Self {
-        Self { held: 0, limit, metrics }
+        Self { held: 0, chunks: 0, limit, metrics }
     }
 
     fn is_full(&self) -> bool {
@@ -78,6 +80,8 @@ impl Share {
     /// Shows the metrics where the share stands.
     fn note(&self) {
         self.metrics.storage_memory_bytes.set(self.held as u64);
+        self.metrics.storage_chunks.set(self.chunks as u64);
+        self.metrics.storage_overlimit.set(self.is_full().into());
         self.metrics.ingestion_paused.set(self.is_full().into());
     }
 
@@ -177,7 +181,8 @@ impl Router {
     }
 
     fn seal(&mut self, index: usize) {
-        let chunk = Arc::new(self.open.swap_remove(index).seal());
+        // In the order in which they were opened; there are only as many as route sets.
+        let chunk = Arc::new(self.open.remove(index).seal());
         self.owed.insert(chunk.number, chunk.routes.len());
         for output in chunk.routes.outputs() {
             if let Some(outlet) = self.outlets.get(output) {
@@ -207,6 +212,7 @@ impl Router {
         for (input, bytes) in &chunk.held {
             if let Some(share) = self.shares.get_mut(*input as usize) {
                 share.held -= bytes;
+                share.chunks -= 1;
                 share.note();
             }
         }
@@ -247,6 +253,7 @@ impl Router {
             self.open.len() - 1
         });
         let Some(chunk) = self.open.get_mut(index) else { return };
+        share.chunks += usize::from(!chunk.holds(batch.source.id.input));
         share.held += chunk.append(batch, self.ledger.next(batch.source.id));
         share.note();
         if share.is_full() {
@@ -286,9 +293,15 @@ impl FilterSlot {
         }
         self.filter.apply(batch);
         let after = batch.records.len() as u64;
+        let dropped = before.saturating_sub(after);
+        // What a record weighs is not asked: each counts for its even share of what was read.
+        let dropped_bytes = batch.bytes.saturating_mul(dropped) / before;
         self.metrics.records.add(before);
-        self.metrics.drop_records.add(before.saturating_sub(after));
+        self.metrics.bytes.add(batch.bytes);
+        self.metrics.drop_records.add(dropped);
+        self.metrics.drop_bytes.add(dropped_bytes);
         self.metrics.add_records.add(after.saturating_sub(before));
+        batch.bytes -= dropped_bytes;
     }
 }
 
