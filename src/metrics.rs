@@ -118,13 +118,13 @@ metrics! {
     FilterMetrics for Filter {
         /// Records that came in.
         records: Counter = "fluentbit_filter_records_total",
-        /// Bytes of the records that came in.
+        /// Bytes that the records that came in were read from.
         bytes: Counter = "fluentbit_filter_bytes_total",
         /// Records that the filter added.
         add_records: Counter = "fluentbit_filter_add_records_total",
         /// Records that the filter took out.
         drop_records: Counter = "fluentbit_filter_drop_records_total",
-        /// Bytes that the filter took out.
+        /// Bytes that the records which the filter took out were read from, as their share of the read.
         drop_bytes: Counter = "fluentbit_filter_drop_bytes_total",
         /// Values that no parser of the filter could read; the records were passed on as they were.
         unparsed_records: Counter = "tailwater_filter_unparsed_records_total" only "parser",
@@ -136,9 +136,9 @@ metrics! {
     OutputMetrics for Output {
         /// Records that the destination took.
         proc_records: Counter = "fluentbit_output_proc_records_total",
-        /// Bytes of the records that the destination took.
+        /// Bytes of what the destination took, as it was written for it, before compression.
         proc_bytes: Counter = "fluentbit_output_proc_bytes_total",
-        /// Chunks given up.
+        /// Chunks of which records were dropped for another reason than `Retry_Limit`.
         errors: Counter = "fluentbit_output_errors_total",
         /// Times a chunk, or a part of it, was put off to be sent again.
         retries: Counter = "fluentbit_output_retries_total",
@@ -223,6 +223,11 @@ impl Registry {
     /// What the process counts.
     pub fn service(&self) -> &ServiceMetrics {
         &self.service
+    }
+
+    /// What each output counts, by its name.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, &OutputMetrics)> {
+        self.outputs.iter().map(|output| (&*output.instance.name, &**output))
     }
 
     /// The time since the start.

@@ -8,6 +8,10 @@ use std::time::Instant;
 /// enough for every store's request limit.
 pub const CHUNK_BYTES_MAX: usize = 2 << 20;
 
+/// What a chunk takes beside its bytes, about: itself, its lists, and its place in the queues of some outputs.
+/// Counted, because chunks of a line each would otherwise outgrow `Mem_Buf_Limit` while an output is away.
+const CHUNK_BYTES_ASIDE: usize = 512;
+
 /// The outputs that a record goes to: bit `n` is output `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RouteSet(u128);
@@ -57,7 +61,7 @@ pub struct Chunk {
     pub routes: RouteSet,
     /// The reads whose records it holds, once each.
     pub covered: Vec<Covered>,
-    /// Bytes per input instance, which its `Mem_Buf_Limit` counts.
+    /// Bytes of memory per input instance, which its `Mem_Buf_Limit` counts.
     pub held: Vec<(u32, usize)>,
     /// How many records it holds.
     pub count: u32,
@@ -126,11 +130,17 @@ impl ChunkBuilder {
         self.chunk.is_empty()
     }
 
-    /// Appends the batch, which is `read` of its source, as one frame; returns the bytes that added.
+    /// Whether it holds records of this input.
+    pub fn holds(&self, input: u32) -> bool {
+        self.chunk.held.iter().any(|(held, _)| *held == input)
+    }
+
+    /// Appends the batch, which is `read` of its source, as one frame; returns the bytes of memory that took.
     pub fn append(&mut self, batch: &Batch<'_>, read: u64) -> usize {
         let before = self.chunk.bytes.len();
         self.chunk.count += frame::append(batch, &mut self.chunk.bytes);
-        let added = self.chunk.bytes.len() - before;
+        let aside = if before == 0 { CHUNK_BYTES_ASIDE } else { 0 };
+        let added = self.chunk.bytes.len() - before + aside;
         self.chunk.covered.push(Covered { source: batch.source.id, read });
         let input = batch.source.id.input;
         match self.chunk.held.iter_mut().find(|(held, _)| *held == input) {

@@ -207,6 +207,9 @@ impl Value for Limit {
     }
 }
 
+/// No time is longer: as good as for ever, and safe to add to a clock.
+const TIME_MAX: Duration = Duration::from_hours(100 * 365 * 24);
+
 impl Value for Duration {
     const KIND: Kind = Kind::Time;
 
@@ -225,7 +228,7 @@ impl Value for Duration {
             "d" | "D" => (86_400.0, true),
             _ => (1.0, false),
         };
-        match Self::try_from_secs_f64(count * factor) {
+        match Self::try_from_secs_f64(count * factor).map(|time| time.min(TIME_MAX)) {
             Ok(time) if known => Reading::Clear(time),
             Ok(time) => {
                 let why = format!("`{unit}` is no unit of time, taken as {} s", time.as_secs_f64());
@@ -413,7 +416,7 @@ mod tests {
     #[test]
     fn times_have_units() {
         check::<Duration>(
-            &["5", "5s", "2m", "1h", "1D", "0.5", "5 min", "-1", "soon"],
+            &["5", "5s", "2m", "1h", "1D", "0.5", "5 min", "1000000000000000", "-1", "soon"],
             &expect![[r#"
                 5 = Clear(5s)
                 5s = Clear(5s)
@@ -422,6 +425,7 @@ mod tests {
                 1D = Clear(86400s)
                 0.5 = Clear(500ms)
                 5 min = Guess(5s, "` min` is no unit of time, taken as 5 s")
+                1000000000000000 = Clear(3153600000s)
                 -1 = Bad("no time a clock can hold")
                 soon = Bad("no time; write seconds, or a number with s, m, h or d")
             "#]],

@@ -16,6 +16,9 @@ const DEFAULT_BODY: &str = r#"{"message":"dummy"}"#;
 /// How long to sleep when no record will come again.
 const IDLE_PAUSE: Duration = Duration::from_hours(1);
 
+/// No pause is longer: as good as for ever, and safe to add to a clock.
+const INTERVAL_MAX: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// Records that one tick makes: bounds a batch.
 const COPIES_MAX: u32 = 10_000;
 
@@ -191,10 +194,10 @@ fn is_template(text: &str) -> bool {
 fn interval(options: &DummyOptions) -> Duration {
     let seconds = u64::try_from(options.interval_sec).unwrap_or(0);
     let nanos = u64::try_from(options.interval_nsec).unwrap_or(0);
-    let interval = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
+    let interval = Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos));
     // One that is negative makes both be ignored.
     if !interval.is_zero() && options.interval_sec >= 0 && options.interval_nsec >= 0 {
-        return interval;
+        return interval.min(INTERVAL_MAX);
     }
     let rate = u64::try_from(options.rate).unwrap_or(1).clamp(1, 1_000_000_000);
     Duration::from_nanos(1_000_000_000 / rate)

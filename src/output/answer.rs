@@ -18,8 +18,8 @@ const BODY_BYTES_MIN: usize = 16 << 10;
 pub(super) fn health(status: u16) -> Health {
     match status {
         400 | 500..=502 | 504..=599 => Health::Failed,
-        // 413 is followed by smaller bodies, and counts against nothing.
-        200..=299 | 413 => Health::Good,
+        200..=299 => Health::Good,
+        413 => Health::TooLarge,
         // 429 and 503 say it themselves; 401, 403, 404, a redirect and their like hold for every chunk.
         _ => Health::Busy,
     }
@@ -147,7 +147,8 @@ impl Judge for Whole {
         } else {
             self.complaints.tell(self.status, &(self.kind)(&self.text));
         }
-        health(self.status)
+        // A record that is too large by itself is refused, which says nothing of the destination.
+        if self.verdict.is_some() { Health::Good } else { health(self.status) }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::buffer::{Chunk, Open};
 use crate::net::{self, Client, SendError};
 use hyper::Method;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Kinds of refusal that one try tells apart; the rest count as `other`. Stores have a few dozen.
 const REFUSAL_KINDS_MAX: usize = 16;
@@ -15,12 +15,16 @@ const REFUSAL_KINDS_MAX: usize = 16;
 pub(super) struct Pending {
     /// The chunk.
     pub(super) chunk: Arc<Chunk>,
+    /// Its place in the order in which chunks came.
+    pub(super) place: u64,
     /// Its records that are not settled.
     pub(super) open: Open,
     /// Failures that `Retry_Limit` counts.
     pub(super) failures: u32,
     /// Tries so far that left something to do, for the backoff.
     pub(super) tries: u32,
+    /// Tries that were answered "body too large".
+    pub(super) splits: u32,
     /// Not to be tried before.
     pub(super) due: Instant,
 }
@@ -30,7 +34,7 @@ pub(super) struct Pending {
 pub(super) enum End {
     /// Answered.
     Answered(Health),
-    /// Nothing was sent.
+    /// Nothing of the chunk was sent.
     Unreachable(SendError),
     /// Sent, but the answer is missing.
     Lost(SendError),
@@ -62,7 +66,7 @@ pub(super) struct Tally {
     pub(super) conflicts: u32,
     /// Refused for good, by kind.
     pub(super) refused: Vec<(String, u32)>,
-    /// Bytes of the requests that were answered.
+    /// Their share of the bodies' bytes, before compression.
     pub(super) bytes: u64,
 }
 
@@ -93,7 +97,11 @@ impl Destination {
         let mut requests = Vec::new();
         self.lock().encode(&outcome.pending.chunk, &outcome.pending.open, &mut requests);
         for request in requests {
+            let (body_bytes, count) = (request.body_bytes as u64, request.records.len() as u64);
+            let before = outcome.tally.accepted;
             outcome.end = self.send(request, &mut outcome).await;
+            let accepted = u64::from(outcome.tally.accepted - before);
+            outcome.tally.bytes += body_bytes * accepted / count.max(1);
             if !matches!(outcome.end, End::Answered(Health::Good)) {
                 break;
             }
@@ -101,16 +109,15 @@ impl Destination {
         outcome
     }
 
-    /// Asks the destination what it is, if its output wants to know.
+    /// Asks the destination what it is, if its output wants to know. Until it has answered, nothing of a chunk
+    /// is sent, so that nothing that goes wrong here is the chunk's failure.
     async fn greet(&self) -> Result<(), End> {
         let Some(mut request) = self.lock().greeting() else { return Ok(()) };
-        let answer = self
-            .client
-            .send(to_net(Method::GET, &mut request))
-            .await
-            .map_err(End::without_answer)?;
+        let answer = self.client.send(to_net(Method::GET, &mut request)).await;
+        let answer = answer.map_err(End::Unreachable)?;
         let status = answer.status.as_u16();
-        if let 429 | 503 = status {
+        // Overload, or a proxy that does not reach what is behind it: not the destination's own word.
+        if let 429 | 502..=504 = status {
             return Err(End::Answered(Health::Busy));
         }
         let body = answer.prefix(GREETING_BYTES_MAX).await.ok();
@@ -120,14 +127,12 @@ impl Destination {
 
     /// Sends one request and applies the verdicts of its answer.
     async fn send(&self, mut request: Request, outcome: &mut Outcome) -> End {
-        let bytes = request.body.len() as u64;
         let mut answer = match self.client.send(to_net(Method::POST, &mut request)).await {
             Ok(answer) => answer,
             Err(error) => return End::without_answer(error),
         };
         let status = answer.status.as_u16();
         outcome.status = Some(status);
-        outcome.tally.bytes += bytes;
         let mut judge = self.lock().judge(&request, status);
         while let Some(read) = answer.next().await {
             match read {

@@ -10,11 +10,20 @@ use crate::net::Client;
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
+
+/// The longest wait where all chunks of an output wait for one try, whatever `scheduler.cap` says: a probe costs
+/// next to nothing, and a destination that is back should not go unnoticed for half an hour. Fluent Bit
+/// notices at once, by the chunks that came since.
+const PROBE_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// Answers "body too large" after which a chunk is sent again at once: enough to halve any body down to the
+/// smallest one. What is still too large then is tried as seldom as what fails.
+const SPLITS_MAX: u32 = 12;
 
 /// How a courier goes about its work.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +46,10 @@ pub struct Courier {
     policy: Policy,
     metrics: Arc<OutputMetrics>,
     settler: Settler,
-    /// Chunks that are not under way, oldest first.
+    /// Chunks that are not under way, in the order of their places.
     queue: VecDeque<Pending>,
+    /// The place of the next chunk that comes.
+    next_place: u64,
     road: Road,
     /// Whether the destination was asked what it is.
     greeted: bool,
@@ -87,6 +98,7 @@ impl Courier {
             metrics,
             settler,
             queue,
+            next_place: 0,
             road: Road::Clear,
             greeted: false,
         }
@@ -105,6 +117,7 @@ impl Courier {
                     Some(chunk) => self.enqueue(chunk),
                     None => return,
                 },
+                // A try that panics has ended the process.
                 Some(Ok(outcome)) = under_way.join_next() => self.conclude(outcome),
                 () = wait_until(due) => {}
             }
@@ -113,7 +126,9 @@ impl Courier {
 
     fn enqueue(&mut self, chunk: Arc<Chunk>) {
         let open = Open::all(chunk.count);
-        self.queue.push_back(Pending { chunk, open, failures: 0, tries: 0, due: Instant::now() });
+        let (place, due) = (self.next_place, Instant::now());
+        self.next_place += 1;
+        self.queue.push_back(Pending { chunk, place, open, failures: 0, tries: 0, splits: 0, due });
     }
 
     /// The oldest chunk that may be sent now.
@@ -123,8 +138,7 @@ impl Courier {
         {
             return None;
         }
-        let candidates = if self.policy.concurrency == 1 { 1 } else { self.queue.len() };
-        let index = self.queue.iter().take(candidates).position(|pending| pending.due <= now)?;
+        let index = self.candidates().position(|pending| pending.due <= now)?;
         self.queue.remove(index)
     }
 
@@ -133,12 +147,21 @@ impl Courier {
         if under_way >= self.room() {
             return None;
         }
-        let candidates = if self.policy.concurrency == 1 { 1 } else { self.queue.len() };
-        let due = self.queue.iter().take(candidates).map(|pending| pending.due).min()?;
+        let due = self.candidates().map(|pending| pending.due).min()?;
         match self.road {
             Road::Clear => Some(due),
             Road::Blocked { until, .. } => Some(due.max(until)),
         }
+    }
+
+    /// The chunks of which one may be sent next: only the oldest, where order counts.
+    fn candidates(&self) -> impl Iterator<Item = &Pending> {
+        let count = if self.is_ordered() { 1 } else { self.queue.len() };
+        self.queue.iter().take(count)
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.policy.concurrency == 1
     }
 
     /// How many chunks may be under way.
@@ -154,31 +177,35 @@ impl Courier {
         let Outcome { mut pending, end, status, greeted, tally } = outcome;
         self.greeted |= greeted;
         self.count(&tally);
-        let got_somewhere = tally.accepted > 0 || !tally.refused.is_empty() || tally.conflicts > 0;
+        if pending.open.is_empty() {
+            // Whatever went wrong behind the last verdict.
+            self.clear_road();
+            return self.settler.settle(pending.chunk);
+        }
         match end {
-            End::Answered(Health::Good) if pending.open.is_empty() => {
-                self.clear_road();
-                self.settler.settle(pending.chunk);
-            }
-            End::Answered(Health::Good) if got_somewhere => {
+            End::Answered(Health::Good) => {
                 self.clear_road();
                 self.retry(pending, "some records are to be sent again");
             }
-            // An answer that takes nothing and refuses nothing is "busy" in other words.
-            End::Answered(Health::Good | Health::Busy) => {
+            End::Answered(Health::TooLarge) if pending.splits < SPLITS_MAX => {
+                self.clear_road();
+                pending.splits += 1;
+                self.requeue(pending);
+            }
+            End::Answered(Health::TooLarge) => {
+                self.clear_road();
+                self.retry(pending, "the destination takes no body that is large enough");
+            }
+            End::Answered(Health::Busy) => {
                 let reason = format!("busy (status {})", status.unwrap_or_default());
                 self.block_road(pending, &reason);
             }
             End::Unreachable(error) => self.block_road(pending, &error.to_string()),
             End::Answered(Health::Failed) => {
-                pending.failures += 1;
                 let reason = format!("status {}", status.unwrap_or_default());
                 self.retry_or_give_up(pending, &reason);
             }
-            End::Lost(error) => {
-                pending.failures += 1;
-                self.retry_or_give_up(pending, &error.to_string());
-            }
+            End::Lost(error) => self.retry_or_give_up(pending, &error.to_string()),
         }
     }
 
@@ -188,6 +215,7 @@ impl Courier {
         self.metrics.proc_bytes.add(tally.bytes);
         self.metrics.duplicates.add(tally.repeated.into());
         self.metrics.conflicts.add(tally.conflicts.into());
+        self.metrics.errors.add(u64::from(!tally.refused.is_empty()));
         for (kind, count) in &tally.refused {
             self.metrics.refused_records.add(kind, (*count).into());
             self.metrics.dropped_records.add((*count).into());
@@ -213,22 +241,20 @@ impl Courier {
         let tries = match self.road {
             Road::Clear => 0,
             // Several were under way when it went away: they are one failed probe.
-            Road::Blocked { tries, until } if now < until => {
-                self.requeue(pending);
-                debug_assert!(tries < u32::MAX);
-                return;
+            Road::Blocked { until, .. } if now < until => {
+                return self.requeue(pending);
             }
             Road::Blocked { tries, .. } => tries.saturating_add(1),
         };
-        let delay = self.policy.backoff.delay(tries);
+        let delay = self.probe_delay(tries);
         self.road = Road::Blocked { tries, until: now + delay };
         warn!(output = self.name, reason, retry_in = ?delay, "destination is away; its chunks wait");
         self.requeue(pending);
     }
 
     /// Tries a chunk again that failed, if `Retry_Limit` allows.
-    fn retry_or_give_up(&mut self, pending: Pending, reason: &str) {
-        self.metrics.errors.add(1);
+    fn retry_or_give_up(&mut self, mut pending: Pending, reason: &str) {
+        pending.failures = pending.failures.saturating_add(1);
         if self.policy.retry_limit.is_some_and(|limit| pending.failures > limit) {
             self.give_up(pending, reason);
         } else {
@@ -237,12 +263,22 @@ impl Courier {
     }
 
     fn retry(&mut self, mut pending: Pending, reason: &str) {
-        let delay = self.policy.backoff.delay(pending.tries);
+        let delay = if self.is_ordered() {
+            self.probe_delay(pending.tries)
+        } else {
+            self.policy.backoff.delay(pending.tries)
+        };
         pending.tries = pending.tries.saturating_add(1);
         pending.due = Instant::now() + delay;
         let records = pending.open.len();
         warn!(output = self.name, reason, records, retry_in = ?delay, "chunk will be sent again");
         self.requeue(pending);
+    }
+
+    /// The wait before a try that all chunks wait for.
+    fn probe_delay(&self, tries: u32) -> Duration {
+        let Backoff { base, cap } = self.policy.backoff;
+        Backoff { base, cap: cap.min(PROBE_WAIT_MAX) }.delay(tries)
     }
 
     /// `Retry_Limit` is reached: the records are dropped, counted.
@@ -254,18 +290,265 @@ impl Courier {
         self.settler.settle(pending.chunk);
     }
 
-    /// Back to its place: in front, since it is older than all that was not sent yet.
+    /// Back to its place: before all that came later.
     fn requeue(&mut self, pending: Pending) {
         self.metrics.retries.add(1);
         self.metrics.retried_records.add(pending.open.len().into());
-        self.queue.push_front(pending);
+        let index = self.queue.partition_point(|other| other.place < pending.place);
+        self.queue.insert(index, pending);
     }
 }
 
 /// Waits for a moment; without one, for ever.
 async fn wait_until(due: Option<Instant>) {
     match due {
-        Some(due) => sleep_until(due.into()).await,
+        Some(due) => sleep_until(due).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{OK, Reply, Rig, Setup};
+    use super::*;
+
+    /// Longer than any wait for a probe.
+    const PROBE: Duration = Duration::from_secs(61);
+
+    /// The first wait between two tries of a chunk is never longer.
+    const FIRST: Duration = Duration::from_secs(6);
+
+    const BUSY: Reply = Reply::Full(429, "");
+    const FAILED: Reply = Reply::Full(500, "");
+    const TOO_LARGE: Reply = Reply::Full(413, "");
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_goes_alone_and_then_as_many_as_may() {
+        let mut rig = Rig::start(Setup::default());
+        for name in ["a", "b", "c", "d"] {
+            rig.send(name, 1);
+        }
+        let first = rig.request().await;
+        rig.silence(Duration::ZERO).await;
+        first.reply(OK);
+        let two = [rig.request().await, rig.request().await];
+        let mut names = two.each_ref().map(|waiting| waiting.what.clone());
+        names.sort();
+        assert_eq!(names, ["b0", "c0"]);
+        rig.silence(Duration::ZERO).await;
+        let [one, other] = two;
+        other.reply(OK);
+        rig.answer("d0", OK).await;
+        one.reply(OK);
+        for _ in 0..4 {
+            rig.settled().await;
+        }
+        assert_eq!(rig.counts(), "taken 4");
+        assert_eq!(rig.metrics.proc_bytes.value(), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_to_be_sent_again_goes_alone_and_is_no_failure() {
+        let mut rig = Rig::start(Setup::default());
+        rig.send("a", 5);
+        let verdicts = "0 ok\n1 retry\n2 bad_field\n3 repeated\n4 conflict\n";
+        rig.answer("a0 a1 a2 a3 a4", Reply::Full(200, verdicts)).await;
+        rig.pass(1, FIRST).await;
+        rig.answer("a1", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        let counts = "taken 3, repeated 1, conflicts 1, dropped 1, errors 1, retried 1, refused 1";
+        assert_eq!(rig.counts(), counts);
+        // Of 14 bytes two fifths, and 2.
+        assert_eq!(rig.metrics.proc_bytes.value(), 5 + 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_destination_is_busy_one_chunk_probes_and_none_fails() {
+        let mut rig = Rig::start(Setup::default());
+        rig.send("a", 1);
+        rig.answer("a0", OK).await;
+        rig.send("b", 1);
+        rig.send("c", 1);
+        let two = [rig.request().await, rig.request().await];
+        for waiting in two {
+            waiting.reply(BUSY);
+        }
+        rig.pass(2, PROBE).await;
+        for probe in 3..10 {
+            rig.answer("b0", BUSY).await;
+            rig.until(|rig| rig.metrics.retries.value() == probe).await;
+            rig.silence(Duration::from_secs(5)).await;
+            rig.pass(probe, PROBE).await;
+        }
+        rig.answer("b0", OK).await;
+        rig.answer("c0", OK).await;
+        for name in ["a0", "b0", "c0"] {
+            assert_eq!(rig.settled().await, name);
+        }
+        assert_eq!(rig.counts(), "taken 3, retried 9");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nothing_connects_no_chunk_fails() {
+        let mut rig = Rig::start(Setup { is_listening: false, ..Setup::default() });
+        rig.send("a", 1);
+        rig.send("b", 1);
+        for probe in 1..10 {
+            rig.pass(probe, PROBE).await;
+        }
+        rig.until(|rig| rig.metrics.retries.value() == 10).await;
+        rig.listen();
+        rig.pass(10, PROBE).await;
+        rig.answer("a0", OK).await;
+        rig.answer("b0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.settled().await, "b0");
+        assert_eq!(rig.counts(), "taken 2, retried 10");
+    }
+
+    /// A chunk that fails each time is dropped when it has been tried again as often as it may.
+    async fn check_failure(reply: Reply) {
+        let mut rig = Rig::start(Setup { retry_limit: Some(2), ..Setup::default() });
+        rig.send("a", 2);
+        rig.answer("a0 a1", reply).await;
+        rig.pass(1, FIRST).await;
+        // No failure, and no second chance either.
+        rig.answer("a0 a1", BUSY).await;
+        rig.pass(2, PROBE).await;
+        rig.answer("a0 a1", reply).await;
+        rig.pass(3, PROBE).await;
+        rig.answer("a0 a1", reply).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "dropped 2, failed 1, retried 6", "{reply:?}");
+        rig.send("b", 1);
+        rig.answer("b0", OK).await;
+        assert_eq!(rig.settled().await, "b0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chunk_that_fails_too_often_is_dropped_and_counted() {
+        check_failure(FAILED).await;
+        check_failure(Reply::Close).await;
+        check_failure(Reply::Cut("")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_answer_that_is_cut_what_was_read_counts() {
+        let mut rig = Rig::start(Setup { retry_limit: None, ..Setup::default() });
+        rig.send("a", 3);
+        rig.answer("a0 a1 a2", Reply::Cut("0 ok\n2 ok\n")).await;
+        rig.pass(1, FIRST).await;
+        rig.answer("a1", Reply::Cut("0 ok\n")).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "taken 3, retried 1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_too_large_is_cut_at_once() {
+        let mut rig = Rig::start(Setup { records_per_request: 4, ..Setup::default() });
+        rig.send("a", 8);
+        rig.answer("a0 a1 a2 a3", TOO_LARGE).await;
+        rig.answer("a0 a1", OK).await;
+        rig.answer("a2 a3", TOO_LARGE).await;
+        for record in ["a2", "a3", "a4", "a5", "a6", "a7"] {
+            rig.answer(record, OK).await;
+        }
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "taken 8, retried 14");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_that_takes_no_body_is_not_asked_without_pause() {
+        let mut rig = Rig::start(Setup::default());
+        rig.send("a", 1);
+        for _ in 0..=SPLITS_MAX {
+            rig.answer("a0", TOO_LARGE).await;
+        }
+        rig.until(|rig| rig.metrics.retries.value() == u64::from(SPLITS_MAX) + 1).await;
+        rig.silence(Duration::from_secs(5)).await;
+        tokio::time::advance(FIRST).await;
+        rig.answer("a0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_order_counts_a_chunk_holds_up_those_behind_it() {
+        let ordered = Setup { concurrency: 1, retry_limit: None, ..Setup::default() };
+        let mut rig = Rig::start(Setup { records_per_request: 2, ..ordered });
+        rig.send("a", 3);
+        rig.send("b", 1);
+        rig.answer("a0 a1", OK).await;
+        for (retry, reply) in (1..).zip([FAILED, BUSY, Reply::Close, Reply::Cut("")].repeat(3)) {
+            rig.answer("a2", reply).await;
+            rig.until(|rig| rig.metrics.retries.value() == retry).await;
+            rig.silence(Duration::from_secs(5)).await;
+            rig.pass(retry, PROBE).await;
+        }
+        rig.answer("a2", OK).await;
+        rig.answer("b0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.settled().await, "b0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_greeting_is_asked_until_it_is_answered_and_fails_no_chunk() {
+        let mut rig = Rig::start(Setup { greets: true, ..Setup::default() });
+        rig.send("a", 1);
+        rig.send("b", 1);
+        let silent = rig.request().await;
+        assert_eq!(silent.what, "GET");
+        rig.silence(Duration::from_mins(4)).await;
+        tokio::time::advance(Duration::from_mins(2)).await;
+        for (probe, reply) in (1..).zip([Reply::Close, BUSY, Reply::Full(502, "")]) {
+            rig.pass(probe, PROBE).await;
+            rig.answer("GET", reply).await;
+        }
+        rig.pass(4, PROBE).await;
+        rig.answer("GET", Reply::Full(404, "")).await;
+        rig.answer("a0", OK).await;
+        rig.answer("b0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "taken 1, retried 4");
+        drop(silent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn chunks_are_sent_again_in_the_order_in_which_they_came() {
+        let mut rig = Rig::start(Setup { retry_limit: None, ..Setup::default() });
+        rig.send("a", 1);
+        rig.answer("a0", OK).await;
+        for name in ["b", "c", "d"] {
+            rig.send(name, 1);
+        }
+        let two = [rig.request().await, rig.request().await];
+        for waiting in two {
+            waiting.reply(FAILED);
+        }
+        // Neither of the two may be tried again yet.
+        rig.answer("d0", FAILED).await;
+        rig.until(|rig| rig.metrics.retries.value() == 3).await;
+        rig.silence(Duration::from_secs(5)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let two = [rig.request().await, rig.request().await];
+        let mut names = two.each_ref().map(|waiting| waiting.what.clone());
+        names.sort();
+        assert_eq!(names, ["b0", "c0"]);
+        for waiting in two {
+            waiting.reply(OK);
+        }
+        rig.answer("d0", OK).await;
+        for _ in 0..4 {
+            rig.settled().await;
+        }
+        assert_eq!(rig.counts(), "taken 4, retried 3");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_courier_ends_with_the_pipeline() {
+        let mut rig = Rig::start(Setup { is_listening: false, ..Setup::default() });
+        rig.send("a", 1);
+        rig.until(|rig| rig.metrics.retries.value() == 1).await;
+        rig.hang_up();
+        (&mut rig.courier).await.unwrap();
     }
 }

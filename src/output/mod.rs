@@ -9,6 +9,8 @@ pub mod loki;
 pub mod null;
 pub mod opensearch;
 #[cfg(test)]
+mod rig;
+#[cfg(test)]
 mod samples;
 pub mod stdout;
 mod template;
@@ -66,6 +68,8 @@ pub enum Health {
     Busy,
     /// It failed on this chunk (5xx, an answer that makes no sense): counts against `Retry_Limit`.
     Failed,
+    /// It takes smaller bodies only (413). The output has taken note: what is encoded next is smaller.
+    TooLarge,
 }
 
 /// Reads one answer as it streams in. Records that never get a verdict are sent again.

@@ -8,6 +8,7 @@ use crate::metrics::Registry;
 use crate::output::Courier;
 use std::future::pending;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::info;
 
 /// Threads for calls that block: name look-ups, one at a time per output.
 const BLOCKING_THREADS_MAX: usize = 4;
@@ -89,10 +90,28 @@ impl Agent {
                 return Err(RunError::Impatient);
             }
         }
-        if thread.join().is_err() {
-            warn!("the pipeline ended by a panic");
+        if let Err(panic) = thread.join() {
+            // A broken invariant is no clean end.
+            resume_unwind(panic);
         }
+        tell_outcome(&self.registry);
         Ok(())
+    }
+}
+
+/// Says what became of the records, output by output.
+fn tell_outcome(registry: &Registry) {
+    for (output, metrics) in registry.outputs() {
+        let refused = metrics.refused_records.value();
+        info!(
+            output,
+            delivered = metrics.proc_records.value(),
+            repeated = metrics.duplicates.value(),
+            conflicts = metrics.conflicts.value(),
+            refused,
+            dropped = metrics.dropped_records.value().saturating_sub(refused),
+            "records of this run"
+        );
     }
 }
 

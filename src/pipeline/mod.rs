@@ -216,3 +216,214 @@ impl Pipeline {
         self.router.next_due().map_or(at, |due| at.min(due))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::router::{Deliver, Outlet, Share};
+    use super::*;
+    use crate::buffer::{Chunk, Settler};
+    use crate::input::Intake;
+    use crate::mailbox::{self, Sender};
+    use crate::metrics::Registry;
+    use crate::record::{Batch, Field, Fields, Match, Record, Source, SourceId, Tag, Value};
+    use bumpalo::Bump;
+    use std::os::fd::BorrowedFd;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{self, RecvTimeoutError};
+    use std::sync::{Arc, Mutex};
+    use std::thread::{self, JoinHandle};
+    use std::time::SystemTime;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// Shorter than [`WAIT_MAX`], so that a wake-up which is missed is noticed.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Reads one record a turn.
+    struct Lines {
+        left: u64,
+        at: u64,
+        /// What it says when there are none left.
+        last: Turn,
+        seen: Arc<Seen>,
+        bell: Receiver<()>,
+    }
+
+    /// What a test sees of it.
+    #[derive(Default)]
+    struct Seen {
+        turns: AtomicUsize,
+        safe: Mutex<Vec<u64>>,
+    }
+
+    impl Input for Lines {
+        fn turn(&mut self, _now: Instant, intake: &mut dyn Intake) -> Turn {
+            self.seen.turns.fetch_add(1, Ordering::SeqCst);
+            self.bell.drain().for_each(drop);
+            if self.left == 0 {
+                return self.last;
+            }
+            if intake.is_full() {
+                return Turn::More;
+            }
+            let bump = Bump::new();
+            let source =
+                Source { id: SourceId { input: 0, number: 0 }, key: [1; 16], first_seen: 5 };
+            let mut batch = Batch::new(&bump, Tag::new("t"), source, self.at);
+            let (from, to) = (self.at, self.at + 1);
+            let mut fields = Fields::new_in(&bump);
+            fields.push(Field { key: "log", value: Value::Str("line") });
+            batch.to = to;
+            batch.records.push(Record { time: 9, own_time: true, from, to, ordinal: 0, fields });
+            intake.take(batch);
+            self.at = to;
+            self.left -= 1;
+            Turn::More
+        }
+
+        fn safe(&mut self, _source: SourceId, to: u64) {
+            self.seen.safe.lock().unwrap().push(to);
+        }
+
+        fn wake_on(&self, _full: bool) -> Option<BorrowedFd<'_>> {
+            Some(self.bell.as_fd())
+        }
+    }
+
+    /// A running pipeline of one input and one output.
+    struct Rig {
+        chunks: mpsc::Receiver<Arc<Chunk>>,
+        settler: Settler,
+        control: Sender<Control>,
+        bell: Sender<()>,
+        seen: Arc<Seen>,
+        thread: JoinHandle<()>,
+    }
+
+    impl Rig {
+        /// `lines` to read, then `last`; `limit` of the buffer; `flush`.
+        fn start(lines: u64, last: Turn, limit: usize, flush: Duration) -> Self {
+            let (bell, receiver) = mailbox::channel().unwrap();
+            let seen = Arc::<Seen>::default();
+            let input = Lines { left: lines, at: 0, last, seen: Arc::clone(&seen), bell: receiver };
+            let (sender, chunks) = mpsc::channel();
+            // The end of a test may come before the pipeline's.
+            let deliver: Deliver = Box::new(move |chunk| drop(sender.send(chunk)));
+            let outlet = Outlet { matches: Some(Match::Wildcard("*".to_owned())), deliver };
+            let metrics = Registry::new(SystemTime::UNIX_EPOCH).input("lines.0", "lines");
+            let router =
+                Router::new(Vec::new(), vec![outlet], vec![Share::new(limit, metrics)], flush);
+            let (settled_sender, settled) = mailbox::channel().unwrap();
+            let (control, control_receiver) = mailbox::channel().unwrap();
+            let slots = vec![InputSlot::new("lines.0".to_owned(), Box::new(input))];
+            let pipeline = Pipeline::new(slots, router, settled, control_receiver);
+            let thread = thread::spawn(move || pipeline.run());
+            let settler = Settler::new(0, settled_sender);
+            Self { chunks, settler, control, bell, seen, thread }
+        }
+
+        fn chunk(&self) -> Arc<Chunk> {
+            self.chunks.recv_timeout(PATIENCE).unwrap()
+        }
+
+        fn turns(&self) -> usize {
+            self.seen.turns.load(Ordering::SeqCst)
+        }
+
+        /// Waits for the pipeline's end; where its source was safe then.
+        fn end(self) -> Option<u64> {
+            // The end drops what sends chunks.
+            let end = self.chunks.recv_timeout(PATIENCE).map(|chunk| chunk.number);
+            assert_eq!(end, Err(RecvTimeoutError::Disconnected));
+            self.thread.join().unwrap();
+            let safe = self.seen.safe.lock().unwrap();
+            assert!(safe.is_sorted());
+            safe.last().copied()
+        }
+    }
+
+    #[test]
+    fn a_paused_input_goes_on_as_soon_as_there_is_room_and_its_end_is_the_end() {
+        const LINES: u64 = 50;
+        // Each line fills the buffer.
+        let rig = Rig::start(LINES, Turn::Done, 1, HOUR);
+        for line in 0..LINES {
+            let chunk = rig.chunk();
+            assert_eq!(chunk.number, line);
+            assert!(rig.chunks.try_recv().is_err(), "read on while the buffer was full");
+            rig.settler.settle(chunk);
+        }
+        let seen = Arc::clone(&rig.seen);
+        assert_eq!(rig.end(), Some(LINES));
+        // One a line and one for the end: a paused input is not asked again and again.
+        assert_eq!(seen.turns.load(Ordering::SeqCst) as u64, LINES + 1);
+    }
+
+    #[test]
+    fn a_paused_input_still_hears_its_bell() {
+        let rig = Rig::start(2, Turn::Done, 1, HOUR);
+        let chunk = rig.chunk();
+        for turn in 2..10 {
+            rig.bell.send(());
+            let began = Instant::now();
+            while rig.turns() < turn {
+                assert!(began.elapsed() < PATIENCE, "the bell was not heard");
+                thread::yield_now();
+            }
+        }
+        assert!(rig.chunks.try_recv().is_err());
+        rig.settler.settle(chunk);
+        rig.settler.settle(rig.chunk());
+        assert_eq!(rig.end(), Some(2));
+    }
+
+    #[test]
+    fn what_waits_for_flush_is_sent_when_its_time_is_over() {
+        let waiting = Turn::Wait(Instant::now() + HOUR);
+        let rig = Rig::start(3, waiting, 1 << 20, Duration::from_millis(50));
+        let mut lines = 0;
+        while lines < 3 {
+            let chunk = rig.chunk();
+            lines += chunk.count;
+            rig.settler.settle(chunk);
+        }
+        rig.control.send(Control::Stop(HOUR));
+        assert_eq!(rig.end(), Some(3));
+    }
+
+    #[test]
+    fn a_stop_sends_what_was_read_and_ends_when_that_is_settled() {
+        let rig = Rig::start(3, Turn::Wait(Instant::now() + HOUR), 1 << 20, HOUR);
+        let began = Instant::now();
+        while rig.turns() < 4 {
+            assert!(began.elapsed() < PATIENCE, "the input has no turns");
+            thread::yield_now();
+        }
+        assert!(rig.chunks.try_recv().is_err());
+        rig.control.send(Control::Stop(HOUR));
+        let chunk = rig.chunk();
+        assert_eq!(chunk.count, 3);
+        rig.settler.settle(chunk);
+        assert_eq!(rig.end(), Some(3));
+    }
+
+    /// An output that never settles holds up the end for `grace` and no longer, in any state.
+    fn check_grace(last: Turn, grace: Duration) {
+        let rig = Rig::start(1, last, 1, HOUR);
+        let chunk = rig.chunk();
+        let began = Instant::now();
+        rig.control.send(Control::Stop(grace));
+        assert_eq!(rig.end(), None);
+        let time = began.elapsed();
+        assert!((grace..PATIENCE).contains(&time), "took {time:?}");
+        drop(chunk);
+    }
+
+    #[test]
+    fn an_output_that_is_away_holds_up_the_end_for_grace_only() {
+        for last in [Turn::Done, Turn::More, Turn::Wait(Instant::now())] {
+            check_grace(last, Duration::ZERO);
+            check_grace(last, Duration::from_millis(50));
+        }
+    }
+}

@@ -60,6 +60,8 @@ impl fmt::Debug for Outlet {
 pub(super) struct Share {
     /// Bytes in chunks that are not settled.
     held: usize,
+    /// How many chunks these are.
+    chunks: usize,
     /// `Mem_Buf_Limit`.
     limit: usize,
     metrics: Arc<InputMetrics>,
@@ -68,7 +70,7 @@ pub(super) struct Share {
 impl Share {
     /// Nothing held yet.
     pub(super) fn new(limit: usize, metrics: Arc<InputMetrics>) -> Self {
-        Self { held: 0, limit, metrics }
+        Self { held: 0, chunks: 0, limit, metrics }
     }
 
     fn is_full(&self) -> bool {
@@ -78,6 +80,8 @@ impl Share {
     /// Shows the metrics where the share stands.
     fn note(&self) {
         self.metrics.storage_memory_bytes.set(self.held as u64);
+        self.metrics.storage_chunks.set(self.chunks as u64);
+        self.metrics.storage_overlimit.set(self.is_full().into());
         self.metrics.ingestion_paused.set(self.is_full().into());
     }
 
@@ -177,7 +181,8 @@ impl Router {
     }
 
     fn seal(&mut self, index: usize) {
-        let chunk = Arc::new(self.open.swap_remove(index).seal());
+        // In the order in which they were opened; there are only as many as route sets.
+        let chunk = Arc::new(self.open.remove(index).seal());
         self.owed.insert(chunk.number, chunk.routes.len());
         for output in chunk.routes.outputs() {
             if let Some(outlet) = self.outlets.get(output) {
@@ -207,6 +212,7 @@ impl Router {
         for (input, bytes) in &chunk.held {
             if let Some(share) = self.shares.get_mut(*input as usize) {
                 share.held -= bytes;
+                share.chunks -= 1;
                 share.note();
             }
         }
@@ -247,6 +253,7 @@ impl Router {
             self.open.len() - 1
         });
         let Some(chunk) = self.open.get_mut(index) else { return };
+        share.chunks += usize::from(!chunk.holds(batch.source.id.input));
         share.held += chunk.append(batch, self.ledger.next(batch.source.id));
         share.note();
         if share.is_full() {
@@ -286,9 +293,15 @@ impl FilterSlot {
         }
         self.filter.apply(batch);
         let after = batch.records.len() as u64;
+        let dropped = before.saturating_sub(after);
+        // What a record weighs is not asked: each counts for its even share of what was read.
+        let dropped_bytes = batch.bytes.saturating_mul(dropped) / before;
         self.metrics.records.add(before);
-        self.metrics.drop_records.add(before.saturating_sub(after));
+        self.metrics.bytes.add(batch.bytes);
+        self.metrics.drop_records.add(dropped);
+        self.metrics.drop_bytes.add(dropped_bytes);
         self.metrics.add_records.add(after.saturating_sub(before));
+        batch.bytes -= dropped_bytes;
     }
 }
 
@@ -306,5 +319,224 @@ impl Intake for Port<'_> {
 
     fn is_full(&self) -> bool {
         self.router.is_full(self.input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Registry;
+    use crate::record::{Field, Fields, Record, Source, Value};
+    use bumpalo::Bump;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::SystemTime;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    const NOTHING: [u64; 0] = [];
+
+    /// Takes out the records of the first byte of a source.
+    struct DropFirst;
+
+    impl Filter for DropFirst {
+        fn apply(&mut self, batch: &mut Batch<'_>) {
+            batch.records.retain(|record| record.from > 0);
+        }
+    }
+
+    /// A router, and the outputs behind it.
+    struct Rig {
+        router: Router,
+        outputs: Vec<Receiver<Arc<Chunk>>>,
+        inputs: Vec<Arc<InputMetrics>>,
+        filter: Arc<FilterMetrics>,
+    }
+
+    impl Rig {
+        /// `patterns` of the outputs, `limits` of the inputs; a filter of the tag `thin` drops records.
+        fn new(patterns: &[&str], limits: &[usize]) -> Self {
+            let mut registry = Registry::new(SystemTime::UNIX_EPOCH);
+            let matches = |pattern: &str| Match::Wildcard(pattern.to_owned());
+            let (outlets, outputs) = patterns
+                .iter()
+                .map(|pattern| {
+                    let (sender, receiver) = channel();
+                    let deliver: Deliver = Box::new(move |chunk| sender.send(chunk).unwrap());
+                    (Outlet { matches: Some(matches(pattern)), deliver }, receiver)
+                })
+                .unzip();
+            let inputs: Vec<_> = limits.iter().map(|_| registry.input("in", "tail")).collect();
+            let shares = limits.iter().zip(&inputs);
+            let shares = shares.map(|(limit, metrics)| Share::new(*limit, Arc::clone(metrics)));
+            let filter = registry.filter("f", "grep");
+            let slot = FilterSlot {
+                matches: matches("thin"),
+                filter: Box::new(DropFirst),
+                metrics: Arc::clone(&filter),
+            };
+            let router = Router::new(vec![slot], outlets, shares.collect(), HOUR);
+            Self { router, outputs, inputs, filter }
+        }
+
+        /// One record of `len` bytes, about, from `[from, from + 10)` of the input's only source.
+        fn take(&mut self, input: u32, tag: &str, from: u64, len: usize) {
+            let bump = Bump::new();
+            let source = Source { id: source(input), key: [1; 16], first_seen: 5 };
+            let mut batch = Batch::new(&bump, Tag::new(tag), source, from);
+            let mut fields = Fields::new_in(&bump);
+            let text = bump.alloc_str(&"x".repeat(len));
+            fields.push(Field { key: "log", value: Value::Str(text) });
+            (batch.to, batch.bytes) = (from + 10, 10);
+            let to = batch.to;
+            batch.records.push(Record { time: 9, own_time: true, from, to, ordinal: 0, fields });
+            self.router.port(input as usize).take(batch);
+        }
+
+        /// The chunks that an output was handed since the last call.
+        fn delivered(&self, output: usize) -> Vec<Arc<Chunk>> {
+            self.outputs[output].try_iter().collect()
+        }
+
+        fn settle(&mut self, output: usize, chunk: &Arc<Chunk>) {
+            self.router.settle(&Settled { chunk: Arc::clone(chunk), output });
+        }
+
+        /// Where the sources of input 0 are safe since the last call.
+        fn safe(&mut self) -> Vec<u64> {
+            self.router.take_safe().into_iter().map(|(_, to)| to).collect()
+        }
+
+        /// The gauges of an input: chunks, whether any memory is held, whether it is paused.
+        fn gauges(&self, input: usize) -> (u64, bool, u64) {
+            let metrics = &self.inputs[input];
+            assert_eq!(metrics.ingestion_paused.value(), metrics.storage_overlimit.value());
+            let holds = metrics.storage_memory_bytes.value() > 0;
+            (metrics.storage_chunks.value(), holds, metrics.ingestion_paused.value())
+        }
+    }
+
+    fn source(input: u32) -> SourceId {
+        SourceId { input, number: 7 }
+    }
+
+    #[test]
+    fn a_full_buffer_is_sent_at_once_and_freed_by_the_last_output() {
+        let mut rig = Rig::new(&["*", "*"], &[3_000]);
+        // More than the limit in one batch: it is taken whole, and nothing behind it.
+        rig.take(0, "t", 0, 20_000);
+        assert!(rig.router.is_full(0));
+        assert_eq!(rig.gauges(0), (1, true, 1));
+        let [one, other] = [0, 1].map(|output| rig.delivered(output));
+        assert_eq!((one.len(), other.len()), (1, 1));
+        rig.settle(1, &other[0]);
+        assert!(rig.router.is_full(0) && !rig.router.is_settled());
+        assert_eq!(rig.safe(), NOTHING);
+        rig.settle(0, &one[0]);
+        assert!(!rig.router.is_full(0) && rig.router.is_settled());
+        assert_eq!(rig.safe(), [10]);
+        assert_eq!(rig.gauges(0), (0, false, 0));
+    }
+
+    #[test]
+    fn a_position_is_safe_once_all_before_it_is() {
+        let mut rig = Rig::new(&["*"], &[100_000]);
+        // A quarter of the limit is a chunk.
+        for from in [0, 10, 20] {
+            rig.take(0, "t", from, 26_000);
+        }
+        let chunks = rig.delivered(0);
+        assert_eq!(chunks.len(), 3);
+        rig.settle(0, &chunks[1]);
+        rig.settle(0, &chunks[2]);
+        assert_eq!(rig.safe(), NOTHING);
+        rig.settle(0, &chunks[0]);
+        assert_eq!(rig.safe(), [30]);
+    }
+
+    #[test]
+    fn what_goes_nowhere_is_safe_in_its_turn() {
+        let mut rig = Rig::new(&["t*"], &[100_000]);
+        rig.take(0, "thin", 0, 10);
+        assert_eq!(rig.safe(), [10]);
+        rig.take(0, "t", 10, 10);
+        rig.take(0, "other", 20, 10);
+        assert_eq!(rig.safe(), NOTHING);
+        assert!(rig.delivered(0).is_empty());
+        rig.router.seal_all();
+        let chunks = rig.delivered(0);
+        rig.settle(0, &chunks[0]);
+        assert_eq!(rig.safe(), [30]);
+        assert!(rig.router.is_settled());
+        assert_eq!(rig.inputs[0].unrouted_records.value(), 1);
+        assert_eq!(rig.inputs[0].records.value(), 3);
+        let FilterMetrics { records, bytes, drop_records, drop_bytes, add_records, .. } =
+            &*rig.filter;
+        let counts = [records, bytes, drop_records, drop_bytes, add_records];
+        assert_eq!(counts.map(crate::metrics::Counter::value), [1, 10, 1, 10, 0]);
+    }
+
+    #[test]
+    fn inputs_share_a_chunk_and_each_gets_back_what_it_holds() {
+        let mut rig = Rig::new(&["*"], &[1 << 20, 4_000]);
+        rig.take(0, "t", 0, 100);
+        // A quarter of this input's limit, so the chunk is full.
+        rig.take(1, "t", 0, 1_000);
+        rig.take(0, "t", 10, 100);
+        // This fills the input, so that nothing waits for `Flush`.
+        rig.take(1, "t", 10, 3_000);
+        assert!(rig.router.is_full(1) && !rig.router.is_full(0));
+        assert_eq!((rig.gauges(0), rig.gauges(1)), ((2, true, 0), (2, true, 1)));
+        let chunks = rig.delivered(0);
+        assert_eq!(chunks.iter().map(|chunk| chunk.count).collect::<Vec<_>>(), [2, 2]);
+        for chunk in &chunks {
+            rig.settle(0, chunk);
+        }
+        assert_eq!((rig.gauges(0), rig.gauges(1)), ((0, false, 0), (0, false, 0)));
+        let safe = [(source(0), 10), (source(1), 10), (source(0), 20), (source(1), 20)];
+        assert_eq!(rig.router.take_safe(), safe);
+    }
+
+    #[test]
+    fn each_set_of_outputs_has_its_chunk_and_the_oldest_goes_first() {
+        let mut rig = Rig::new(&["a*", "*"], &[1 << 20]);
+        for (from, tag) in [(0, "b"), (10, "a"), (20, "b"), (30, "ab")] {
+            rig.take(0, tag, from, 10);
+        }
+        let due = rig.router.next_due().unwrap();
+        rig.router.seal_due(due.checked_sub(Duration::from_nanos(1)).unwrap());
+        assert!(rig.delivered(1).is_empty());
+        rig.router.seal_due(due + HOUR);
+        assert_eq!(rig.router.next_due(), None);
+        let numbers = |chunks: &[Arc<Chunk>]| -> Vec<_> {
+            chunks.iter().map(|chunk| (chunk.number, chunk.count)).collect()
+        };
+        let [first, second] = [0, 1].map(|output| rig.delivered(output));
+        assert_eq!(numbers(&first), [(1, 2)]);
+        assert_eq!(numbers(&second), [(0, 2), (1, 2)]);
+        rig.settle(1, &second[1]);
+        rig.settle(0, &first[0]);
+        assert_eq!(rig.safe(), NOTHING);
+        rig.settle(1, &second[0]);
+        assert_eq!(rig.safe(), [20, 40]);
+    }
+
+    #[test]
+    fn chunks_of_a_line_each_do_not_outgrow_the_limit() {
+        let mut rig = Rig::new(&["*"], &[64 << 10]);
+        let lines = (0..).take_while(|line| {
+            rig.take(0, "t", line * 10, 1);
+            rig.router.seal_all();
+            !rig.router.is_full(0)
+        });
+        assert!(lines.count() < 128);
+    }
+
+    #[test]
+    fn plans_are_bounded() {
+        let mut rig = Rig::new(&["*"], &[usize::MAX]);
+        for tag in 0..=PLANS_MAX {
+            rig.router.plan(&Tag::new(&tag.to_string()));
+        }
+        assert!(rig.router.plans.len() <= PLANS_MAX);
     }
 }

@@ -522,6 +522,8 @@ impl Tail {
             Ok(outcome) => outcome,
             Err(error) => {
                 let path = followed.path.clone();
+                // One that is leaving is tried again after another `Rotate_Wait`, not without pause.
+                followed.leaving = followed.leaving.and(Some(Instant::now()));
                 self.note_unreadable(&path, &error);
                 Outcome::End
             }
@@ -623,7 +625,11 @@ impl Tail {
         let schedule = &self.schedule;
         let listen = schedule.listen.filter(|_| !self.watcher.is_armed());
         // Nothing is closed while the buffer is full: its last line could not be handed over.
-        let leaving = self.files.values().filter(|file| !file.is_queued && !is_full);
+        // Nor before its registration has come, for which the bell rings.
+        let is_waited_for = |file: &&Followed| {
+            !file.is_queued && !is_full && !matches!(file.stage, Stage::Registering)
+        };
+        let leaving = self.files.values().filter(is_waited_for);
         let leaving =
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
         let due = [schedule.scan, schedule.check, listen, leaving].into_iter().flatten().min();

@@ -678,7 +678,7 @@ mod tests {
         let whole = samples::requests(&mut output, &chunk);
         assert_eq!(whole.len(), 1);
         let mut none = |index, verdict| panic!("{index} {verdict:?}");
-        assert_eq!(output.judge(&whole[0], 413).finish(&mut none), Health::Good);
+        assert_eq!(output.judge(&whole[0], 413).finish(&mut none), Health::TooLarge);
         let parts: Vec<_> = samples::requests(&mut output, &chunk)
             .into_iter()
             .map(|request| request.records)

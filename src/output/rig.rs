@@ -1,0 +1,360 @@
+//! A courier between an output whose answers are plain text and a server that answers as a test says.
+//!
+//! The clock stands still unless a test moves it: all waiting here is by yielding, so that the runtime is
+//! never idle, which is what would move it.
+
+use super::samples;
+use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Verdict};
+use crate::buffer::{Chunk, Open, Settled, Settler};
+use crate::config::{NetOptions, TlsOptions};
+use crate::mailbox;
+use crate::metrics::{Counter, OutputMetrics, Registry};
+use crate::net::{Client, Endpoint};
+use hyper::HeaderMap;
+use hyper::http::uri::PathAndQuery;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, yield_now};
+
+/// Of the real clock; only a failure takes so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Turns of the runtime after which nothing more is expected to come.
+const QUIET_TURNS: usize = 2_000;
+
+/// How the server answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply {
+    /// A status and a body.
+    Full(u16, &'static str),
+    /// Status 200 and the beginning of a body, then the end of the connection.
+    Cut(&'static str),
+    /// The end of the connection.
+    Close,
+}
+
+/// Everything is taken.
+pub(super) const OK: Reply = Reply::Full(200, "");
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// `GET` for the greeting, else the names of the records.
+    pub(super) what: String,
+    reply: oneshot::Sender<Reply>,
+}
+
+impl Waiting {
+    pub(super) fn reply(self, reply: Reply) {
+        self.reply.send(reply).unwrap();
+    }
+}
+
+/// A courier at work.
+pub(super) struct Rig {
+    pub(super) metrics: Arc<OutputMetrics>,
+    pub(super) courier: JoinHandle<()>,
+    chunks: Option<UnboundedSender<Arc<Chunk>>>,
+    settled: mailbox::Receiver<Settled>,
+    requests: UnboundedReceiver<Waiting>,
+    /// While it is here, connections are refused.
+    socket: Option<TcpSocket>,
+    server: UnboundedSender<Waiting>,
+}
+
+/// What differs from test to test.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    pub(super) concurrency: usize,
+    pub(super) retry_limit: Option<u32>,
+    pub(super) greets: bool,
+    pub(super) records_per_request: usize,
+    pub(super) is_listening: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            concurrency: 2,
+            retry_limit: Some(0),
+            greets: false,
+            records_per_request: usize::MAX,
+            is_listening: true,
+        }
+    }
+}
+
+impl Rig {
+    pub(super) fn start(setup: Setup) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let endpoint =
+            Endpoint { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port() };
+        let client = Client::new(endpoint, &NetOptions::default(), &TlsOptions::default()).unwrap();
+        let output =
+            Text { greets: setup.greets, records_max: AtomicUsize::new(setup.records_per_request) };
+        let policy = Policy {
+            concurrency: setup.concurrency,
+            retry_limit: setup.retry_limit,
+            backoff: Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(2_000) },
+        };
+        let metrics = Registry::new(SystemTime::UNIX_EPOCH).output("text.0", "text");
+        let (sender, settled) = mailbox::channel().unwrap();
+        let (chunks, queue) = unbounded_channel();
+        let (server, requests) = unbounded_channel();
+        let courier = Courier::new(
+            "text.0".to_owned(),
+            Box::new(output),
+            client,
+            policy,
+            Arc::clone(&metrics),
+            Settler::new(0, sender),
+        );
+        let mut rig = Self {
+            metrics,
+            courier: tokio::spawn(courier.run(queue)),
+            chunks: Some(chunks),
+            settled,
+            requests,
+            socket: Some(socket),
+            server,
+        };
+        if setup.is_listening {
+            rig.listen();
+        }
+        rig
+    }
+
+    /// Takes connections from now on.
+    pub(super) fn listen(&mut self) {
+        let listener = self.socket.take().unwrap().listen(16).unwrap();
+        let requests = self.server.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, requests.clone()));
+            }
+        });
+    }
+
+    /// Gives the courier a chunk of `count` records, which are called `a0`, `a1` and so on.
+    pub(super) fn send(&self, name: &str, count: usize) {
+        let bodies: Vec<_> =
+            (0..count).map(|index| format!("{{\"i\":\"{name}{index}\"}}")).collect();
+        let records: Vec<_> = bodies.iter().map(|body| ("t", 0, body.as_str())).collect();
+        self.chunks.as_ref().unwrap().send(Arc::new(samples::chunk(&records))).unwrap();
+    }
+
+    /// The end of the pipeline.
+    pub(super) fn hang_up(&mut self) {
+        self.chunks = None;
+    }
+
+    /// The next request.
+    pub(super) async fn request(&mut self) -> Waiting {
+        let began = Instant::now();
+        loop {
+            if let Ok(waiting) = self.requests.try_recv() {
+                return waiting;
+            }
+            assert!(began.elapsed() < PATIENCE, "no request comes");
+            yield_now().await;
+        }
+    }
+
+    /// Answers the next request, which must be for these records.
+    pub(super) async fn answer(&mut self, expected: &str, reply: Reply) {
+        let waiting = self.request().await;
+        assert_eq!(waiting.what, expected);
+        waiting.reply(reply);
+    }
+
+    /// Lets time pass, in which no request must come.
+    pub(super) async fn silence(&mut self, time: Duration) {
+        tokio::time::advance(time).await;
+        for _ in 0..QUIET_TURNS {
+            yield_now().await;
+        }
+        let came = self.requests.try_recv().map(|waiting| waiting.what);
+        assert!(came.is_err(), "{came:?} came too early");
+    }
+
+    /// Lets time pass after the courier has put something off for the `count`th time.
+    pub(super) async fn pass(&self, count: u64, time: Duration) {
+        self.until(|rig| rig.metrics.retries.value() == count).await;
+        tokio::time::advance(time).await;
+    }
+
+    /// Waits for the next chunk that is settled: its first record's name.
+    pub(super) async fn settled(&self) -> String {
+        let began = Instant::now();
+        loop {
+            if let Some(settled) = self.settled.drain().next() {
+                return names(&settled.chunk, &Open::all(settled.chunk.count)).swap_remove(0).1;
+            }
+            assert!(began.elapsed() < PATIENCE, "nothing is settled");
+            yield_now().await;
+        }
+    }
+
+    pub(super) async fn until(&self, is_true: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !is_true(self) {
+            assert!(began.elapsed() < PATIENCE, "it never comes true");
+            yield_now().await;
+        }
+    }
+
+    /// Counters by name, those that are not zero.
+    pub(super) fn counts(&self) -> String {
+        let OutputMetrics {
+            proc_records,
+            errors,
+            retries_failed,
+            dropped_records,
+            duplicates,
+            conflicts,
+            retried_records,
+            ..
+        } = &*self.metrics;
+        let counters: [(&str, &Counter); 7] = [
+            ("taken", proc_records),
+            ("repeated", duplicates),
+            ("conflicts", conflicts),
+            ("dropped", dropped_records),
+            ("errors", errors),
+            ("failed", retries_failed),
+            ("retried", retried_records),
+        ];
+        let refused = self.metrics.refused_records.value();
+        let counters = counters.map(|(name, counter)| (name, counter.value()));
+        let counters = counters.into_iter().chain([("refused", refused)]);
+        let shown = counters.filter(|(_, value)| *value > 0);
+        shown.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Reads requests and answers them as told.
+async fn serve(mut stream: TcpStream, requests: UnboundedSender<Waiting>) {
+    while let Some(what) = read(&mut stream).await {
+        let (reply, told) = oneshot::channel();
+        requests.send(Waiting { what, reply }).unwrap();
+        // The test is over if there is none.
+        let Ok(reply) = told.await else { return };
+        let (status, length, body) = match reply {
+            Reply::Full(status, body) => (status, body.len(), body),
+            Reply::Cut(body) => (200, body.len() + 1, body),
+            Reply::Close => return,
+        };
+        let answer = format!("HTTP/1.1 {status} \r\ncontent-length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        if length != body.len() {
+            return;
+        }
+    }
+}
+
+/// Reads one request; `None` at the end of the connection.
+async fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+        let text = str::from_utf8(&bytes).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        if head.starts_with("GET") {
+            return Some("GET".to_owned());
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() >= length.unwrap().parse().unwrap() {
+            return Some(body.to_owned());
+        }
+    }
+}
+
+/// An output whose requests are the names of records, and whose answers are lines of an index and a verdict.
+/// An empty answer takes everything.
+struct Text {
+    greets: bool,
+    /// Records in one request; halved by 413.
+    records_max: AtomicUsize,
+}
+
+impl Output for Text {
+    fn greeting(&self) -> Option<Request> {
+        self.greets.then(|| request(&[]))
+    }
+
+    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>) {
+        let names = names(chunk, open);
+        requests.extend(names.chunks(self.records_max.load(Ordering::Relaxed)).map(request));
+    }
+
+    fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send> {
+        if status == 413 {
+            let half = (request.records.len() / 2).max(1);
+            self.records_max.store(half, Ordering::Relaxed);
+        }
+        Box::new(Lines { status, count: request.records.len(), text: String::new() })
+    }
+}
+
+fn request(names: &[(u32, String)]) -> Request {
+    let body: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
+    let body = body.join(" ").into_bytes();
+    Request {
+        path: PathAndQuery::from_static("/"),
+        headers: HeaderMap::new(),
+        body_bytes: body.len(),
+        body,
+        records: names.iter().map(|(index, _)| *index).collect(),
+    }
+}
+
+/// Indices and names of the records that are open.
+fn names(chunk: &Chunk, open: &Open) -> Vec<(u32, String)> {
+    let name = |json: &[u8]| String::from_utf8(json[6..json.len() - 2].to_vec()).unwrap();
+    let records = (0..).zip(chunk.records()).filter(|(index, _)| open.contains(*index));
+    records.map(|(index, (_, record))| (index, name(record.json))).collect()
+}
+
+struct Lines {
+    status: u16,
+    count: usize,
+    text: String,
+}
+
+impl Judge for Lines {
+    fn feed(&mut self, bytes: &[u8], verdict: &mut dyn FnMut(u32, Verdict)) {
+        self.text.push_str(str::from_utf8(bytes).unwrap());
+        for line in self.text.lines() {
+            let (index, word) = line.split_once(' ').unwrap();
+            let judged = match word {
+                "ok" => Verdict::Accepted,
+                "repeated" => Verdict::Repeated,
+                "conflict" => Verdict::Conflict,
+                "retry" => Verdict::Retry,
+                kind => Verdict::Refused { kind: kind.to_owned(), reason: String::new() },
+            };
+            verdict(index.parse().unwrap(), judged);
+        }
+    }
+
+    fn finish(&mut self, verdict: &mut dyn FnMut(u32, Verdict)) -> Health {
+        match self.status {
+            200 if self.text.is_empty() => {
+                (0..).take(self.count).for_each(|index| verdict(index, Verdict::Accepted));
+                Health::Good
+            }
+            200 => Health::Good,
+            413 => Health::TooLarge,
+            429 => Health::Busy,
+            _ => Health::Failed,
+        }
+    }
+}
