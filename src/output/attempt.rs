@@ -101,14 +101,18 @@ impl Destination {
         outcome
     }
 
-    /// Asks the destination what it is, if its output wants to know.
+    /// Asks the destination what it is, if its output wants to know. One that takes the question and says
+    /// nothing has answered, too: what it is then is for the output to guess.
     async fn greet(&self) -> Result<(), End> {
         let Some(mut request) = self.lock().greeting() else { return Ok(()) };
-        let answer = self
-            .client
-            .send(to_net(Method::GET, &mut request))
-            .await
-            .map_err(End::without_answer)?;
+        let answer = match self.client.send(to_net(Method::GET, &mut request)).await {
+            Ok(answer) => answer,
+            Err(error @ SendError::NotConnected { .. }) => return Err(End::Unreachable(error)),
+            Err(SendError::Lost { .. }) => {
+                self.lock().greeted(None);
+                return Ok(());
+            }
+        };
         let status = answer.status.as_u16();
         if let 429 | 503 = status {
             return Err(End::Answered(Health::Busy));
