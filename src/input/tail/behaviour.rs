@@ -174,6 +174,15 @@ fn a_database_that_cannot_be_used_is_said_with_what_to_do() {
     drop(holder);
     rig.properties[1].1 = rig.path("none/positions.db").to_str().unwrap().to_owned();
     check(&rig, "the folder /none does not exist; create it or change `DB`");
+    rig.properties[1].1 = rig.path("other.db").to_str().unwrap().to_owned();
+    let other = rusqlite::Connection::open(rig.path("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE in_tail_files (id INTEGER, name TEXT)").unwrap();
+    check(&rig, "/other.db: its table `in_tail_files` has no column `offset`; check the file");
+    other.execute_batch("DROP TABLE in_tail_files").unwrap();
+    rig.start();
+    rig.stop();
+    other.execute_batch("UPDATE tailwater_node SET version = 2").unwrap();
+    check(&rig, "/other.db: its tables have version 2, and this tailwater knows 1; use the newer");
 }
 
 #[test]
