@@ -313,3 +313,40 @@ fn a_line_says_where_it_came_from() {
     let line = |offset: u64, text: &str| format!(r#"{{"p":"{path}","o":{offset},"k":"{text}"}}"#);
     assert_eq!(rig.bodies(), [line(0, "1"), line(2, "2"), line(4, "3")]);
 }
+
+#[test]
+fn the_process_ends_only_when_what_was_renamed_is_read_too() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n");
+    rig.drain();
+    rig.settle(9);
+    rig.stop();
+    rig.append("a.log", "2\n");
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "3\n");
+    rig.properties.push(("Exit_On_Eof".to_owned(), "on".to_owned()));
+    rig.start();
+    let is_done = (0..500).any(|_| rig.turn(Duration::from_millis(30)) == Turn::Done);
+    assert!(is_done);
+    rig.settle(9);
+    let bodies = [r#"{"log":"1"}"#, r#"{"log":"2"}"#, r#"{"log":"3"}"#];
+    assert_eq!(rig.bodies(), bodies);
+}
+
+#[test]
+fn before_the_process_ends_it_looks_for_new_files_once_more() {
+    let seldom = ("Refresh_Interval", "1h");
+    let mut rig =
+        Rig::new(&[PATH, HEAD, seldom, ("Inotify_Watcher", "off"), ("Exit_On_Eof", "on")]);
+    rig.append("a.log", "1\n");
+    rig.start();
+    rig.turn(Duration::ZERO);
+    rig.append("a.log", "2\n");
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "3\n");
+    let is_done = (0..500).any(|_| rig.turn(Duration::from_millis(1)) == Turn::Done);
+    assert!(is_done);
+    rig.settle(9);
+    let bodies = [r#"{"log":"1"}"#, r#"{"log":"2"}"#, r#"{"log":"3"}"#];
+    assert_eq!(rig.bodies(), bodies);
+}
