@@ -2,10 +2,16 @@
 
 use crate::buffer::{Chunk, Settler};
 use crate::metrics::OutputMetrics;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use tracing::warn;
+use std::time::Duration;
+
+/// Pause after a write that failed: a full disk has room again, or has not.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause where the reader of a pipe that never blocks is behind.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Turns a chunk into the bytes to write.
 pub trait Format: Send {
@@ -13,33 +19,210 @@ pub trait Format: Send {
     fn format(&mut self, chunk: &Chunk, out: &mut Vec<u8>);
 }
 
+/// What follows when the reader of the pipe is gone, so that nothing will ever be written again.
+pub enum Closed {
+    /// There is no other output: this ends the agent. Nothing more is settled, so that positions stay.
+    End(Box<dyn FnOnce() + Send>),
+    /// The other outputs go on; what comes here is dropped and counted.
+    Drop,
+}
+
+impl std::fmt::Debug for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::End(_) => "End",
+            Self::Drop => "Drop",
+        })
+    }
+}
+
 /// Starts the thread that writes every chunk it is sent. It ends when the sender is dropped.
 pub fn spawn(
     name: String,
-    mut format: Box<dyn Format>,
-    mut sink: Box<dyn Write + Send>,
+    format: Box<dyn Format>,
+    sink: Box<dyn Write + Send>,
+    closed: Closed,
     metrics: Arc<OutputMetrics>,
     settler: Settler,
 ) -> io::Result<mpsc::Sender<Arc<Chunk>>> {
-    let (sender, chunks) = mpsc::channel::<Arc<Chunk>>();
-    thread::Builder::new().name(name.clone()).spawn(move || {
+    let (sender, chunks) = mpsc::channel();
+    let writer = Writer { name: name.clone(), format, sink, metrics, settler };
+    thread::Builder::new().name(name).spawn(move || writer.run(&chunks, closed))?;
+    Ok(sender)
+}
+
+/// What the thread works with.
+struct Writer {
+    /// Name of the output instance, for the log.
+    name: String,
+    format: Box<dyn Format>,
+    sink: Box<dyn Write + Send>,
+    metrics: Arc<OutputMetrics>,
+    settler: Settler,
+}
+
+/// The reader of the pipe is gone.
+#[derive(Debug)]
+struct ReaderGone;
+
+impl Writer {
+    fn run(mut self, chunks: &mpsc::Receiver<Arc<Chunk>>, closed: Closed) {
         let mut bytes = Vec::new();
-        for chunk in chunks {
+        while let Ok(chunk) = chunks.recv() {
             bytes.clear();
-            format.format(&chunk, &mut bytes);
-            match sink.write_all(&bytes).and_then(|()| sink.flush()) {
-                Ok(()) => {
-                    metrics.proc_records.add(chunk.count.into());
-                    metrics.proc_bytes.add(bytes.len() as u64);
+            self.format.format(&chunk, &mut bytes);
+            if let Err(ReaderGone) = self.write(&bytes) {
+                self.metrics.errors.add(1);
+                return self.close(chunk, chunks, closed);
+            }
+            self.metrics.proc_records.add(chunk.count.into());
+            self.metrics.proc_bytes.add(bytes.len() as u64);
+            self.settler.settle(chunk);
+        }
+    }
+
+    /// Writes all of it, however long the sink refuses.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ReaderGone> {
+        let mut rest = bytes;
+        let mut is_failing = false;
+        loop {
+            // A sink that buffers keeps what a flush could not write, and the next flush goes on there.
+            let result =
+                if rest.is_empty() { self.sink.flush().map(|()| 0) } else { self.sink.write(rest) };
+            let error = match result {
+                Ok(0) if rest.is_empty() => break,
+                Ok(0) => ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    rest = rest.get(count..).unwrap_or_default();
+                    continue;
                 }
-                Err(error) => {
-                    metrics.errors.add(1);
-                    metrics.dropped_records.add(chunk.count.into());
-                    warn!(output = name, %error, records = chunk.count, "cannot write; records dropped");
+                Err(error) => error,
+            };
+            self.wait_out(&error, &mut is_failing)?;
+        }
+        if is_failing {
+            tracing::info!(output = self.name, "written again");
+        }
+        Ok(())
+    }
+
+    /// Waits as long as an error asks for; one that lasts is said once.
+    fn wait_out(&self, error: &io::Error, is_failing: &mut bool) -> Result<(), ReaderGone> {
+        match error.kind() {
+            ErrorKind::Interrupted => {}
+            ErrorKind::BrokenPipe => return Err(ReaderGone),
+            ErrorKind::WouldBlock => thread::park_timeout(BUSY_PAUSE),
+            _ => {
+                if !std::mem::replace(is_failing, true) {
+                    self.metrics.errors.add(1);
+                    tracing::error!(output = self.name, %error, "cannot write; records are kept, trying again");
+                }
+                thread::park_timeout(RETRY_PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing will be written any more: `chunk` was not, and neither will be what follows.
+    fn close(&self, chunk: Arc<Chunk>, chunks: &mpsc::Receiver<Arc<Chunk>>, closed: Closed) {
+        match closed {
+            Closed::End(end) => {
+                tracing::warn!(output = self.name, "nobody reads the output any more: ending");
+                end();
+            }
+            Closed::Drop => {
+                tracing::error!(
+                    output = self.name,
+                    "nobody reads the output any more: its records are dropped, other outputs go on"
+                );
+                for chunk in std::iter::once(chunk).chain(chunks) {
+                    self.metrics.dropped_records.add(chunk.count.into());
+                    self.settler.settle(chunk);
                 }
             }
-            settler.settle(chunk);
         }
-    })?;
-    Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::mailbox;
+    use std::sync::Mutex;
+
+    struct Whole;
+
+    impl Format for Whole {
+        fn format(&mut self, chunk: &Chunk, out: &mut Vec<u8>) {
+            chunk.records().for_each(|(_, record)| out.extend_from_slice(record.json));
+        }
+    }
+
+    /// Takes three bytes at a time, and before each has the next of its errors.
+    struct Fussy {
+        errors: Vec<ErrorKind>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Fussy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(error) = self.errors.pop() {
+                return Err(error.into());
+            }
+            let (now, _later) = bytes.split_at(bytes.len().min(3));
+            self.taken.lock().unwrap().extend_from_slice(now);
+            Ok(now.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Writes two chunks: what is taken, how many are settled and dropped, and whether it was the end.
+    fn check(errors: &[ErrorKind], is_only: bool, expected: (&str, usize, u64, bool)) {
+        let (sender, settled) = mailbox::channel().unwrap();
+        let metrics = Arc::new(OutputMetrics::default());
+        let taken = Arc::<Mutex<Vec<u8>>>::default();
+        let sink = Fussy { errors: errors.to_vec(), taken: Arc::clone(&taken) };
+        let is_end = Arc::new(Mutex::new(false));
+        let end = Arc::clone(&is_end);
+        let closed = if is_only {
+            Closed::End(Box::new(move || *end.lock().unwrap() = true))
+        } else {
+            Closed::Drop
+        };
+        let writer = Writer {
+            name: "stdout.0".to_owned(),
+            format: Box::new(Whole),
+            sink: Box::new(sink),
+            metrics: Arc::clone(&metrics),
+            settler: Settler::new(0, sender),
+        };
+        let (chunks, received) = mpsc::channel();
+        for text in [r#"{"a":1}"#, r#"{"b":2}"#] {
+            chunks.send(Arc::new(samples::chunk(&[("t", samples::TIME, text)]))).unwrap();
+        }
+        drop(chunks);
+        writer.run(&received, closed);
+        let taken = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
+        let is_end = *is_end.lock().unwrap();
+        let found = (settled.drain().count(), metrics.dropped_records.value(), is_end);
+        assert_eq!((taken.as_str(), found.0, found.1, found.2), expected);
+    }
+
+    #[test]
+    fn every_byte_is_written_once_whatever_fails_in_between() {
+        let whole = r#"{"a":1}{"b":2}"#;
+        check(&[], true, (whole, 2, 0, false));
+        let errors = [ErrorKind::WouldBlock, ErrorKind::StorageFull, ErrorKind::Interrupted];
+        check(&errors, true, (whole, 2, 0, false));
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_ends_the_agent_or_this_output() {
+        check(&[ErrorKind::BrokenPipe], true, ("", 0, 0, true));
+        check(&[ErrorKind::BrokenPipe], false, ("", 2, 2, false));
+    }
 }

@@ -27,6 +27,30 @@ fn a_pipeline_from_arguments_alone() {
     assert_eq!(records[1]["b"], serde_json::json!([2, {"c": null}]));
 }
 
+/// `| head -1`: the agent ends instead of throwing records away for ever.
+#[test]
+fn a_reader_that_goes_away_ends_the_agent() {
+    let mut reader = std::process::Command::new(PROGRAM)
+        .args(["-q", "-i", "dummy", "-f", "0.1", "-o", "stdout", "-p", "format=json_lines"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(reader.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    assert!(line.contains("dummy"), "{line}");
+    // The pipe is closed now, and the next record finds that out.
+    let mut code = None;
+    assert!(tailwater_testing::until(LIMIT, || {
+        code = reader.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    }));
+    assert_eq!(code, Some(Some(0)));
+}
+
 /// `-p` belongs to the plugin named before it, `-m` to the output, `-t` to the input.
 #[test]
 fn arguments_keep_their_order() {
