@@ -56,14 +56,6 @@ impl<T> Receiver<T> {
     }
 }
 
-#[cfg(test)]
-impl<T> Receiver<T> {
-    /// Takes everything until the last sender is gone.
-    pub(crate) fn wait_all(&self) -> Vec<T> {
-        self.receiver.iter().collect()
-    }
-}
-
 impl<T> AsFd for Receiver<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()

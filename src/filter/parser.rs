@@ -2,7 +2,7 @@
 
 use super::Filter;
 use crate::config::{Diagnostics, Located, Location, Repeated, properties};
-use crate::parser::{Parser, Parsers, Scratch};
+use crate::parser::{NoParser, Parser, Parsers, Scratch};
 use crate::record::{Accessor, Batch, Fields, Record, Value};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
@@ -64,9 +64,11 @@ impl ParserFilter {
         for (name, parser) in looked_up() {
             match parser {
                 Ok(_) => {}
-                Err(why) if found.is_empty() => diagnostics.error(&name.location, why),
                 // Fluent Bit starts as long as there is one.
-                Err(why) => diagnostics.warning(&name.location, why),
+                Err(NoParser::Missing(why)) if !found.is_empty() => {
+                    diagnostics.warning(&name.location, why);
+                }
+                Err(why) => diagnostics.error(&name.location, why.to_string()),
             }
         }
         if options.parser.is_empty() {

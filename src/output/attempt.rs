@@ -109,12 +109,18 @@ impl Destination {
         outcome
     }
 
-    /// Asks the destination what it is, if its output wants to know. Until it has answered, nothing of a chunk
-    /// is sent, so that nothing that goes wrong here is the chunk's failure.
+    /// Asks the destination what it is, if its output wants to know. One that takes the question and says
+    /// nothing has answered, too: what it is then is for the output to guess.
     async fn greet(&self) -> Result<(), End> {
         let Some(mut request) = self.lock().greeting() else { return Ok(()) };
-        let answer = self.client.send(to_net(Method::GET, &mut request)).await;
-        let answer = answer.map_err(End::Unreachable)?;
+        let answer = match self.client.send(to_net(Method::GET, &mut request)).await {
+            Ok(answer) => answer,
+            Err(error @ SendError::NotConnected { .. }) => return Err(End::Unreachable(error)),
+            Err(SendError::Lost { .. }) => {
+                self.lock().greeted(None);
+                return Ok(());
+            }
+        };
         let status = answer.status.as_u16();
         // Overload, or a proxy that does not reach what is behind it: not the destination's own word.
         if let 429 | 502..=504 = status {

@@ -6,11 +6,12 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
-use tracing::{info, warn};
 
-/// Pause between two tries to write where nothing can be written: to a full disk, or to a terminal that another
-/// process has made non-blocking.
-const WRITE_PAUSE: Duration = Duration::from_millis(100);
+/// Pause after a write that failed: a full disk has room again, or has not.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause where the reader of a pipe that never blocks is behind.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Turns a chunk into the bytes to write.
 pub trait Format: Send {
@@ -18,120 +19,160 @@ pub trait Format: Send {
     fn format(&mut self, chunk: &Chunk, out: &mut Vec<u8>);
 }
 
+/// What follows when the reader of the pipe is gone, so that nothing will ever be written again.
+pub enum Closed {
+    /// There is no other output: this ends the agent. Nothing more is settled, so that positions stay.
+    End(Box<dyn FnOnce() + Send>),
+    /// The other outputs go on; what comes here is dropped and counted.
+    Drop,
+}
+
+impl std::fmt::Debug for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::End(_) => "End",
+            Self::Drop => "Drop",
+        })
+    }
+}
+
 /// Starts the thread that writes every chunk it is sent. It ends when the sender is dropped.
 pub fn spawn(
     name: String,
-    mut format: Box<dyn Format>,
+    format: Box<dyn Format>,
     sink: Box<dyn Write + Send>,
+    closed: Closed,
     metrics: Arc<OutputMetrics>,
     settler: Settler,
 ) -> io::Result<mpsc::Sender<Arc<Chunk>>> {
-    let (sender, chunks) = mpsc::channel::<Arc<Chunk>>();
-    let mut writer = Writer { name: name.clone(), sink, is_closed: false, metrics };
-    thread::Builder::new().name(name).spawn(move || {
-        let mut bytes = Vec::new();
-        for chunk in chunks {
-            bytes.clear();
-            format.format(&chunk, &mut bytes);
-            writer.write(&chunk, &bytes);
-            settler.settle(chunk);
-        }
-    })?;
+    let (sender, chunks) = mpsc::channel();
+    let writer = Writer { name: name.clone(), format, sink, metrics, settler };
+    thread::Builder::new().name(name).spawn(move || writer.run(&chunks, closed))?;
     Ok(sender)
 }
 
-/// Writes chunks to where nobody answers.
+/// What the thread works with.
 struct Writer {
+    /// Name of the output instance, for the log.
     name: String,
+    format: Box<dyn Format>,
     sink: Box<dyn Write + Send>,
-    /// Whether nobody will ever read what is written: told once.
-    is_closed: bool,
     metrics: Arc<OutputMetrics>,
+    settler: Settler,
 }
 
+/// The reader of the pipe is gone.
+#[derive(Debug)]
+struct ReaderGone;
+
 impl Writer {
-    /// Writes the chunk, however long that takes; drops it if its reader has gone.
-    fn write(&mut self, chunk: &Chunk, bytes: &[u8]) {
-        match self.write_all(bytes) {
-            Ok(()) => {
-                self.metrics.proc_records.add(chunk.count.into());
-                self.metrics.proc_bytes.add(bytes.len() as u64);
-            }
-            Err(error) => {
+    fn run(mut self, chunks: &mpsc::Receiver<Arc<Chunk>>, closed: Closed) {
+        let mut bytes = Vec::new();
+        while let Ok(chunk) = chunks.recv() {
+            bytes.clear();
+            self.format.format(&chunk, &mut bytes);
+            if let Err(ReaderGone) = self.write(&bytes) {
                 self.metrics.errors.add(1);
-                self.metrics.dropped_records.add(chunk.count.into());
-                if !self.is_closed {
-                    warn!(output = self.name, %error, "nobody reads any more: records are dropped");
-                }
-                self.is_closed = true;
+                return self.close(chunk, chunks, closed);
             }
+            self.metrics.proc_records.add(chunk.count.into());
+            self.metrics.proc_bytes.add(bytes.len() as u64);
+            self.settler.settle(chunk);
         }
     }
 
-    /// Fails only for good. Goes on where it stopped, so that nothing is written twice.
-    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let mut is_waiting = false;
+    /// Writes all of it, however long the sink refuses.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ReaderGone> {
+        let mut rest = bytes;
+        let mut is_failing = false;
         loop {
-            let result = if bytes.is_empty() {
-                self.sink.flush().map(|()| 0)
-            } else {
-                self.sink.write(bytes)
+            // A sink that buffers keeps what a flush could not write, and the next flush goes on there.
+            let result =
+                if rest.is_empty() { self.sink.flush().map(|()| 0) } else { self.sink.write(rest) };
+            let error = match result {
+                Ok(0) if rest.is_empty() => break,
+                Ok(0) => ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    rest = rest.get(count..).unwrap_or_default();
+                    continue;
+                }
+                Err(error) => error,
             };
-            match result {
-                Ok(0) if bytes.is_empty() => break,
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Err(error),
-                Err(error) => {
-                    if !is_waiting {
-                        warn!(output = self.name, %error, "cannot write; tried again until it works");
-                    }
-                    is_waiting = true;
-                    // Nobody unparks it.
-                    thread::park_timeout(WRITE_PAUSE);
+            self.wait_out(&error, &mut is_failing)?;
+        }
+        if is_failing {
+            tracing::info!(output = self.name, "written again");
+        }
+        Ok(())
+    }
+
+    /// Waits as long as an error asks for; one that lasts is said once.
+    fn wait_out(&self, error: &io::Error, is_failing: &mut bool) -> Result<(), ReaderGone> {
+        match error.kind() {
+            ErrorKind::Interrupted => {}
+            ErrorKind::BrokenPipe => return Err(ReaderGone),
+            ErrorKind::WouldBlock => thread::park_timeout(BUSY_PAUSE),
+            _ => {
+                if !std::mem::replace(is_failing, true) {
+                    self.metrics.errors.add(1);
+                    tracing::error!(output = self.name, %error, "cannot write; records are kept, trying again");
+                }
+                thread::park_timeout(RETRY_PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing will be written any more: `chunk` was not, and neither will be what follows.
+    fn close(&self, chunk: Arc<Chunk>, chunks: &mpsc::Receiver<Arc<Chunk>>, closed: Closed) {
+        match closed {
+            Closed::End(end) => {
+                tracing::warn!(output = self.name, "nobody reads the output any more: ending");
+                end();
+            }
+            Closed::Drop => {
+                tracing::error!(
+                    output = self.name,
+                    "nobody reads the output any more: its records are dropped, other outputs go on"
+                );
+                for chunk in std::iter::once(chunk).chain(chunks) {
+                    self.metrics.dropped_records.add(chunk.count.into());
+                    self.settler.settle(chunk);
                 }
             }
         }
-        if is_waiting {
-            info!(output = self.name, "can write again");
-        }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples;
     use super::*;
     use crate::mailbox;
-    use crate::metrics::Registry;
-    use crate::output::samples;
     use std::sync::Mutex;
-    use std::time::SystemTime;
 
-    struct Lines;
+    struct Whole;
 
-    impl Format for Lines {
+    impl Format for Whole {
         fn format(&mut self, chunk: &Chunk, out: &mut Vec<u8>) {
-            for (_, record) in chunk.records() {
-                out.extend_from_slice(record.json);
-            }
+            chunk.records().for_each(|(_, record)| out.extend_from_slice(record.json));
         }
     }
 
-    /// Takes one byte at a time, after the errors that it was given.
-    struct Sink {
+    /// Takes three bytes at a time, and before each has the next of its errors.
+    struct Fussy {
         errors: Vec<ErrorKind>,
-        written: Arc<Mutex<Vec<u8>>>,
+        taken: Arc<Mutex<Vec<u8>>>,
     }
 
-    impl Write for Sink {
+    impl Write for Fussy {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if let Some(kind) = self.errors.pop() {
-                return Err(kind.into());
+            if let Some(error) = self.errors.pop() {
+                return Err(error.into());
             }
-            self.written.lock().unwrap().push(bytes[0]);
-            Ok(1)
+            let (now, _later) = bytes.split_at(bytes.len().min(3));
+            self.taken.lock().unwrap().extend_from_slice(now);
+            Ok(now.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -139,41 +180,49 @@ mod tests {
         }
     }
 
-    /// Two chunks to a sink that fails; what it got, and the records taken, dropped, and the errors.
-    fn check(errors: &[ErrorKind], expected: &str, counts: [u64; 3]) {
-        let written = Arc::<Mutex<Vec<u8>>>::default();
-        let sink = Sink { errors: errors.to_vec(), written: Arc::clone(&written) };
-        let metrics = Registry::new(SystemTime::UNIX_EPOCH).output("stdout.0", "stdout");
+    /// Writes two chunks: what is taken, how many are settled and dropped, and whether it was the end.
+    fn check(errors: &[ErrorKind], is_only: bool, expected: (&str, usize, u64, bool)) {
         let (sender, settled) = mailbox::channel().unwrap();
-        let settler = Settler::new(0, sender);
-        let chunks = spawn(
-            "stdout.0".to_owned(),
-            Box::new(Lines),
-            Box::new(sink),
-            Arc::clone(&metrics),
-            settler,
-        );
-        let chunks = chunks.unwrap();
-        for record in ["{\"a\":1}", "{\"b\":2}"] {
-            chunks.send(Arc::new(samples::chunk(&[("t", 0, record)]))).unwrap();
+        let metrics = Arc::new(OutputMetrics::default());
+        let taken = Arc::<Mutex<Vec<u8>>>::default();
+        let sink = Fussy { errors: errors.to_vec(), taken: Arc::clone(&taken) };
+        let is_end = Arc::new(Mutex::new(false));
+        let end = Arc::clone(&is_end);
+        let closed = if is_only {
+            Closed::End(Box::new(move || *end.lock().unwrap() = true))
+        } else {
+            Closed::Drop
+        };
+        let writer = Writer {
+            name: "stdout.0".to_owned(),
+            format: Box::new(Whole),
+            sink: Box::new(sink),
+            metrics: Arc::clone(&metrics),
+            settler: Settler::new(0, sender),
+        };
+        let (chunks, received) = mpsc::channel();
+        for text in [r#"{"a":1}"#, r#"{"b":2}"#] {
+            chunks.send(Arc::new(samples::chunk(&[("t", samples::TIME, text)]))).unwrap();
         }
         drop(chunks);
-        assert_eq!(settled.wait_all().len(), 2);
-        assert_eq!(String::from_utf8_lossy(&written.lock().unwrap()), expected);
-        let found = [&metrics.proc_records, &metrics.dropped_records, &metrics.errors];
-        assert_eq!(found.map(crate::metrics::Counter::value), counts, "{errors:?}");
+        writer.run(&received, closed);
+        let taken = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
+        let is_end = *is_end.lock().unwrap();
+        let found = (settled.drain().count(), metrics.dropped_records.value(), is_end);
+        assert_eq!((taken.as_str(), found.0, found.1, found.2), expected);
     }
 
     #[test]
-    fn what_cannot_be_written_now_is_written_later() {
-        check(&[], r#"{"a":1}{"b":2}"#, [2, 0, 0]);
-        let later = [ErrorKind::WouldBlock, ErrorKind::Interrupted, ErrorKind::StorageFull];
-        check(&later, r#"{"a":1}{"b":2}"#, [2, 0, 0]);
+    fn every_byte_is_written_once_whatever_fails_in_between() {
+        let whole = r#"{"a":1}{"b":2}"#;
+        check(&[], true, (whole, 2, 0, false));
+        let errors = [ErrorKind::WouldBlock, ErrorKind::StorageFull, ErrorKind::Interrupted];
+        check(&errors, true, (whole, 2, 0, false));
     }
 
     #[test]
-    fn what_nobody_reads_is_dropped_and_counted() {
-        check(&[ErrorKind::BrokenPipe], r#"{"b":2}"#, [1, 1, 1]);
-        check(&[ErrorKind::BrokenPipe; 2], "", [0, 2, 2]);
+    fn a_reader_that_is_gone_ends_the_agent_or_this_output() {
+        check(&[ErrorKind::BrokenPipe], true, ("", 0, 0, true));
+        check(&[ErrorKind::BrokenPipe], false, ("", 2, 2, false));
     }
 }

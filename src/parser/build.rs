@@ -30,6 +30,17 @@ enum Refusal {
     NotYet(String),
 }
 
+/// Why a plugin cannot have the parser that it names; the text is for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum NoParser {
+    /// No section defines it. Where Fluent Bit starts without it, so do we.
+    #[error("{0}")]
+    Missing(String),
+    /// It is defined, and Fluent Bit would use it; to start without it would change what is delivered.
+    #[error("{0}")]
+    Unusable(String),
+}
+
 impl Parsers {
     /// Builds all parsers. What is wrong is reported as an error; what is not built yet is noted.
     pub fn build(definitions: &[ParserDefinition], diagnostics: &mut Diagnostics) -> Self {
@@ -45,15 +56,17 @@ impl Parsers {
         Self(parsers)
     }
 
-    /// The parser of this name, or why there is none, as a message to the user.
-    pub fn get(&self, name: &str) -> Result<&Arc<Parser>, String> {
+    /// The parser of this name.
+    pub fn get(&self, name: &str) -> Result<&Arc<Parser>, NoParser> {
         match self.0.get(name) {
             Some(Ok(parser)) => Ok(parser),
             Some(Err(Refusal::NotYet(why))) => {
-                Err(format!("parser `{name}` cannot be used: {why}"))
+                Err(NoParser::Unusable(format!("parser `{name}` cannot be used: {why}")))
             }
-            Some(Err(Refusal::Reported)) => Err(format!("parser `{name}` has errors of its own")),
-            None => Err(self.missing(name)),
+            Some(Err(Refusal::Reported)) => {
+                Err(NoParser::Unusable(format!("parser `{name}` has errors of its own")))
+            }
+            None => Err(NoParser::Missing(self.missing(name))),
         }
     }
 

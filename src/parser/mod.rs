@@ -15,7 +15,7 @@ use bumpalo::Bump;
 use captures::{Captured, Rooms};
 use time::TimeField;
 
-pub use build::Parsers;
+pub use build::{NoParser, Parsers};
 
 /// One `[PARSER]`.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use super::agent::{Admin, Agent};
 use super::plugins::{self, BuiltOutput, OpenInput};
 use super::router::{Deliver, FilterSlot, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
-use super::{InputSlot, Pipeline};
+use super::{Control, InputSlot, Pipeline};
 use crate::admin::{self, HealthOptions, Server};
 use crate::buffer::{RouteSet, Settler};
 use crate::config::{
@@ -14,7 +14,8 @@ use crate::config::{
 use crate::mailbox;
 use crate::metrics::{InputMetrics, OutputMetrics, Registry};
 use crate::net::{Client, Endpoint};
-use crate::output::{Backoff, Courier, Format, Output, Policy, writer};
+use crate::output::writer::{self, Closed};
+use crate::output::{Backoff, Courier, Format, Output, Policy};
 use crate::parser::Parsers;
 use crate::record::Match;
 use std::fmt;
@@ -129,6 +130,7 @@ impl Plan {
         let (control, control_receiver) = mailbox::channel()?;
         let mut outlets = Vec::new();
         let mut couriers = Vec::new();
+        let is_only = self.outputs.len() == 1;
         for (number, PlannedOutput { name, matches, metrics, setup }) in
             self.outputs.into_iter().enumerate()
         {
@@ -143,7 +145,8 @@ impl Plan {
                 }
                 OutputSetup::Writer(format) => {
                     let sink = Box::new(io::stdout());
-                    let sender = writer::spawn(name, format, sink, metrics, settler)?;
+                    let closed = if is_only { end(control.clone()) } else { Closed::Drop };
+                    let sender = writer::spawn(name, format, sink, closed, metrics, settler)?;
                     Box::new(move |chunk| drop(sender.send(chunk)))
                 }
             };
@@ -165,6 +168,11 @@ impl Plan {
         let admin = bind_admin(&self.service)?;
         Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace, registry })
     }
+}
+
+/// Ends the agent when its only output is closed.
+fn end(control: mailbox::Sender<Control>) -> Closed {
+    Closed::End(Box::new(move || control.send(Control::End)))
 }
 
 /// The admin server, if it is asked for.

@@ -28,6 +28,8 @@ const WAIT_MAX: Duration = Duration::from_mins(1);
 pub(crate) enum Control {
     /// Stop reading, deliver what was read within this time, then end.
     Stop(Duration),
+    /// End at once: nothing that was read can be delivered any more.
+    End,
 }
 
 /// The pipeline: inputs take turns, the router takes what they read.
@@ -110,8 +112,11 @@ impl Pipeline {
             for settled in self.settled.drain() {
                 self.router.settle(&settled);
             }
-            for Control::Stop(grace) in self.control.drain() {
-                phase = Phase::Stopping(now + grace);
+            for control in self.control.drain() {
+                match control {
+                    Control::Stop(grace) => phase = Phase::Stopping(now + grace),
+                    Control::End => return,
+                }
             }
             if let Phase::Reading = phase {
                 self.take_turns(now);

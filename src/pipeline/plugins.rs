@@ -19,7 +19,7 @@ use crate::output::null::{Null, NullOptions};
 use crate::output::opensearch::{self, Bulk, BulkOptions};
 use crate::output::stdout::{Stdout, StdoutOptions};
 use crate::output::{Format, Output};
-use crate::parser::{Parser, Parsers};
+use crate::parser::{NoParser, Parser, Parsers};
 use std::io;
 use std::sync::Arc;
 
@@ -113,7 +113,8 @@ pub(super) fn input(
     }
 }
 
-/// The parser that `Parser` names. Without it lines are passed on whole, as Fluent Bit starts then, too.
+/// The parser that `Parser` names. Where there is none of that name, lines are passed on whole, as Fluent Bit
+/// starts then, too.
 fn find_parser(
     name: &str,
     parsers: &Parsers,
@@ -122,8 +123,12 @@ fn find_parser(
 ) -> Option<Arc<Parser>> {
     match parsers.get(name) {
         Ok(parser) => Some(Arc::clone(parser)),
-        Err(why) => {
+        Err(NoParser::Missing(why)) => {
             diagnostics.warning(section.location_of("Parser"), format!("{why}; lines stay whole"));
+            None
+        }
+        Err(NoParser::Unusable(why)) => {
+            diagnostics.error(section.location_of("Parser"), why);
             None
         }
     }

@@ -27,6 +27,30 @@ fn a_pipeline_from_arguments_alone() {
     assert_eq!(records[1]["b"], serde_json::json!([2, {"c": null}]));
 }
 
+/// `| head -1`: the agent ends instead of throwing records away for ever.
+#[test]
+fn a_reader_that_goes_away_ends_the_agent() {
+    let mut reader = std::process::Command::new(PROGRAM)
+        .args(["-q", "-i", "dummy", "-f", "0.1", "-o", "stdout", "-p", "format=json_lines"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(reader.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    assert!(line.contains("dummy"), "{line}");
+    // The pipe is closed now, and the next record finds that out.
+    let mut code = None;
+    assert!(tailwater_testing::until(LIMIT, || {
+        code = reader.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    }));
+    assert_eq!(code, Some(Some(0)));
+}
+
 /// `-p` belongs to the plugin named before it, `-m` to the output, `-t` to the input.
 #[test]
 fn arguments_keep_their_order() {
@@ -86,6 +110,10 @@ fn version_and_help_need_no_configuration() {
 /// What a configuration is told: its exit code, and what standard error must hold.
 fn check(conf: &str, expected: (i32, &[&str])) {
     let place = Place::new(conf);
+    place.write(
+        "ahead.conf",
+        b"[PARSER]\n    Name ahead\n    Format regex\n    Regex ^(?<a>.(?=b))\n",
+    );
     for arguments in [&["-c", "fluent-bit.conf"][..], &["-D", "-c", "fluent-bit.conf"]] {
         let ended = place.finish(arguments);
         assert_eq!(ended.code, Some(expected.0), "{conf}\n{}", ended.stderr);
@@ -113,6 +141,13 @@ fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
             .replace("    Samples 1\n", ""),
         // Fluent Bit starts, and passes lines on whole.
         (0, &["fluent-bit.conf:3: warning", "cir"]),
+    );
+    check(
+        &format!("[SERVICE]\n    Parsers_File ahead.conf\n{input}    Parser ahead\n{output}")
+            .replace("dummy", "stdin")
+            .replace("    Samples 1\n", ""),
+        // It is there and Fluent Bit would use it: to go on without would change what is delivered.
+        (1, &["fluent-bit.conf:5", "ahead"]),
     );
     check(
         &format!("{input}[FILTER]\n    Name grep\n    Match *\n    Regex log (\n{output}"),

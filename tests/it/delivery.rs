@@ -68,6 +68,39 @@ fn a_store_that_says_nothing_or_is_older_gets_what_it_can_read() {
     check(Kind::Elasticsearch("8.15.0"), "", false);
     check(Kind::Elasticsearch("6.8.0"), "", true);
     check(Kind::Silent, "", true);
+    check(Kind::Mute, "", true);
+    // Not every user may ask; then what the store refuses tells, and counts as no failure.
+    check(Kind::Shy("3.9.0"), "    Retry_Limit no_retries", false);
+}
+
+/// The password is wrong until the operator mends it: nothing is lost, one line says what to do, and no
+/// log at any level holds the password.
+#[test]
+fn a_wrong_password_is_said_once_and_loses_nothing() {
+    let store = BulkStore::start(Faults::default());
+    store.demand("Basic Ym9iOnJpZ2h0");
+    let output = |password: &str| {
+        es(
+            store.port(),
+            &format!("    HTTP_User bob\n    HTTP_Passwd {password}\n    Retry_Limit 1"),
+        )
+    };
+    let input = tail("@DIR@/app.log", "    Parser cri");
+    let place = Place::new(&[SERVICE, &input, &output("wr0ng-secret")].concat());
+    Writer::open(&place.path("app.log"), Mix::default()).write(100);
+    let agent = place.run(&["-vv", "-c", "fluent-bit.conf"]);
+    assert!(until(LIMIT, || store.requests() >= 3), "{}", agent.stderr());
+    let ended = agent.terminate(LIMIT);
+    let told = |line: &&str| line.contains("ERROR") && line.contains("401");
+    assert_eq!(ended.stderr.lines().filter(told).count(), 1, "{}", ended.stderr);
+    // Neither as it is written nor as it is sent.
+    for secret in ["wr0ng-secret", "Ym9iOndyMG5nLXNlY3JldA"] {
+        assert!(!ended.stderr.contains(secret), "a secret in:\n{}", ended.stderr);
+    }
+    place.configure(&[SERVICE, &input, &output("right")].concat());
+    let agent = place.start();
+    wait_for(&store, 100, &agent);
+    tally(&store.documents(), 100).assert_exactly_once();
 }
 
 #[test]

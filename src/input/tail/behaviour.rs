@@ -174,6 +174,15 @@ fn a_database_that_cannot_be_used_is_said_with_what_to_do() {
     drop(holder);
     rig.properties[1].1 = rig.path("none/positions.db").to_str().unwrap().to_owned();
     check(&rig, "the folder /none does not exist; create it or change `DB`");
+    rig.properties[1].1 = rig.path("other.db").to_str().unwrap().to_owned();
+    let other = rusqlite::Connection::open(rig.path("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE in_tail_files (id INTEGER, name TEXT)").unwrap();
+    check(&rig, "/other.db: its table `in_tail_files` has no column `offset`; check the file");
+    other.execute_batch("DROP TABLE in_tail_files").unwrap();
+    rig.start();
+    rig.stop();
+    other.execute_batch("UPDATE tailwater_node SET version = 2").unwrap();
+    check(&rig, "/other.db: its tables have version 2, and this tailwater knows 1; use the newer");
 }
 
 #[test]
@@ -303,4 +312,41 @@ fn a_line_says_where_it_came_from() {
     let path = rig.path("a.log").to_str().unwrap().to_owned();
     let line = |offset: u64, text: &str| format!(r#"{{"p":"{path}","o":{offset},"k":"{text}"}}"#);
     assert_eq!(rig.bodies(), [line(0, "1"), line(2, "2"), line(4, "3")]);
+}
+
+#[test]
+fn the_process_ends_only_when_what_was_renamed_is_read_too() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n");
+    rig.drain();
+    rig.settle(9);
+    rig.stop();
+    rig.append("a.log", "2\n");
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "3\n");
+    rig.properties.push(("Exit_On_Eof".to_owned(), "on".to_owned()));
+    rig.start();
+    let is_done = (0..500).any(|_| rig.turn(Duration::from_millis(30)) == Turn::Done);
+    assert!(is_done);
+    rig.settle(9);
+    let bodies = [r#"{"log":"1"}"#, r#"{"log":"2"}"#, r#"{"log":"3"}"#];
+    assert_eq!(rig.bodies(), bodies);
+}
+
+#[test]
+fn before_the_process_ends_it_looks_for_new_files_once_more() {
+    let seldom = ("Refresh_Interval", "1h");
+    let mut rig =
+        Rig::new(&[PATH, HEAD, seldom, ("Inotify_Watcher", "off"), ("Exit_On_Eof", "on")]);
+    rig.append("a.log", "1\n");
+    rig.start();
+    rig.turn(Duration::ZERO);
+    rig.append("a.log", "2\n");
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "3\n");
+    let is_done = (0..500).any(|_| rig.turn(Duration::from_millis(1)) == Turn::Done);
+    assert!(is_done);
+    rig.settle(9);
+    let bodies = [r#"{"log":"1"}"#, r#"{"log":"2"}"#, r#"{"log":"3"}"#];
+    assert_eq!(rig.bodies(), bodies);
 }

@@ -66,6 +66,9 @@ const TABLES: &str = "
       real_path       TEXT NOT NULL
     );";
 
+/// Columns that every release of Fluent Bit has made.
+const COLUMNS: [&str; 6] = ["id", "name", "offset", "inode", "created", "rotated"];
+
 /// Columns that Fluent Bit added later: an older database lacks them.
 const COLUMNS_ADDED: [&str; 2] = ["offset_marker", "offset_marker_size"];
 
@@ -174,10 +177,17 @@ impl Database {
             let what = format!("the folder {} does not exist", folder.display());
             return Err(TailError::Database { path, what, remedy: "create it or change `DB`" });
         }
+        // Made by hand, or all that a full disk or a crash left of it: SQLite takes it for a new one.
+        if path.metadata().is_ok_and(|status| status.is_file() && status.len() == 0) {
+            tracing::warn!(
+                path = %path.display(),
+                "the position database is an empty file: files are read as `Read_from_Head` says"
+            );
+        }
         Self::connect(options).map_err(|error| refused(path, &error))
     }
 
-    fn connect(options: DatabaseOptions) -> rusqlite::Result<Self> {
+    fn connect(options: DatabaseOptions) -> Result<Self, Unusable> {
         let mut connection = Connection::open(&options.path)?;
         connection.busy_timeout(BUSY_MAX)?;
         if options.is_exclusive {
@@ -257,6 +267,20 @@ impl Database {
         let mut statement = self.connection.prepare(ROWS)?;
         statement.query_map([], read_row)?.collect()
     }
+}
+
+/// Why a file cannot be the position database.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    /// SQLite refuses it.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// Its table of files is another program's.
+    #[error("its table `in_tail_files` has no column `{0}`")]
+    Foreign(&'static str),
+    /// Our tables are of a later version.
+    #[error("its tables have version {0}, and this tailwater knows {VERSION}")]
+    Newer(i64),
 }
 
 /// A position that is to be committed.
@@ -554,13 +578,19 @@ pub(super) fn source_key(
 }
 
 /// Makes what tables and columns are missing; the node's id.
-fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<[u8; 16]> {
+fn migrate(transaction: &Transaction<'_>) -> Result<[u8; 16], Unusable> {
     transaction.execute_batch(TABLES)?;
-    for column in COLUMNS_ADDED {
+    let has = |column: &str| -> rusqlite::Result<bool> {
         let sql = "SELECT 1 FROM pragma_table_info('in_tail_files') WHERE name = ?1";
-        let found: Option<i64> =
-            transaction.query_row(sql, [column], |columns| columns.get(0)).optional()?;
-        if found.is_none() {
+        Ok(transaction.query_row(sql, [column], |_| Ok(())).optional()?.is_some())
+    };
+    for column in COLUMNS {
+        if !has(column)? {
+            return Err(Unusable::Foreign(column));
+        }
+    }
+    for column in COLUMNS_ADDED {
+        if !has(column)? {
             let sql = format!("ALTER TABLE in_tail_files ADD COLUMN {column} INTEGER DEFAULT 0");
             transaction.execute_batch(&sql)?;
         }
@@ -569,14 +599,10 @@ fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<[u8; 16]> {
         "INSERT OR IGNORE INTO tailwater_node (id, version, node) VALUES (1, ?1, randomblob(16))",
         [VERSION],
     )?;
-    transaction.query_row("SELECT version, node FROM tailwater_node", [], |columns| {
-        let version: i64 = columns.get(0)?;
-        if version == VERSION {
-            columns.get(1)
-        } else {
-            Err(rusqlite::Error::IntegralValueOutOfRange(0, version))
-        }
-    })
+    let sql = "SELECT version, node FROM tailwater_node";
+    let (version, node) =
+        transaction.query_row(sql, [], |columns| Ok((columns.get(0)?, columns.get(1)?)))?;
+    if version == VERSION { Ok(node) } else { Err(Unusable::Newer(version)) }
 }
 
 /// Reads every page once: a torn database must not be found out in the middle of the work.
@@ -642,8 +668,12 @@ fn signed(len: usize) -> i64 {
 }
 
 /// Why the database cannot be used, and what to do.
-fn refused(path: PathBuf, error: &rusqlite::Error) -> TailError {
-    let remedy = match error.sqlite_error_code() {
+fn refused(path: PathBuf, error: &Unusable) -> TailError {
+    let code = match error {
+        Unusable::Sqlite(error) => error.sqlite_error_code(),
+        Unusable::Foreign(_) | Unusable::Newer(_) => None,
+    };
+    let remedy = match code {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             "restore it, or move it away to begin anew: files are then read as `Read_from_Head` says"
         }
@@ -654,9 +684,7 @@ fn refused(path: PathBuf, error: &rusqlite::Error) -> TailError {
             "let this user read and write it and its folder"
         }
         Some(ErrorCode::DiskFull) => "free some space",
-        _ if matches!(error, rusqlite::Error::IntegralValueOutOfRange(..)) => {
-            "a newer tailwater made it: use that one, or another `DB`"
-        }
+        _ if matches!(error, Unusable::Newer(_)) => "use the newer tailwater, or another `DB`",
         _ => "check the file, or choose another `DB`",
     };
     TailError::Database { path, what: error.to_string(), remedy }

@@ -103,8 +103,20 @@ pub struct Tail {
     /// What could not be opened, so that each is counted and said once.
     unreadable: HashSet<PathBuf>,
     schedule: Schedule,
+    ending: Ending,
     /// When the database was last written to before this start.
     last_alive: Option<SystemTime>,
+}
+
+/// How far `Exit_On_Eof` has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Files that were renamed while nobody looked are still being looked for.
+    Sweeping,
+    /// There may be something to read.
+    Reading,
+    /// All that is known is read: one more scan, for what came or was renamed in the meantime.
+    LastLook,
 }
 
 /// What is due when.
@@ -164,6 +176,7 @@ impl Tail {
             ignored: HashMap::new(),
             unreadable: HashSet::new(),
             schedule: Schedule { scan: None, scan_earliest: None, check: None, listen: None },
+            ending: Ending::Sweeping,
             last_alive,
         })
     }
@@ -181,6 +194,7 @@ impl Tail {
                 Answer::Orphan(file, path, registration) => {
                     self.adopt(file, path, &registration, now);
                 }
+                Answer::Swept => self.ending = Ending::Reading,
             }
         }
         if self.schedule.listen.is_some_and(|at| now < at) {
@@ -612,12 +626,28 @@ impl Tail {
         }
     }
 
-    /// Whether `Exit_On_Eof` is fulfilled.
-    fn is_done(&self) -> bool {
-        self.options.exit_on_eof
+    /// What `Exit_On_Eof` makes of a turn that left nothing to read: the end, if a last look before it
+    /// found nothing new. `None`: it is off, or not fulfilled.
+    fn end(&mut self, now: Instant) -> Option<Turn> {
+        let is_read = self.options.exit_on_eof
             && !self.files.is_empty()
             && self.queue.is_empty()
-            && self.files.values().all(|file| !matches!(file.stage, Stage::Registering))
+            && self.files.values().all(|file| !matches!(file.stage, Stage::Registering));
+        match self.ending {
+            Ending::LastLook if is_read => Some(Turn::Done),
+            Ending::Reading if is_read => {
+                self.ending = Ending::LastLook;
+                self.schedule.scan = Some(now);
+                self.schedule.check = None;
+                self.schedule.listen = None;
+                Some(Turn::More)
+            }
+            Ending::LastLook => {
+                self.ending = Ending::Reading;
+                None
+            }
+            Ending::Sweeping | Ending::Reading => None,
+        }
     }
 
     /// When the next thing is due.
@@ -647,10 +677,7 @@ impl Input for Tail {
         if !self.queue.is_empty() && !intake.is_full() {
             return Turn::More;
         }
-        if self.is_done() {
-            return Turn::Done;
-        }
-        Turn::Wait(self.next_due(now, intake.is_full()))
+        self.end(now).unwrap_or_else(|| Turn::Wait(self.next_due(now, intake.is_full())))
     }
 
     fn safe(&mut self, source: SourceId, to: u64) {

@@ -40,6 +40,8 @@ pub(super) enum Answer {
     Empty(Ticket),
     /// A file that no `Path` finds any more has bytes which are not safe yet: it was renamed while nobody looked.
     Orphan(Arc<File>, PathBuf, Registration),
+    /// There are no more of those: the answer to a sweep.
+    Swept,
 }
 
 /// Where files stand.
@@ -167,9 +169,16 @@ impl Positions {
 
     /// After the first scan, which found the inodes `present`: looks for the files that the database knows
     /// under these patterns and that were not found. What was renamed is an [`Answer::Orphan`], what is
-    /// gone is forgotten.
+    /// gone is forgotten; an [`Answer::Swept`] ends it.
     pub(super) fn sweep(&self, patterns: Patterns, present: HashSet<u64>) {
-        self.ask(Command::Sweep(patterns, present));
+        match &self.keeper {
+            Keeper::Thread { .. } => self.ask(Command::Sweep(patterns, present)),
+            Keeper::Memory { answer, .. } => {
+                if answer.send(Answer::Swept).is_ok() {
+                    ring(&self.bell);
+                }
+            }
+        }
     }
 
     /// Forgets what is not written, as a crash does.
@@ -291,7 +300,10 @@ impl Clerk {
                 let result = self.database.delete(row);
                 self.note("delete the row of a file that is gone", result);
             }
-            Command::Sweep(patterns, present) => self.sweep(&patterns, &present),
+            Command::Sweep(patterns, present) => {
+                self.sweep(&patterns, &present);
+                self.reply(Answer::Swept);
+            }
         }
     }
 

@@ -16,13 +16,14 @@ use crate::buffer::{Chunk, Open};
 use crate::config::{Diagnostics, Section};
 use crate::net::Gzip;
 use encode::{Encoder, RECORD_BYTES};
-use greeting::Store;
+use greeting::{Store, TypeJudge};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use judge::{BulkJudge, OnConflict};
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A body before compression is at most this, unless one record is more. Amazon's smaller domains take
 /// 10 MiB, and a chunk of tiny records grows severalfold on its way into a body.
@@ -45,6 +46,8 @@ pub struct Bulk {
     complaints: Arc<Complaints>,
     trace_output: bool,
     trace_error: bool,
+    /// Set by an answer that refuses mapping types.
+    is_type_refused: Arc<AtomicBool>,
 }
 
 impl Bulk {
@@ -92,7 +95,18 @@ impl Bulk {
             complaints: Arc::new(Complaints::new(name.into())),
             trace_output: options.trace_output,
             trace_error: options.trace_error,
+            is_type_refused: Arc::default(),
         })
+    }
+
+    /// From now on requests name no mapping types.
+    fn leave_type_out(&mut self, store: &str) {
+        self.encoder.leave_type_out();
+        tracing::info!(
+            output = self.complaints.name(),
+            store,
+            "`Type` is left out: this store knows no mapping types; `Suppress_Type_Name On` says the same"
+        );
     }
 
     /// A request of what was written so far.
@@ -136,17 +150,15 @@ impl Output for Bulk {
         let Some((200, body)) = answer else { return };
         let store = Store::read(body);
         if self.encoder.has_type() && store.as_ref().is_some_and(Store::knows_no_types) {
-            self.encoder.leave_type_out();
             let store = store.map(|store| store.to_string()).unwrap_or_default();
-            tracing::info!(
-                output = self.complaints.name(),
-                store,
-                "`Type` is left out: this store knows no mapping types; `Suppress_Type_Name On` says the same"
-            );
+            self.leave_type_out(&store);
         }
     }
 
     fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>) {
+        if self.encoder.has_type() && self.is_type_refused.load(Ordering::Relaxed) {
+            self.leave_type_out("by what it refuses");
+        }
         let now = dates::now();
         let body_bytes_max = self.limit.bytes();
         let open_count = open.len() as usize;
@@ -175,13 +187,13 @@ impl Output for Bulk {
 
     fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send> {
         if !matches!(status, 200..=299) {
-            return Box::new(Whole::new(
-                request,
-                status,
-                &self.limit,
-                &self.complaints,
-                judge::error_kind,
-            ));
+            let whole =
+                Whole::new(request, status, &self.limit, &self.complaints, judge::error_kind);
+            return if status == 400 && self.encoder.has_type() {
+                Box::new(TypeJudge::new(whole, &self.is_type_refused))
+            } else {
+                Box::new(whole)
+            };
         }
         self.complaints.clear();
         let count = u32::try_from(request.records.len()).unwrap_or(u32::MAX);

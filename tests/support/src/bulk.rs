@@ -16,8 +16,12 @@ pub enum Kind {
     Elasticsearch(&'static str),
     /// `distribution: opensearch`; `_type` is refused from version 2 on.
     OpenSearch(&'static str),
+    /// An OpenSearch that tells this user nothing: 403.
+    Shy(&'static str),
     /// 404: it does not say.
     Silent,
+    /// The connection ends without an answer.
+    Mute,
 }
 
 /// A store in this process, on a port of its own.
@@ -56,6 +60,7 @@ struct State {
     bytes: AtomicU64,
     types: AtomicU64,
     poison: Mutex<Option<String>>,
+    credentials: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +90,7 @@ impl BulkStore {
             bytes: AtomicU64::new(0),
             types: AtomicU64::new(0),
             poison: Mutex::default(),
+            credentials: Mutex::default(),
         });
         let service: Arc<dyn Service> = Arc::clone(&state) as _;
         Self { server: Server::refusing(service), state }
@@ -108,6 +114,11 @@ impl BulkStore {
     /// Refuses for good, with a 400, every document whose source holds `text`.
     pub fn refuse_documents_with(&self, text: &str) {
         *self.state.poison.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Answers every `_bulk` with 401 whose `Authorization` is another.
+    pub fn demand(&self, authorization: &str) {
+        *self.state.credentials.lock().unwrap() = Some(authorization.to_owned());
     }
 
     /// How many stored actions named a `_type`.
@@ -158,6 +169,8 @@ impl Service for State {
         let path = request.path.split('?').next().unwrap_or_default();
         if path.ends_with("/_bulk") {
             self.bulk(request)
+        } else if path == "/" && matches!(self.kind, Kind::Mute) {
+            Answer::Lost
         } else if path == "/" {
             self.say_what_it_is()
         } else {
@@ -178,15 +191,16 @@ impl State {
                 200,
                 &json!({"name": "fake", "version": {"distribution": "opensearch", "number": number, "lucene_version": "10.1.0"}}),
             ),
-            Kind::Silent => reply(404, &json!({"error": "not here"})),
+            Kind::Shy(_) => refusal(403, "security_exception"),
+            Kind::Silent | Kind::Mute => reply(404, &json!({"error": "not here"})),
         }
     }
 
     fn refuses_type(&self) -> bool {
         let (number, last) = match self.kind {
             Kind::Elasticsearch(number) => (number, 7),
-            Kind::OpenSearch(number) => (number, 1),
-            Kind::Silent => return false,
+            Kind::OpenSearch(number) | Kind::Shy(number) => (number, 1),
+            Kind::Silent | Kind::Mute => return false,
         };
         let major: u32 = number.split('.').next().unwrap().parse().unwrap();
         major > last
@@ -194,6 +208,11 @@ impl State {
 
     fn bulk(&self, request: &Request) -> Answer {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        let demanded = self.credentials.lock().unwrap();
+        if demanded.is_some() && request.header("authorization") != demanded.as_deref() {
+            return refusal(401, "security_exception");
+        }
+        drop(demanded);
         self.bytes.fetch_add(request.wire_bytes as u64, Ordering::Relaxed);
         let fault = self.dice.roll();
         match fault {
