@@ -8,6 +8,7 @@
 mod bad_input;
 mod bench;
 mod command_line;
+mod corpus;
 mod delivery;
 mod endpoints;
 mod once;
