@@ -9,6 +9,7 @@ mod bad_input;
 mod bench;
 mod command_line;
 mod corpus;
+mod counters;
 mod delivery;
 mod endpoints;
 mod once;

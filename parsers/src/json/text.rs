@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::Text;
+use super::{Text, Value};
 
 impl Text<'_> {
     /// Whether this stands for `text`, escapes decoded.
@@ -38,6 +38,14 @@ impl Text<'_> {
                 repair_body(body, |piece| out.extend_from_slice(piece.as_bytes()));
             }
         }
+    }
+}
+
+impl Value<'_> {
+    /// Whether there are dirty strings in it, so that it is copied mended.
+    #[inline]
+    pub fn is_dirty(self) -> bool {
+        matches!(self, Self::String(Text::Dirty(_)) | Self::DirtyNested(_))
     }
 }
 
