@@ -11,6 +11,7 @@ mod command_line;
 mod corpus;
 mod counters;
 mod delivery;
+mod docs;
 mod endpoints;
 mod once;
 mod readme;
