@@ -1,6 +1,6 @@
 //! JSON objects as records: what `stdin` reads and `dummy` repeats.
 
-use crate::record::{Field, Fields, Nanos, Value};
+use crate::record::{Field, Fields, Nanos};
 use bumpalo::Bump;
 use tailwater_parsers::json::{self, Problem};
 
@@ -66,12 +66,8 @@ fn read_fields<'a>(
     let mut is_repaired = false;
     let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
     let len = json::object(text, |key, value| {
-        is_repaired |= value.is_dirty() || matches!(key, json::Text::Dirty(_));
-        let key = match key {
-            json::Text::Plain(key) => key,
-            key => bump.alloc_str(key.decode(scratch)),
-        };
-        fields.push(Field { key, value: Value::from_json(value, bump) });
+        is_repaired |= key.is_dirty() || value.is_dirty();
+        fields.push(Field::from_json(key, value, bump, scratch));
     });
     Ok(Object { fields, time: None, len: len.map_err(blame)?, is_repaired })
 }

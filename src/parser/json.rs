@@ -2,7 +2,7 @@
 
 use super::time::TimeField;
 use super::{Parsed, Scratch};
-use crate::record::{Field, Fields, Nanos, Value};
+use crate::record::{Field, Fields, Nanos};
 use bumpalo::Bump;
 use tailwater_parsers::json;
 
@@ -34,12 +34,8 @@ pub(super) fn parse<'a>(
                 return;
             }
         }
-        is_repaired |= value.is_dirty() || matches!(key, json::Text::Dirty(_));
-        let key = match key {
-            json::Text::Plain(key) => key,
-            key => bump.alloc_str(key.decode(text_of)),
-        };
-        fields.push(Field { key, value: Value::from_json(value, bump) });
+        is_repaired |= key.is_dirty() || value.is_dirty();
+        fields.push(Field::from_json(key, value, bump, text_of));
     });
     let is_alone = read
         .is_ok_and(|end| text.split_at_checked(end).is_some_and(|(_, rest)| !holds_value(rest)));

@@ -39,7 +39,7 @@ pub enum AccessorError {
     /// A bracket that is not `['name']` or `[0]`, or text behind one.
     #[error("`{0}` cannot be read; a step down is `['name']` or `[0]`")]
     BadStep(String),
-    /// More than [`STEPS_MAX`] steps.
+    /// More than `STEPS_MAX` steps.
     #[error("more than {STEPS_MAX} steps down")]
     TooDeep,
 }

@@ -15,7 +15,7 @@
 //! followed: new ones are opened and registered, renamed ones go on under their new name, and those that no
 //! name leads to any more are *leaving*: read to their end, for `Rotate_Wait` at least, then closed. The
 //! kernel tells when a scan or a read is due; an interval is only the safety net. Events are looked at no
-//! more often than every [`QUIET_PAUSE`], so that a writer of many small lines does not cost a wake-up each.
+//! more often than every `QUIET_PAUSE`, so that a writer of many small lines does not cost a wake-up each.
 
 #[cfg(test)]
 mod behaviour;
