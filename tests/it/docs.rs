@@ -20,7 +20,8 @@ fn check(page: &str, table: &str, text: &str) {
         let (_, after) = rest.split_once("<!-- end -->")?;
         Some((before, after))
     });
-    let (before, after) = parts.unwrap_or_else(|| panic!("{page} has no table `{table}`"));
+    assert!(parts.is_some(), "{page} has no table `{table}`");
+    let (before, after) = parts.unwrap();
     let new = format!("{before}{begin}{text}<!-- end -->{after}");
     if new == old {
         return;
