@@ -84,8 +84,6 @@ metrics! {
         files_closed: Counter = "fluentbit_input_files_closed_total" only "tail",
         /// Files that were seen to be rotated.
         files_rotated: Counter = "fluentbit_input_files_rotated_total" only "tail",
-        /// Multiline records cut at the buffer limit.
-        multiline_truncated: Counter = "fluentbit_input_multiline_truncated_total" only "tail",
         /// Lines cut at the buffer limit.
         long_line_truncated: Counter = "fluentbit_input_long_line_truncated_total" only "tail",
         /// Lines over the buffer limit that were left out.
@@ -104,11 +102,13 @@ metrics! {
         unparsed_lines: Counter = "tailwater_input_unparsed_lines_total",
         /// Lines with bytes that are not UTF-8; these were replaced.
         invalid_utf8: Counter = "tailwater_input_invalid_utf8_total",
+        /// Lines whose JSON was repaired: halves of surrogate pairs, raw control characters.
+        repaired_json: Counter = "tailwater_input_repaired_json_total",
         /// Files that could not be opened or read.
         unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail",
         /// Files that were cut or written anew in place, and read from their start again.
         files_truncated: Counter = "tailwater_input_files_truncated_total" only "tail",
-        /// Bytes that were gone before they were read: in files cut short or deleted too soon.
+        /// Bytes of unfinished lines that were gone before their line ended: in files cut short.
         lost_bytes: Counter = "tailwater_input_lost_bytes_total" only "tail",
     }
 }
@@ -128,6 +128,8 @@ metrics! {
         drop_bytes: Counter = "fluentbit_filter_drop_bytes_total",
         /// Values that no parser of the filter could read; the records were passed on as they were.
         unparsed_records: Counter = "tailwater_filter_unparsed_records_total" only "parser",
+        /// Values whose JSON was repaired: halves of surrogate pairs, raw control characters.
+        repaired_json: Counter = "tailwater_filter_repaired_json_total" only "parser",
     }
 }
 
@@ -154,8 +156,6 @@ metrics! {
         conflicts: Counter = "tailwater_output_conflicts_total",
         /// Records that had arrived before, as their own id showed: lost answers, restarts.
         duplicates: Counter = "tailwater_output_duplicates_total",
-        /// Records whose JSON was repaired before it was sent.
-        json_repaired: Counter = "tailwater_json_repaired_total",
     }
 }
 

@@ -6,8 +6,8 @@ use super::plugin::Plugin;
 use super::properties;
 use super::property::{Kind, Located};
 use super::section::Section;
-use super::service::{LogLevel, StorageType};
-use super::value::{Limit, Reading, Size, Value, Verbatim};
+use super::service::StorageType;
+use super::value::{Reading, Size, Value, Verbatim};
 
 properties! {
     /// What every input can be told.
@@ -16,27 +16,22 @@ properties! {
         tag: Option<String> ["Tag"],
         /// Name of the instance in logs and metrics.
         alias: Option<String> ["Alias"],
-        /// What this instance logs.
-        log_level: Option<LogLevel> ["Log_Level"],
         /// Memory that waiting records may take before the input pauses; 0 leaves it to the agent.
         mem_buf_limit: Size ["Mem_Buf_Limit" = "0"],
         /// Where records wait.
         storage_type: Option<StorageType> ["storage.type"],
-        /// Reads in a thread of its own.
-        threaded: bool ["threaded" = "off"],
-        /// Whether the records go to outputs at all.
+        /// Whether the records go to outputs at all; `off` is refused.
         routable: bool ["routable" = "on"],
-        /// Address to listen on.
-        listen: Option<String> ["Listen"],
-        /// Host to connect to or to listen on.
-        host: Option<String> ["Host"],
-        /// Port to connect to or to listen on.
-        port: Option<u16> ["Port"],
         @accepted {
+            "Log_Level": "one level holds for all: set it in `[SERVICE]`",
             "Log_Suppress_Interval": "what repeats is always logged once in a while only",
             "IPv6": "both versions are used",
-            "storage.pause_on_chunks_overlimit": "chunks on disk are not mapped",
-            "thread.ring_buffer.*": "a thread hands over whole batches",
+            "storage.pause_on_chunks_overlimit": "an input pauses at its `Mem_Buf_Limit`",
+            "Listen": "no input listens yet",
+            "Host": "no input connects or listens yet",
+            "Port": "no input connects or listens yet",
+            "threaded": "one thread reads for all inputs, and none of them waits",
+            "thread.ring_buffer.*": "there is no ring between threads",
             "rate_window": "metrics have no window",
         }
         @refused {
@@ -56,9 +51,8 @@ properties! {
         pattern_regex: Option<Located<Verbatim>> ["Match_Regex"],
         /// Name of the instance in logs and metrics.
         alias: Option<String> ["Alias"],
-        /// What this instance logs.
-        log_level: Option<LogLevel> ["Log_Level"],
         @accepted {
+            "Log_Level": "one level holds for all: set it in `[SERVICE]`",
             "Log_Suppress_Interval": "what repeats is always logged once in a while only",
         }
     }
@@ -73,21 +67,18 @@ properties! {
         pattern_regex: Option<Located<Verbatim>> ["Match_Regex"],
         /// Name of the instance in logs, metrics and the storage.
         alias: Option<String> ["Alias"],
-        /// What this instance logs.
-        log_level: Option<LogLevel> ["Log_Level"],
         /// Failures after which a chunk is given up: a number, `no_limits` or `no_retries`.
         retry_limit: RetryLimit ["Retry_Limit" = "no_limits"],
         /// Host to ship to.
         host: Option<String> ["Host"],
         /// Port to ship to.
         port: Option<u16> ["Port"],
-        /// Requests prepared at once; unset, the agent's choice.
-        workers: Option<u64> ["Workers"],
-        /// Disk that waiting chunks may take before the oldest is dropped.
-        storage_total_limit_size: Limit ["storage.total_limit_size"],
         @accepted {
+            "Log_Level": "one level holds for all: set it in `[SERVICE]`",
             "Log_Suppress_Interval": "what repeats is always logged once in a while only",
             "IPv6": "both versions are used",
+            "Workers": "one thread sends for all outputs, several requests at once",
+            "storage.total_limit_size": "nothing waits on disk yet: the input pauses, and its files wait",
         }
         @refused {
             "oauth2.*": "there is no OAuth2 yet",

@@ -180,7 +180,7 @@ impl Loader<'_> {
         if !self.diagnostics.has_errors() {
             self.routes(&mut model);
         }
-        self.storage(&model);
+        self.inputs(&model);
         model
     }
 
@@ -408,8 +408,14 @@ impl Loader<'_> {
         }
     }
 
-    fn storage(&mut self, model: &Model) {
+    /// What inputs ask for that has no meaning here.
+    fn inputs(&mut self, model: &Model) {
         for input in &model.inputs {
+            if !input.common.routable {
+                let location = input.section.location_of("routable");
+                let message = "`routable off` is not supported: leave the input out";
+                self.diagnostics.error(location, message);
+            }
             let location = input.section.location_of("storage.type");
             match input.common.storage_type {
                 Some(StorageType::Filesystem) if model.service.storage_path.is_none() => {
@@ -422,6 +428,11 @@ impl Loader<'_> {
                         .with_remedy("set `storage.path` in `[SERVICE]`"),
                     );
                 }
+                Some(StorageType::Filesystem) => self.diagnostics.warning(
+                    location,
+                    "`filesystem` is taken as `memory`: what is not delivered when the agent ends is \
+                     read again from its files, given a `DB`",
+                ),
                 Some(StorageType::MemRb) => self.diagnostics.warning(
                     location,
                     "`memrb` is taken as `memory`: the input pauses instead of dropping records",

@@ -34,10 +34,9 @@ properties! {
         dns_prefer_ipv4: bool ["net.dns.prefer_ipv4" = "off"],
         /// Tries IPv6 addresses first.
         dns_prefer_ipv6: bool ["net.dns.prefer_ipv6" = "off"],
-        /// Leaves `HTTP_PROXY` and its kin unread.
-        proxy_env_ignore: bool ["net.proxy_env_ignore" = "off"],
         @accepted {
             "net.connect_timeout_log_error": "a timeout is always logged, rate-limited",
+            "net.proxy_env_ignore": "proxies of the environment are never asked",
             "net.dns.mode": "the system's resolver is asked",
             "net.dns.resolver": "the system's resolver is asked",
         }

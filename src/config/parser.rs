@@ -46,12 +46,11 @@ properties! {
         skip_empty_values: bool ["Skip_Empty_Values" = "on"],
         /// Types of fields: `size:integer took:float`.
         types: Option<Located<String>> ["Types"],
-        /// Refuses logfmt keys without a value.
-        logfmt_no_bare_keys: bool ["Logfmt_No_Bare_Keys" = "off"],
         /// Fields to decode further, in written order.
         decoders: Ordered [
             "Decode_Field" | "Decode_Field_As": "`DECODER FIELD`: decodes and replaces a field."
         ],
+        @accepted { "Logfmt_No_Bare_Keys": "`Format logfmt` is not there yet" }
     }
 }
 

@@ -125,8 +125,7 @@ impl<T: Value> Field for T {
         rules: Rules,
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let read = taken.first().and_then(|entry| read_value(entry, rules, diagnostics));
-        read.or_else(|| default_value(default)).unwrap_or_default()
+        Option::<T>::from_entries(taken, default, rules, diagnostics).unwrap_or_default()
     }
 }
 

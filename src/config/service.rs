@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::property::Repeated;
-use super::value::{Limit, Size};
 use super::{choices, properties};
 
 choices! {
@@ -25,23 +24,13 @@ choices! {
 }
 
 choices! {
-    /// When the storage is synced to the disk.
-    pub enum StorageSync {
-        /// A second after the first unsynced byte.
-        Normal = "normal",
-        /// Before a read counts as safe.
-        Full = "full",
-    }
-}
-
-choices! {
     /// Where an input's records wait.
     pub enum StorageType {
         /// In memory; the log file itself is the backlog.
         Memory = "memory",
-        /// In files under `storage.path`.
+        /// In files under `storage.path`; taken as `memory`, with a warning.
         Filesystem = "filesystem",
-        /// In a ring of memory that drops the oldest records.
+        /// In a ring of memory that drops the oldest records; taken as `memory`, with a warning.
         MemRb = "memrb",
     }
 }
@@ -77,39 +66,27 @@ properties! {
         scheduler_base: Duration ["scheduler.base" = "5"],
         /// Longest pause before a retry.
         scheduler_cap: Duration ["scheduler.cap" = "2000"],
-        /// Folder of everything that waits on disk.
+        /// Folder for an input's `storage.type filesystem`, which needs one, but is taken as `memory` so far.
         storage_path: Option<String> ["storage.path"],
-        /// When the storage is synced.
-        storage_sync: StorageSync ["storage.sync" = "normal"],
-        /// Where inputs without a `storage.type` of their own let records wait, if
-        /// `storage.inherit` says so.
-        storage_type: Option<StorageType> ["storage.type"],
-        /// Lets inputs take the `storage.type` of `SERVICE`.
-        storage_inherit: bool ["storage.inherit" = "off"],
-        /// Serves `/api/v1/storage`.
-        storage_metrics: bool ["storage.metrics" = "on"],
-        /// Memory for what waited on disk at the start.
-        storage_backlog_mem_limit: Size ["storage.backlog.mem_limit" = "100M"],
-        /// Keeps records that a destination refused for good.
-        storage_keep_rejected: bool ["storage.keep.rejected" = "off"],
-        /// Folder of refused records, below `storage.path`.
-        storage_rejected_path: String ["storage.rejected.path" = "rejected"],
-        /// Bytes of refused records to keep.
-        storage_rejected_limit: Limit ["storage.rejected.limit"],
-        /// Upper bound of one record joined from several lines.
-        multiline_buffer_limit: Size ["multiline_buffer_limit" = "2MB"],
-        /// Writes letters beyond ASCII as `\uXXXX` in JSON.
-        json_escape_unicode: bool ["json.escape_unicode" = "on"],
-        /// Reads the configuration again on SIGHUP and `/api/v2/reload`.
-        hot_reload: bool ["Hot_Reload" = "off"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
             "Streams_File": "there is no stream processor",
-            "storage.checksum": "everything on disk has a checksum",
-            "storage.backlog.flush_on_shutdown": "what waits on disk is sent after the next start",
-            "storage.max_chunks_up": "chunks on disk are not mapped",
-            "storage.delete_irrecoverable_chunks": "a corrupt chunk is kept and harms no other",
-            "storage.trim_files": "chunks on disk have no slack",
+            "storage.type": "records wait in memory, and in the files they come from",
+            "storage.inherit": "records wait in memory, and in the files they come from",
+            "storage.sync": "nothing waits on disk yet",
+            "storage.metrics": "there is no `/api/v1/storage` yet; `/api/v1/metrics` has its numbers",
+            "storage.checksum": "nothing waits on disk yet",
+            "storage.backlog.mem_limit": "nothing waits on disk yet",
+            "storage.backlog.flush_on_shutdown": "nothing waits on disk yet",
+            "storage.max_chunks_up": "nothing waits on disk yet",
+            "storage.delete_irrecoverable_chunks": "nothing waits on disk yet",
+            "storage.trim_files": "nothing waits on disk yet",
+            "storage.keep.rejected": "what a store refuses for good is counted and dropped",
+            "storage.rejected.path": "what a store refuses for good is counted and dropped",
+            "storage.rejected.limit": "what a store refuses for good is counted and dropped",
+            "multiline_buffer_limit": "lines are not joined yet",
+            "json.escape_unicode": "letters beyond ASCII are written as they are, which means the same",
+            "Hot_Reload": "start it anew: with a `DB`, nothing is lost",
             "dns.mode": "the system's resolver is asked",
             "dns.resolver": "the system's resolver is asked",
             "dns.prefer_ipv4": "set `net.dns.prefer_ipv4` at the output",
@@ -121,8 +98,8 @@ properties! {
             "windows.maxstdio": "it is for Windows",
             "flush.adaptive": "a full chunk is sent at once",
             "flush.adaptive.*": "a full chunk is sent at once",
-            "Hot_Reload.Ensure_Thread_Safety": "a reload always waits",
-            "Hot_Reload.Timeout": "a reload always waits",
+            "Hot_Reload.Ensure_Thread_Safety": "there is no reload",
+            "Hot_Reload.Timeout": "there is no reload",
         }
         @refused {
             "Plugins_File": "shared libraries cannot be loaded",

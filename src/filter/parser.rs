@@ -2,6 +2,7 @@
 
 use super::Filter;
 use crate::config::{Diagnostics, Located, Location, Repeated, properties};
+use crate::metrics::FilterMetrics;
 use crate::parser::{NoParser, Parser, Parsers, Scratch};
 use crate::record::{Accessor, Batch, Fields, Record, Value};
 use bumpalo::Bump;
@@ -35,6 +36,14 @@ pub struct ParserFilter {
     scratch: Scratch,
     /// The decoded text of a field that holds escapes.
     text: String,
+    metrics: Arc<FilterMetrics>,
+}
+
+/// What happened to the values of one batch.
+#[derive(Debug, Default)]
+struct Counts {
+    unparsed: u64,
+    repaired: u64,
 }
 
 #[derive(Debug)]
@@ -51,6 +60,7 @@ impl ParserFilter {
         options: &ParserFilterOptions,
         location: &Location,
         parsers: &Parsers,
+        metrics: Arc<FilterMetrics>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let Some(key_name) = &options.key_name else {
@@ -81,11 +91,18 @@ impl ParserFilter {
             reserve_data: options.reserve_data,
             scratch: Scratch::default(),
             text: String::new(),
+            metrics,
         })
     }
 
     /// Works on one record. `expected_count` is how many fields the last one had.
-    fn apply_to<'a>(&mut self, record: &mut Record<'a>, bump: &'a Bump, expected_count: usize) {
+    fn apply_to<'a>(
+        &mut self,
+        record: &mut Record<'a>,
+        bump: &'a Bump,
+        expected_count: usize,
+        counts: &mut Counts,
+    ) {
         let Some((at, value)) = self.key.find(&record.fields, bump) else { return };
         let text = match value {
             Value::Str(text) => text,
@@ -103,7 +120,11 @@ impl ParserFilter {
             .parsers
             .iter()
             .find_map(|parser| parser.parse(scratch, text, bump, now, &mut fields));
-        let Some(parsed) = parsed else { return };
+        let Some(parsed) = parsed else {
+            counts.unparsed += 1;
+            return;
+        };
+        counts.repaired += u64::from(parsed.is_repaired);
         if let Some(time) = parsed.time {
             record.time = time;
             record.own_time = true;
@@ -119,10 +140,13 @@ impl ParserFilter {
 impl Filter for ParserFilter {
     fn apply(&mut self, batch: &mut Batch<'_>) {
         let mut expected_count = 0;
+        let mut counts = Counts::default();
         for record in &mut batch.records {
-            self.apply_to(record, batch.bump, expected_count);
+            self.apply_to(record, batch.bump, expected_count, &mut counts);
             expected_count = record.fields.len();
         }
+        self.metrics.unparsed_records.add(counts.unparsed);
+        self.metrics.repaired_json.add(counts.repaired);
     }
 }
 
@@ -435,7 +459,7 @@ mod tests {
                 section(SectionKind::Filter, "Key_Name log\n Parser at\n Reserve_Data On");
             let options = ParserFilterOptions::read(&mut section, &mut diagnostics);
             let location = Location::command_line();
-            let filter = ParserFilter::build(&options, &location, &parsers, &mut diagnostics);
+            let filter = ParserFilter::build(&options, &location, &parsers, Arc::default(), &mut diagnostics);
             prop_assert_eq!(diagnostics.to_string(), "");
             let bump = Bump::new();
             let mut batch = batch(&parsers, "cri", &line, &bump);

@@ -1,6 +1,6 @@
 //! JSON objects as records: what `stdin` reads and `dummy` repeats.
 
-use crate::record::{Field, Fields, Nanos, Value};
+use crate::record::{Field, Fields, Nanos};
 use bumpalo::Bump;
 use tailwater_parsers::json::{self, Problem};
 
@@ -12,6 +12,8 @@ pub(super) struct Object<'a> {
     pub time: Option<Nanos>,
     /// Bytes of the text.
     pub len: usize,
+    /// Whether its JSON was repaired: halves of surrogate pairs, raw control characters.
+    pub is_repaired: bool,
 }
 
 /// Why there is no record at the start of a text.
@@ -34,8 +36,7 @@ pub(super) fn read<'a>(
     scratch: &mut String,
 ) -> Result<Object<'a>, NoObject> {
     if !text.starts_with('[') {
-        let (fields, len) = read_fields(text, bump, scratch)?;
-        return Ok(Object { fields, time: None, len });
+        return read_fields(text, bump, scratch);
     }
     let mut items = [None, None];
     let mut count = 0;
@@ -52,24 +53,23 @@ pub(super) fn read<'a>(
     };
     let time = read_time(header).filter(|_| count == 2).ok_or(NoObject::Other)?;
     // The array is whole, so that nothing in it is unfinished.
-    let (fields, _) = read_fields(body, bump, scratch).map_err(|_| NoObject::Other)?;
-    Ok(Object { fields, time: Some(time), len })
+    let object = read_fields(body, bump, scratch).map_err(|_| NoObject::Other)?;
+    Ok(Object { time: Some(time), len, ..object })
 }
 
+/// Reads `{…}`.
 fn read_fields<'a>(
     text: &'a str,
     bump: &'a Bump,
     scratch: &mut String,
-) -> Result<(Fields<'a>, usize), NoObject> {
+) -> Result<Object<'a>, NoObject> {
+    let mut is_repaired = false;
     let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
     let len = json::object(text, |key, value| {
-        let key = match key {
-            json::Text::Plain(key) => key,
-            key => bump.alloc_str(key.decode(scratch)),
-        };
-        fields.push(Field { key, value: Value::from_json(value, bump) });
+        is_repaired |= key.is_dirty() || value.is_dirty();
+        fields.push(Field::from_json(key, value, bump, scratch));
     });
-    Ok((fields, len.map_err(blame)?))
+    Ok(Object { fields, time: None, len: len.map_err(blame)?, is_repaired })
 }
 
 /// Seconds, or the first of a nested header.

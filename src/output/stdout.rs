@@ -220,14 +220,7 @@ fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
 /// Appends a string with its quotes, decoded.
 fn write_string(text: Text<'_>, out: &mut Vec<u8>) {
     out.push(b'"');
-    match text {
-        Text::Plain(plain) => out.extend_from_slice(plain.as_bytes()),
-        Text::Escaped(body) | Text::Dirty(body) => {
-            let mut decoded = String::new();
-            json::unescape(body, &mut decoded);
-            out.extend_from_slice(decoded.as_bytes());
-        }
-    }
+    text.write_decoded(out);
     out.push(b'"');
 }
 

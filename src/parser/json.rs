@@ -2,7 +2,7 @@
 
 use super::time::TimeField;
 use super::{Parsed, Scratch};
-use crate::record::{Field, Fields, Nanos, Value};
+use crate::record::{Field, Fields, Nanos};
 use bumpalo::Bump;
 use tailwater_parsers::json;
 
@@ -23,6 +23,7 @@ pub(super) fn parse<'a>(
     // Of a repeated time field only the first one is one.
     let mut pending_time = time_field;
     let mut time = None;
+    let mut is_repaired = false;
     let read = json::object(text, |key, value| {
         if let Some(field) = pending_time
             && key.is(&field.key)
@@ -33,11 +34,8 @@ pub(super) fn parse<'a>(
                 return;
             }
         }
-        let key = match key {
-            json::Text::Plain(key) => key,
-            key => bump.alloc_str(key.decode(text_of)),
-        };
-        fields.push(Field { key, value: Value::from_json(value, bump) });
+        is_repaired |= key.is_dirty() || value.is_dirty();
+        fields.push(Field::from_json(key, value, bump, text_of));
     });
     let is_alone = read
         .is_ok_and(|end| text.split_at_checked(end).is_some_and(|(_, rest)| !holds_value(rest)));
@@ -45,7 +43,7 @@ pub(super) fn parse<'a>(
         fields.truncate(count_before);
         return None;
     }
-    Some(Parsed { time })
+    Some(Parsed { time, is_repaired })
 }
 
 /// Whether another JSON value follows.

@@ -36,6 +36,8 @@ enum Format {
 pub struct Parsed {
     /// When it happened; `None` if the text does not say, or says it in another format.
     pub time: Option<Nanos>,
+    /// Whether JSON in it was repaired: halves of surrogate pairs, raw control characters.
+    pub is_repaired: bool,
 }
 
 /// What parsing needs and can be used again: one for each input or filter that parses.

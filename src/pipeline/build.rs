@@ -2,8 +2,9 @@
 //! configuration (which is all that `--dry-run` does), then what opens files, sockets and threads.
 
 use super::agent::{Admin, Agent};
+use super::filter_slot::FilterSlot;
 use super::plugins::{self, BuiltOutput, OpenInput};
-use super::router::{Deliver, FilterSlot, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
+use super::router::{Deliver, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
 use super::{Control, InputSlot, Pipeline};
 use crate::admin::{self, HealthOptions, Server};
 use crate::buffer::{RouteSet, Settler};
@@ -204,7 +205,7 @@ impl Planner<'_> {
         let Instance { common, plugin, .. } = instance;
         let metrics = self.registry.filter(&instance.name, plugin.name);
         let matches = self.matches(common.pattern.as_ref(), common.pattern_regex.as_ref());
-        let built = plugins::filter(instance, &self.parsers, self.diagnostics);
+        let built = plugins::filter(instance, &self.parsers, &metrics, self.diagnostics);
         // A filter without a pattern sees no record: it was told, and is left out.
         Some(FilterSlot { matches: matches?, filter: built?, metrics })
     }

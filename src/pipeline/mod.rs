@@ -2,6 +2,7 @@
 
 mod agent;
 mod build;
+mod filter_slot;
 mod ledger;
 mod plugins;
 mod router;

@@ -1,11 +1,11 @@
 //! From a batch to chunks: filters, routing, the memory that each input may hold, and back from
 //! settled chunks to safe positions.
 
+use super::filter_slot::FilterSlot;
 use super::ledger::Ledger;
 use crate::buffer::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, RouteSet, Settled};
-use crate::filter::Filter;
 use crate::input::Intake;
-use crate::metrics::{FilterMetrics, InputMetrics};
+use crate::metrics::InputMetrics;
 use crate::record::{Batch, Match, SourceId, Tag};
 use std::collections::HashMap;
 use std::fmt;
@@ -25,19 +25,6 @@ const PLANS_MAX: usize = 16 << 10;
 
 /// A chunk is expected to pass its limit by a frame: one read, and what its encoding adds.
 const FRAME_BYTES_EXPECTED: usize = 512 << 10;
-
-/// A filter with its place in the configuration.
-pub(super) struct FilterSlot {
-    pub(super) matches: Match,
-    pub(super) filter: Box<dyn Filter>,
-    pub(super) metrics: Arc<FilterMetrics>,
-}
-
-impl fmt::Debug for FilterSlot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FilterSlot").field("matches", &self.matches).finish_non_exhaustive()
-    }
-}
 
 /// Hands a chunk to an output's courier or writer; never waits.
 pub(super) type Deliver = Box<dyn Fn(Arc<Chunk>) + Send>;
@@ -60,8 +47,8 @@ impl fmt::Debug for Outlet {
 pub(super) struct Share {
     /// Bytes in chunks that are not settled.
     held: usize,
-    /// How many chunks these are.
-    chunks: usize,
+    /// Chunks that these bytes lie in.
+    chunks: u64,
     /// `Mem_Buf_Limit`.
     limit: usize,
     metrics: Arc<InputMetrics>,
@@ -80,7 +67,7 @@ impl Share {
     /// Shows the metrics where the share stands.
     fn note(&self) {
         self.metrics.storage_memory_bytes.set(self.held as u64);
-        self.metrics.storage_chunks.set(self.chunks as u64);
+        self.metrics.storage_chunks.set(self.chunks);
         self.metrics.storage_overlimit.set(self.is_full().into());
         self.metrics.ingestion_paused.set(self.is_full().into());
     }
@@ -253,7 +240,7 @@ impl Router {
             self.open.len() - 1
         });
         let Some(chunk) = self.open.get_mut(index) else { return };
-        share.chunks += usize::from(!chunk.holds(batch.source.id.input));
+        share.chunks += u64::from(!chunk.holds(batch.source.id.input));
         share.held += chunk.append(batch, self.ledger.next(batch.source.id));
         share.note();
         if share.is_full() {
@@ -285,26 +272,6 @@ impl Router {
     }
 }
 
-impl FilterSlot {
-    fn apply(&mut self, batch: &mut Batch<'_>) {
-        let before = batch.records.len() as u64;
-        if before == 0 {
-            return;
-        }
-        self.filter.apply(batch);
-        let after = batch.records.len() as u64;
-        let dropped = before.saturating_sub(after);
-        // What a record weighs is not asked: each counts for its even share of what was read.
-        let dropped_bytes = batch.bytes.saturating_mul(dropped) / before;
-        self.metrics.records.add(before);
-        self.metrics.bytes.add(batch.bytes);
-        self.metrics.drop_records.add(dropped);
-        self.metrics.drop_bytes.add(dropped_bytes);
-        self.metrics.add_records.add(after.saturating_sub(before));
-        batch.bytes -= dropped_bytes;
-    }
-}
-
 /// The way into the router for one input.
 #[derive(Debug)]
 pub(super) struct Port<'r> {
@@ -325,6 +292,8 @@ impl Intake for Port<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::Filter;
+    use crate::metrics::FilterMetrics;
     use crate::metrics::Registry;
     use crate::record::{Field, Fields, Record, Source, Value};
     use bumpalo::Bump;

@@ -16,6 +16,23 @@ pub struct Field<'a> {
     pub value: Value<'a>,
 }
 
+impl<'a> Field<'a> {
+    /// Takes over a field that the JSON scanner found; only text that is not clean JSON, and a key with escapes,
+    /// is copied. `scratch` is overwritten.
+    pub fn from_json(
+        key: json::Text<'a>,
+        value: json::Value<'a>,
+        bump: &'a Bump,
+        scratch: &mut String,
+    ) -> Self {
+        let key = match key {
+            json::Text::Plain(key) => key,
+            key => bump.alloc_str(key.decode(scratch)),
+        };
+        Self { key, value: Value::from_json(value, bump) }
+    }
+}
+
 /// A value that borrows from the read buffer or from the batch's arena, so that it is free to copy.
 ///
 /// Text that came as JSON stays JSON for as long as nobody asks what it says: a nested value is one

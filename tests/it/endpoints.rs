@@ -20,7 +20,7 @@ pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
-fn service(port: u16) -> String {
+pub(crate) fn service(port: u16) -> String {
     format!(
         "[SERVICE]\n    Flush 0.2\n    Scheduler.Base 1\n    Scheduler.Cap 1\n    Parsers_File parsers.conf\n    \
          HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port {port}\n    Health_Check On\n"

@@ -8,7 +8,10 @@
 mod bad_input;
 mod bench;
 mod command_line;
+mod corpus;
+mod counters;
 mod delivery;
+mod docs;
 mod endpoints;
 mod once;
 mod readme;

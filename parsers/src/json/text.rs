@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::Text;
+use super::{Text, Value};
 
 impl Text<'_> {
     /// Whether this stands for `text`, escapes decoded.
@@ -29,6 +29,23 @@ impl Text<'_> {
         }
     }
 
+    /// Appends what this stands for, escapes decoded.
+    #[inline]
+    pub fn write_decoded(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(body) => out.extend_from_slice(body.as_bytes()),
+            Self::Escaped(body) | Self::Dirty(body) => {
+                pieces(body, |piece| out.extend_from_slice(piece.as_bytes()));
+            }
+        }
+    }
+
+    /// Whether this is copied mended: it holds raw control characters or halves of surrogate pairs.
+    #[inline]
+    pub fn is_dirty(self) -> bool {
+        matches!(self, Self::Dirty(_))
+    }
+
     /// Appends the inside of a clean JSON string that stands for the same text.
     #[inline]
     pub fn write(self, out: &mut Vec<u8>) {
@@ -37,6 +54,18 @@ impl Text<'_> {
             Self::Dirty(body) => {
                 repair_body(body, |piece| out.extend_from_slice(piece.as_bytes()));
             }
+        }
+    }
+}
+
+impl Value<'_> {
+    /// Whether there are dirty strings in it, so that it is copied mended.
+    #[inline]
+    pub fn is_dirty(self) -> bool {
+        match self {
+            Self::String(text) => text.is_dirty(),
+            Self::DirtyNested(_) => true,
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Nested(_) => false,
         }
     }
 }

@@ -54,7 +54,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -421,7 +421,9 @@ impl Tail {
             match seen.get(number) {
                 None if followed.leaving.is_none() => {
                     followed.leaving = Some(now);
-                    self.metrics.files_rotated.add(1);
+                    // A deleted file is no rotated one, for Fluent Bit neither.
+                    let is_kept = followed.file.metadata().is_ok_and(|status| status.nlink() > 0);
+                    self.metrics.files_rotated.add(is_kept.into());
                 }
                 None => {}
                 Some(names) => {
@@ -551,6 +553,7 @@ impl Tail {
         let row = reader.row;
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
+        self.metrics.lost_bytes.add(reader.seen - reader.offset);
         followed.is_queued = false;
         followed.start = Start::Head;
         let new = self.next_number;

@@ -1,7 +1,6 @@
 //! The line of an entry: the record without the fields that became something else.
 
 use super::options::{DropSingleKey, LineFormat};
-use crate::output::template::write_text;
 use crate::record::{Accessor, Name};
 use memchr::memmem::Finder;
 use tailwater_parsers::json::{self, Text, Value};
@@ -199,9 +198,9 @@ fn single_value(object: &str) -> Option<Value<'_>> {
 
 fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out: &mut Vec<u8>) {
     match (value, format) {
-        (Value::String(text), LineFormat::KeyValue) => write_decoded(text, out),
+        (Value::String(text), LineFormat::KeyValue) => text.write_decoded(out),
         (Value::String(text), LineFormat::Json) if single == DropSingleKey::Raw => {
-            write_decoded(text, out);
+            text.write_decoded(out);
         }
         (_, LineFormat::Json) => write_json(value, out),
         (_, LineFormat::KeyValue) => write_value(value, out),
@@ -214,7 +213,7 @@ fn write_pairs(object: &str, out: &mut Vec<u8>) {
     let _end = json::object(object, |key, value| {
         out.extend_from_slice(separator);
         separator = b" ";
-        write_decoded(key, out);
+        key.write_decoded(out);
         out.push(b'=');
         write_value(value, out);
     });
@@ -226,7 +225,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::String(text) => {
             out.push(b'"');
-            write_decoded(text, out);
+            text.write_decoded(out);
             out.push(b'"');
         }
         Value::Nested(text) | Value::DirtyNested(text) if text.starts_with('[') => {
@@ -243,7 +242,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             let _end = json::object(text, |key, item| {
                 out.extend_from_slice(separator);
                 separator = b" ";
-                write_decoded(key, out);
+                key.write_decoded(out);
                 out.push(b':');
                 write_value(item, out);
             });
@@ -266,18 +265,6 @@ fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
             out.push(b'"');
             text.write(out);
             out.push(b'"');
-        }
-    }
-}
-
-/// Appends text with its escapes decoded.
-fn write_decoded(text: Text<'_>, out: &mut Vec<u8>) {
-    match text {
-        Text::Plain(plain) => out.extend_from_slice(plain.as_bytes()),
-        Text::Escaped(_) | Text::Dirty(_) => {
-            let mut decoded = String::new();
-            write_text(Value::String(text), &mut decoded);
-            out.extend_from_slice(decoded.as_bytes());
         }
     }
 }

@@ -1,0 +1,27 @@
+//! Runs the committed fuzz corpus through the entry points of the readers of foreign bytes, so that what a
+//! fuzzer once found stays found. The corpora of the parsers run in their own crate.
+
+use std::path::Path;
+use tailwater::config::classic::fuzz_classic;
+use tailwater::output::opensearch::fuzz_judge;
+
+fn check(target: &str, entry: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let files: Vec<_> = folder.read_dir().unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty(), "no corpus in {}", folder.display());
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        let outcome = std::panic::catch_unwind(|| entry(&bytes));
+        assert!(outcome.is_ok(), "{} breaks its reader", file.display());
+    }
+}
+
+#[test]
+fn configurations() {
+    check("classic", fuzz_classic);
+}
+
+#[test]
+fn bulk_answers() {
+    check("judge", fuzz_judge);
+}
