@@ -108,6 +108,11 @@ impl Plan {
             let message = format!("more than {} outputs", RouteSet::OUTPUTS_MAX);
             planner.diagnostics.error(&excess.location, message);
         }
+        if let Some(second) = model.outputs.get(1) {
+            let message = "the outputs share each input's memory: while one of them is away, an input reads on \
+                 for the others until `Mem_Buf_Limit` is full, then it pauses";
+            planner.diagnostics.note(&second.location, message);
+        }
         let outputs = model.outputs.into_iter();
         let outputs = outputs.filter_map(|it| planner.output(it, &model.service)).collect();
         let Planner { registry, diagnostics, .. } = planner;
