@@ -104,6 +104,8 @@ metrics! {
         unparsed_lines: Counter = "tailwater_input_unparsed_lines_total",
         /// Lines with bytes that are not UTF-8; these were replaced.
         invalid_utf8: Counter = "tailwater_input_invalid_utf8_total",
+        /// Records whose JSON other readers would refuse (half a surrogate pair, raw control characters); it was mended.
+        json_repaired: Counter = "tailwater_input_json_repaired_total",
         /// Files that could not be opened or read.
         unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail",
         /// Files that were cut or written anew in place, and read from their start again.
@@ -128,6 +130,8 @@ metrics! {
         drop_bytes: Counter = "fluentbit_filter_drop_bytes_total",
         /// Values that no parser of the filter could read; the records were passed on as they were.
         unparsed_records: Counter = "tailwater_filter_unparsed_records_total" only "parser",
+        /// Values whose JSON other readers would refuse (half a surrogate pair, raw control characters); it was mended.
+        json_repaired: Counter = "tailwater_filter_json_repaired_total" only "parser",
     }
 }
 
@@ -154,8 +158,6 @@ metrics! {
         conflicts: Counter = "tailwater_output_conflicts_total",
         /// Records that had arrived before, as their own id showed: lost answers, restarts.
         duplicates: Counter = "tailwater_output_duplicates_total",
-        /// Records whose JSON was repaired before it was sent.
-        json_repaired: Counter = "tailwater_json_repaired_total",
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::{Diagnostics, Location, SectionKind};
 use crate::parser::fixture::{JSON_WITH_TIME, batch, parsers, section, show};
 use bumpalo::Bump;
 use expect_test::Expect;
+use std::sync::Arc;
 
 /// Runs the filter `plugin`, set up by the lines `config`, on lines that `jt` reads. Expected is what
 /// there is to say about the configuration, then, unless that is an error, the records.
@@ -60,7 +61,8 @@ fn build(
         "parser" => {
             let options = ParserFilterOptions::read(section, diagnostics);
             let location = Location::command_line();
-            let filter = ParserFilter::build(&options, &location, parsers, diagnostics)?;
+            let filter =
+                ParserFilter::build(&options, &location, parsers, Arc::default(), diagnostics)?;
             Some(Box::new(filter))
         }
         _ => None,

@@ -2,6 +2,7 @@
 
 use super::Filter;
 use crate::config::{Diagnostics, Located, Location, Repeated, properties};
+use crate::metrics::FilterMetrics;
 use crate::parser::{NoParser, Parser, Parsers, Scratch};
 use crate::record::{Accessor, Batch, Fields, Record, Value};
 use bumpalo::Bump;
@@ -32,6 +33,7 @@ pub struct ParserFilter {
     parsers: Vec<Arc<Parser>>,
     preserve_key: bool,
     reserve_data: bool,
+    metrics: Arc<FilterMetrics>,
     scratch: Scratch,
     /// The decoded text of a field that holds escapes.
     text: String,
@@ -51,6 +53,7 @@ impl ParserFilter {
         options: &ParserFilterOptions,
         location: &Location,
         parsers: &Parsers,
+        metrics: Arc<FilterMetrics>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let Some(key_name) = &options.key_name else {
@@ -79,6 +82,7 @@ impl ParserFilter {
             parsers: found,
             preserve_key: options.preserve_key,
             reserve_data: options.reserve_data,
+            metrics,
             scratch: Scratch::default(),
             text: String::new(),
         })
@@ -103,7 +107,13 @@ impl ParserFilter {
             .parsers
             .iter()
             .find_map(|parser| parser.parse(scratch, text, bump, now, &mut fields));
-        let Some(parsed) = parsed else { return };
+        let Some(parsed) = parsed else {
+            self.metrics.unparsed_records.add(1);
+            return;
+        };
+        if parsed.is_repaired {
+            self.metrics.json_repaired.add(1);
+        }
         if let Some(time) = parsed.time {
             record.time = time;
             record.own_time = true;
@@ -435,7 +445,7 @@ mod tests {
                 section(SectionKind::Filter, "Key_Name log\n Parser at\n Reserve_Data On");
             let options = ParserFilterOptions::read(&mut section, &mut diagnostics);
             let location = Location::command_line();
-            let filter = ParserFilter::build(&options, &location, &parsers, &mut diagnostics);
+            let filter = ParserFilter::build(&options, &location, &parsers, Arc::default(), &mut diagnostics);
             prop_assert_eq!(diagnostics.to_string(), "");
             let bump = Bump::new();
             let mut batch = batch(&parsers, "cri", &line, &bump);

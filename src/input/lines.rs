@@ -84,6 +84,7 @@ impl<'a> Origin<'a> {
 pub(super) struct Counts {
     pub unparsed: u64,
     pub invalid_utf8: u64,
+    pub repaired: u64,
     pub long_skipped: u64,
     pub long_cut: u64,
 }
@@ -95,6 +96,7 @@ impl std::ops::Add for Counts {
         Self {
             unparsed: self.unparsed + more.unparsed,
             invalid_utf8: self.invalid_utf8 + more.invalid_utf8,
+            repaired: self.repaired + more.repaired,
             long_skipped: self.long_skipped + more.long_skipped,
             long_cut: self.long_cut + more.long_cut,
         }
@@ -106,6 +108,7 @@ impl Counts {
         for (cell, count) in [
             (&metrics.unparsed_lines, self.unparsed),
             (&metrics.invalid_utf8, self.invalid_utf8),
+            (&metrics.json_repaired, self.repaired),
             (&metrics.long_line_skipped, self.long_skipped),
             (&metrics.long_line_truncated, self.long_cut),
         ] {
@@ -209,6 +212,7 @@ impl Lines {
         });
         let time = if let Some(parsed) = parsed {
             origin.push(line.from, &mut fields);
+            counts.repaired += u64::from(parsed.is_repaired);
             parsed.time
         } else {
             counts.unparsed += u64::from(parser.is_some());
@@ -362,7 +366,7 @@ mod tests {
                 100-106 {"at":100,"log":"café"}
                 106-111 {"at":106,"log":"�x�"}
                 111-115 {"at":111,"log":"€"}
-                to 115 Counts { unparsed: 0, invalid_utf8: 1, long_skipped: 0, long_cut: 0 }"#]],
+                to 115 Counts { unparsed: 0, invalid_utf8: 1, repaired: 0, long_skipped: 0, long_cut: 0 }"#]],
         );
     }
 
@@ -375,7 +379,7 @@ mod tests {
             &expect![[r#"
                 100-103 {"at":100,"log":"ok"}
                 129-132 {"at":129,"log":"ok"}
-                to 132 Counts { unparsed: 0, invalid_utf8: 0, long_skipped: 3, long_cut: 0 }"#]],
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 3, long_cut: 0 }"#]],
         );
         check_with(
             lines(LongLines::Truncate, 6),
@@ -386,7 +390,7 @@ mod tests {
                 110-118 {"at":110,"log":"12345"}
                 118-129 {"at":118,"log":"123456"}
                 129-132 {"at":129,"log":"ok"}
-                to 132 Counts { unparsed: 0, invalid_utf8: 0, long_skipped: 0, long_cut: 3 }"#]],
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 0, long_cut: 3 }"#]],
         );
         check_with(
             lines(LongLines::Flag, 7),
@@ -397,7 +401,7 @@ mod tests {
                 110-118 {"at":110,"log":"12345é","log_truncated":true}
                 118-129 {"at":118,"log":"1234567","log_truncated":true}
                 129-132 {"at":129,"log":"ok"}
-                to 132 Counts { unparsed: 0, invalid_utf8: 0, long_skipped: 0, long_cut: 2 }"#]],
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 0, long_cut: 2 }"#]],
         );
     }
 }

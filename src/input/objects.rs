@@ -8,6 +8,8 @@ use tailwater_parsers::json::{self, Problem};
 #[derive(Debug)]
 pub(super) struct Object<'a> {
     pub fields: Fields<'a>,
+    /// Whether it held what other readers refuse, and was mended.
+    pub is_repaired: bool,
     /// From `[time, {…}]`.
     pub time: Option<Nanos>,
     /// Bytes of the text.
@@ -34,8 +36,7 @@ pub(super) fn read<'a>(
     scratch: &mut String,
 ) -> Result<Object<'a>, NoObject> {
     if !text.starts_with('[') {
-        let (fields, len) = read_fields(text, bump, scratch)?;
-        return Ok(Object { fields, time: None, len });
+        return read_fields(text, bump, scratch);
     }
     let mut items = [None, None];
     let mut count = 0;
@@ -52,24 +53,26 @@ pub(super) fn read<'a>(
     };
     let time = read_time(header).filter(|_| count == 2).ok_or(NoObject::Other)?;
     // The array is whole, so that nothing in it is unfinished.
-    let (fields, _) = read_fields(body, bump, scratch).map_err(|_| NoObject::Other)?;
-    Ok(Object { fields, time: Some(time), len })
+    let object = read_fields(body, bump, scratch).map_err(|_| NoObject::Other)?;
+    Ok(Object { time: Some(time), len, ..object })
 }
 
 fn read_fields<'a>(
     text: &'a str,
     bump: &'a Bump,
     scratch: &mut String,
-) -> Result<(Fields<'a>, usize), NoObject> {
+) -> Result<Object<'a>, NoObject> {
     let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
+    let mut is_repaired = false;
     let len = json::object(text, |key, value| {
+        is_repaired |= value.is_dirty() || matches!(key, json::Text::Dirty(_));
         let key = match key {
             json::Text::Plain(key) => key,
             key => bump.alloc_str(key.decode(scratch)),
         };
         fields.push(Field { key, value: Value::from_json(value, bump) });
     });
-    Ok((fields, len.map_err(blame)?))
+    Ok(Object { fields, is_repaired, time: None, len: len.map_err(blame)? })
 }
 
 /// Seconds, or the first of a nested header.

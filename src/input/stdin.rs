@@ -244,6 +244,7 @@ fn split_values<'a>(
         match objects::read(rest, bump, scratch) {
             Ok(object) => {
                 rest = rest.get(object.len..).unwrap_or_default();
+                counts.repaired += u64::from(object.is_repaired);
                 push(batch, object.time, now, object.fields);
             }
             // What is kept must leave room for a read.

@@ -100,6 +100,6 @@ impl Captured {
                 pattern.fields(captures, text, capture).then_some(())?;
             }
         }
-        Some(Parsed { time })
+        Some(Parsed { time, is_repaired: false })
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn parse<'a>(
     // Of a repeated time field only the first one is one.
     let mut pending_time = time_field;
     let mut time = None;
+    let mut is_repaired = false;
     let read = json::object(text, |key, value| {
         if let Some(field) = pending_time
             && key.is(&field.key)
@@ -33,6 +34,7 @@ pub(super) fn parse<'a>(
                 return;
             }
         }
+        is_repaired |= value.is_dirty() || matches!(key, json::Text::Dirty(_));
         let key = match key {
             json::Text::Plain(key) => key,
             key => bump.alloc_str(key.decode(text_of)),
@@ -45,7 +47,7 @@ pub(super) fn parse<'a>(
         fields.truncate(count_before);
         return None;
     }
-    Some(Parsed { time })
+    Some(Parsed { time, is_repaired })
 }
 
 /// Whether another JSON value follows.

@@ -36,6 +36,9 @@ enum Format {
 pub struct Parsed {
     /// When it happened; `None` if the text does not say, or says it in another format.
     pub time: Option<Nanos>,
+    /// Whether it was JSON that other readers refuse (halves of surrogate pairs, raw control characters), and
+    /// was mended.
+    pub is_repaired: bool,
 }
 
 /// What parsing needs and can be used again: one for each input or filter that parses.

@@ -204,7 +204,7 @@ impl Planner<'_> {
         let Instance { common, plugin, .. } = instance;
         let metrics = self.registry.filter(&instance.name, plugin.name);
         let matches = self.matches(common.pattern.as_ref(), common.pattern_regex.as_ref());
-        let built = plugins::filter(instance, &self.parsers, self.diagnostics);
+        let built = plugins::filter(instance, &self.parsers, &metrics, self.diagnostics);
         // A filter without a pattern sees no record: it was told, and is left out.
         Some(FilterSlot { matches: matches?, filter: built?, metrics })
     }

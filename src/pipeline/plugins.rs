@@ -13,7 +13,7 @@ use crate::input::Input;
 use crate::input::dummy::{Dummy, DummyOptions};
 use crate::input::stdin::{Stdin, StdinError, StdinOptions};
 use crate::input::tail::{Tail, TailError, TailOptions};
-use crate::metrics::InputMetrics;
+use crate::metrics::{FilterMetrics, InputMetrics};
 use crate::output::loki::{Loki, LokiOptions};
 use crate::output::null::{Null, NullOptions};
 use crate::output::opensearch::{self, Bulk, BulkOptions};
@@ -138,6 +138,7 @@ fn find_parser(
 pub(super) fn filter(
     instance: &Instance<FilterCommon>,
     parsers: &Parsers,
+    metrics: &Arc<FilterMetrics>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Filter>> {
     match instance.plugin.name {
@@ -149,7 +150,9 @@ pub(super) fn filter(
         }
         ParserFilterOptions::NAME => {
             let options = instance.options(ParserFilterOptions::read);
-            let filter = ParserFilter::build(&options, &instance.location, parsers, diagnostics)?;
+            let metrics = Arc::clone(metrics);
+            let location = &instance.location;
+            let filter = ParserFilter::build(&options, location, parsers, metrics, diagnostics)?;
             Some(Box::new(filter))
         }
         _ => None,

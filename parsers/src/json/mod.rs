@@ -42,6 +42,13 @@ pub enum Value<'a> {
     DirtyNested(&'a str),
 }
 
+impl Value<'_> {
+    /// Whether other readers would refuse it, so that it has to be mended before it is passed on.
+    pub fn is_dirty(&self) -> bool {
+        matches!(self, Self::String(Text::Dirty(_)) | Self::DirtyNested(_))
+    }
+}
+
 /// Why a text is not the JSON that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("byte {offset}: {problem}")]
