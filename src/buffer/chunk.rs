@@ -126,6 +126,11 @@ impl ChunkBuilder {
         self.chunk.is_empty()
     }
 
+    /// Whether it holds records of this input.
+    pub fn holds(&self, input: u32) -> bool {
+        self.chunk.held.iter().any(|(held, _)| *held == input)
+    }
+
     /// Appends the batch, which is `read` of its source, as one frame; returns the bytes that added.
     pub fn append(&mut self, batch: &Batch<'_>, read: u64) -> usize {
         let before = self.chunk.bytes.len();

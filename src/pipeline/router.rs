@@ -60,6 +60,8 @@ impl fmt::Debug for Outlet {
 pub(super) struct Share {
     /// Bytes in chunks that are not settled.
     held: usize,
+    /// How many chunks these are.
+    chunks: u64,
     /// `Mem_Buf_Limit`.
     limit: usize,
     metrics: Arc<InputMetrics>,
@@ -68,7 +70,7 @@ pub(super) struct Share {
 impl Share {
     /// Nothing held yet.
     pub(super) fn new(limit: usize, metrics: Arc<InputMetrics>) -> Self {
-        Self { held: 0, limit, metrics }
+        Self { held: 0, chunks: 0, limit, metrics }
     }
 
     fn is_full(&self) -> bool {
@@ -78,6 +80,8 @@ impl Share {
     /// Shows the metrics where the share stands.
     fn note(&self) {
         self.metrics.storage_memory_bytes.set(self.held as u64);
+        self.metrics.storage_chunks.set(self.chunks);
+        self.metrics.storage_overlimit.set(self.is_full().into());
         self.metrics.ingestion_paused.set(self.is_full().into());
     }
 
@@ -207,6 +211,7 @@ impl Router {
         for (input, bytes) in &chunk.held {
             if let Some(share) = self.shares.get_mut(*input as usize) {
                 share.held -= bytes;
+                share.chunks -= 1;
                 share.note();
             }
         }
@@ -247,6 +252,7 @@ impl Router {
             self.open.len() - 1
         });
         let Some(chunk) = self.open.get_mut(index) else { return };
+        share.chunks += u64::from(!chunk.holds(batch.source.id.input));
         share.held += chunk.append(batch, self.ledger.next(batch.source.id));
         share.note();
         if share.is_full() {
