@@ -1,9 +1,11 @@
 //! Whatever lies in a file or in the way of it: nothing stops.
 
+use crate::endpoints::{free_port, get};
 use crate::{LIMIT, Place, SERVICE, STDOUT, es, tail, wait_for};
 use serde_json::Value;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use tailwater_testing::{BulkStore, Faults};
+use tailwater_testing::{BulkStore, Faults, until};
 
 /// The `log` fields that come out for a file, which is followed by a line that must come too.
 fn check(bytes: &[u8], more: &str, expected: &[&str]) {
@@ -78,19 +80,62 @@ fn a_file_that_cannot_be_read_does_not_stop_the_others() {
     let store = BulkStore::start(Faults::default());
     let place = Place::new(&[SERVICE, &tail("@DIR@/*.log", ""), &es(store.port(), "")].concat());
     place.write("closed.log", b"seq=0\n");
-    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    let mode = |mode| Permissions::from_mode(mode);
     std::fs::set_permissions(place.path("closed.log"), mode(0o000)).unwrap();
     std::fs::create_dir(place.path("folder.log")).unwrap();
     std::os::unix::fs::symlink(place.path("nowhere"), place.path("dangling.log")).unwrap();
     place.write("empty.log", b"");
     place.write("open.log", b"seq=1\n");
-    let agent = place.start();
-    // Root reads what is closed to others: then both come.
-    let readable = std::fs::read(place.path("closed.log")).is_ok();
-    wait_for(&store, 1 + u64::from(readable), &agent);
+    let agent = place.start_humbly();
+    wait_for(&store, 1, &agent);
+    assert!(until(LIMIT, || agent.stderr().contains("closed.log")), "{}", agent.stderr());
     std::fs::set_permissions(place.path("closed.log"), mode(0o644)).unwrap();
     wait_for(&store, 2, &agent);
-    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    let ended = agent.terminate(LIMIT);
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.stderr.matches("closed.log").count(), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn everything_odd_is_counted_and_no_content_is_logged() {
+    let port = free_port();
+    let service = format!(
+        "{SERVICE}    Log_Level trace\n    HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port {port}\n"
+    );
+    let input = tail("@DIR@/*.log", "    Parser cri\n    Skip_Long_Lines On");
+    let filter =
+        "\n[FILTER]\n    Name parser\n    Match *\n    Key_Name log\n    Parser json-log\n";
+    let place = Place::new(&[&service, &input, filter, STDOUT].concat());
+    let cri = |log: &str| format!("2026-01-01T00:00:00Z stdout F {log}\n").into_bytes();
+    let lines = [
+        cri(r#"{"secret":1}"#),
+        cri("secret, and no JSON"),
+        cri(r#"{"secret":"half \ud800 a pair"}"#),
+        b"secret, and no CRI\n".to_vec(),
+        b"secret \xff\n".to_vec(),
+        [b"secret ", "x".repeat(40_000).as_bytes(), b"\n"].concat(),
+    ];
+    place.write("a.log", &lines.concat());
+    place.write("closed.log", b"");
+    std::fs::set_permissions(place.path("closed.log"), Permissions::from_mode(0o000)).unwrap();
+    let agent = place.start_humbly();
+    let expected = [
+        "fluentbit_output_proc_records_total{name=\"stdout.0\"} 5 ",
+        "fluentbit_input_long_line_skipped_total{name=\"tail.0\"} 1 ",
+        "tailwater_input_unparsed_lines_total{name=\"tail.0\"} 2 ",
+        "tailwater_input_invalid_utf8_total{name=\"tail.0\"} 1 ",
+        "tailwater_input_unreadable_files_total{name=\"tail.0\"} 1 ",
+        // The one that is no JSON, and the two that are no CRI.
+        "tailwater_filter_unparsed_records_total{name=\"parser.0\"} 3 ",
+        "tailwater_filter_repaired_json_total{name=\"parser.0\"} 1 ",
+    ];
+    let metrics = || get(port, "/api/v1/metrics/prometheus").map(|(_, body)| body);
+    for line in expected {
+        let is_counted = || metrics().is_some_and(|body| body.contains(line));
+        assert!(until(LIMIT, is_counted), "`{line}` is not in:\n{}", metrics().unwrap_or_default());
+    }
+    let ended = agent.terminate(LIMIT);
+    assert!(!ended.stderr.contains("secret"), "a record's content in:\n{}", ended.stderr);
 }
 
 #[test]

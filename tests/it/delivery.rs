@@ -119,3 +119,41 @@ fn an_item_refused_for_good_does_not_hold_up_the_others() {
     assert!(until(LIMIT, || agent.stderr().contains("mapper_parsing_exception")));
     assert!(!agent.stderr().contains("poison"), "a record's content in the log");
 }
+
+/// The buffer is full and the store away while files are rotated and cut; then the agent is killed.
+#[test]
+fn files_rotated_and_cut_while_the_store_is_away_arrive_once() {
+    let store = store_away();
+    let input = tail("@DIR@/*.log", "    Parser cri\n    Mem_Buf_Limit 64k");
+    let place = Place::new(&[SERVICE, &input, &es(store.port(), "")].concat());
+    let mut rotated = Writer::open(&place.path("rotated.log"), Mix::default());
+    rotated.write(1_000);
+    let agent = place.start();
+    // Time to fill the buffer: much less than what is there fits.
+    pause(Duration::from_secs(1));
+    rotated.rotate();
+    rotated.write(1_000);
+    // Long enough for the agent to take hold of the new file.
+    pause(Duration::from_secs(1));
+    rotated.rotate();
+    rotated.write(1_000);
+    pause(Duration::from_secs(1));
+    agent.kill9();
+    let agent = place.start();
+    rotated.rotate();
+    rotated.write(1_000);
+    store.listen();
+    wait_for(&store, 4_000, &agent);
+    // All of it is read: what is written anew in place are other lines.
+    for round in 1..=2 {
+        for name in ["one.log", "two.log"] {
+            let next = rotated.next();
+            std::fs::write(place.path(name), b"").unwrap();
+            rotated = Writer::open(&place.path(name), Mix::default()).numbered_from(next);
+            rotated.write(100);
+        }
+        wait_for(&store, 4_000 + round * 200, &agent);
+    }
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    tally(&store.documents(), rotated.next()).assert_exactly_once();
+}

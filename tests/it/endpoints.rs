@@ -3,7 +3,7 @@
 use crate::{LIMIT, Place, STDOUT, es, tail, wait_for};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use tailwater_testing::{BulkStore, Faults, Mix, Writer, until};
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, until};
 
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
@@ -74,4 +74,31 @@ fn failures_are_counted() {
     assert!(until(LIMIT, || read("proc_records") == 100), "{}", metrics());
     assert!(read("retries") > 0, "{}", metrics());
     assert_eq!(read("dropped_records"), 0, "{}", metrics());
+}
+
+#[test]
+fn a_full_buffer_shows() {
+    let port = free_port();
+    let store = BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default());
+    let input = tail("@DIR@/app.log", "    Mem_Buf_Limit 64k");
+    let place = Place::new(&[service(port), input, es(store.port(), "")].concat());
+    Writer::open(&place.path("app.log"), Mix::default()).write(1_000);
+    let agent = place.start();
+    let metrics = || get(port, "/api/v1/metrics/prometheus").unwrap_or_default().1;
+    let shows = |name: &str, value: u64| {
+        metrics().contains(&format!("fluentbit_input_{name}{{name=\"tail.0\"}} {value} "))
+    };
+    let is_full = || {
+        shows("ingestion_paused", 1) && shows("storage_overlimit", 1) && !shows("storage_chunks", 0)
+    };
+    assert!(until(LIMIT, is_full), "{}", metrics());
+    store.listen();
+    wait_for(&store, 1_000, &agent);
+    let is_empty = || {
+        shows("ingestion_paused", 0)
+            && shows("storage_overlimit", 0)
+            && shows("storage_chunks", 0)
+            && shows("storage_memory_bytes", 0)
+    };
+    assert!(until(LIMIT, is_empty), "{}", metrics());
 }

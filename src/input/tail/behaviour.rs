@@ -350,3 +350,41 @@ fn before_the_process_ends_it_looks_for_new_files_once_more() {
     let bodies = [r#"{"log":"1"}"#, r#"{"log":"2"}"#, r#"{"log":"3"}"#];
     assert_eq!(rig.bodies(), bodies);
 }
+
+/// The bytes before the offset are the same as before, and so is the size.
+#[test]
+fn a_file_written_anew_with_lines_that_end_alike_begins_anew() {
+    for properties in [&[PATH, DB, HEAD][..], &[PATH, HEAD]] {
+        let mut rig = rig(properties);
+        let tail = "x".repeat(40);
+        let line = |number: u32| format!("{number} {tail}");
+        fs::write(rig.path("a.log"), format!("{}\n{}\n", line(1), line(2))).unwrap();
+        rig.expect(&[&line(1), &line(2)]);
+        fs::write(rig.path("a.log"), format!("{}\n{}\n", line(3), line(4))).unwrap();
+        rig.expect(&[&line(1), &line(2), &line(3), &line(4)]);
+    }
+}
+
+/// As it is found when it was made: without a byte. It must be on record before it is rotated away, or nothing leads
+/// back to it after a crash.
+#[test]
+fn a_file_that_was_empty_is_registered_even_while_the_buffer_is_full() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n");
+    rig.drain();
+    rig.recorder.is_full = true;
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "");
+    rig.turn(Duration::from_mins(1));
+    rig.append("a.log", "2\n");
+    let is_followed = (0..500).any(|_| {
+        rig.turn(Duration::from_millis(30));
+        rig.is_followed("a.log")
+    });
+    assert!(is_followed);
+    rig.rename("a.log", "a.log.2");
+    rig.kill();
+    rig.append("a.log", "3\n");
+    rig.start();
+    rig.expect(&["1", "2", "3"]);
+}

@@ -15,7 +15,7 @@
 //! is the same whenever the process dies.
 
 use super::error::TailError;
-use super::marker::{Marker, read_full_at};
+use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
 use crate::clock;
 use crate::record::{Nanos, SOURCE_KEY_LEN, SourceKey};
 use rusqlite::{
@@ -27,10 +27,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
-
-/// Bytes that a fingerprint looks at. Log lines begin with a time, so that less would do; a kilobyte
-/// gets past the equal headers that some programs write.
-pub(super) const FINGERPRINT_BYTES_MAX: usize = 1024;
 
 /// Version of our tables.
 const VERSION: i64 = 1;
@@ -127,6 +123,8 @@ pub(super) struct Registration {
     pub offset: u64,
     /// What stands before that.
     pub marker: Marker,
+    /// What the file begins with.
+    pub head: Head,
     /// The source's key.
     pub key: SourceKey,
     /// When it was first seen.
@@ -329,7 +327,7 @@ impl Row {
 
 impl Identity {
     fn is_of(&self, view: &View) -> bool {
-        view.head.get(..self.fingerprint_len).is_some_and(|head| xxh3_128(head) == self.fingerprint)
+        Head { hash: self.fingerprint, len: self.fingerprint_len }.begins(&view.head)
     }
 }
 
@@ -549,6 +547,7 @@ impl Desk<'_> {
             row,
             offset,
             marker,
+            head: Head { hash: identity.fingerprint, len: identity.fingerprint_len },
             key: source_key(self.node, inode, identity.fingerprint, identity.first_seen),
             first_seen: identity.first_seen,
             path: PathBuf::from(identity.path),

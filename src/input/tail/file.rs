@@ -2,7 +2,7 @@
 
 use super::database::{Registration, Start};
 use super::discovery::{Folder, Place};
-use super::marker::Marker;
+use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
 use crate::record::{Source, Tag};
 use inotify::WatchDescriptor;
 use std::fs::File;
@@ -55,6 +55,8 @@ pub(super) struct Reader {
     pub offset: u64,
     /// What stands before `offset`: read again each time, so that a file that was cut or written anew is noticed.
     marker: Marker,
+    /// What the file begins with: looked at when it was written to and is no longer than before.
+    head: Head,
     /// End of what was read; from `offset` up to here is an unfinished line.
     pub seen: u64,
     /// Everything before is settled.
@@ -92,6 +94,7 @@ impl Reader {
             row: registration.row,
             offset: registration.offset,
             marker: registration.marker,
+            head: registration.head,
             seen: registration.offset,
             safe: registration.offset,
             long: Long::No,
@@ -112,8 +115,20 @@ impl Reader {
         if buffer.get(..end).is_none_or(|bytes| !bytes.starts_with(marker)) {
             return Ok(Read::Replaced);
         }
-        self.seen = self.offset + (end - start) as u64;
+        let seen = self.offset + (end - start) as u64;
+        // Lines of one length that end alike look the same before the offset.
+        if seen == self.seen && !self.begins_as_before(file)? {
+            return Ok(Read::Replaced);
+        }
+        self.seen = seen;
         Ok(Read::Bytes { start, end, is_all: end < buffer.len() })
+    }
+
+    fn begins_as_before(&self, file: &File) -> io::Result<bool> {
+        let mut bytes = [0; FINGERPRINT_BYTES_MAX];
+        let window = bytes.get_mut(..self.head.len).unwrap_or_default();
+        let len = read_full_at(file, window, 0)?;
+        Ok(self.head.begins(bytes.get(..len).unwrap_or_default()))
     }
 
     /// Looks for the newline of a long line.

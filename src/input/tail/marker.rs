@@ -1,12 +1,16 @@
-//! The bytes before an offset: what tells that a file was replaced behind one's back.
+//! The bytes before an offset and those at the start: what tells that a file was replaced behind one's back.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Bytes that a marker looks at: as many as Fluent Bit's `offset_marker` does.
 pub(super) const MARKER_BYTES: usize = 32;
+
+/// Bytes that a fingerprint looks at. Log lines begin with a time, so that less would do; a kilobyte
+/// gets past the equal headers that some programs write.
+pub(super) const FINGERPRINT_BYTES_MAX: usize = 1024;
 
 /// Up to [`MARKER_BYTES`] bytes that stand before an offset of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +53,27 @@ impl Marker {
     /// What Fluent Bit stores as `offset_marker`: their XXH3-64; 0 for none.
     pub(super) fn hash(&self) -> u64 {
         if self.len == 0 { 0 } else { xxh3_64(self.as_bytes()) }
+    }
+}
+
+/// What a file begins with, as far as it was written when it was first seen: appending does not change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The XXH3-128 of the bytes.
+    pub hash: u128,
+    /// How many there are, at most [`FINGERPRINT_BYTES_MAX`].
+    pub len: usize,
+}
+
+impl Head {
+    /// The start of a file that begins with `bytes`.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self { hash: xxh3_128(bytes), len: bytes.len() }
+    }
+
+    /// Whether `bytes` begins so.
+    pub(super) fn begins(&self, bytes: &[u8]) -> bool {
+        bytes.get(..self.len).is_some_and(|head| xxh3_128(head) == self.hash)
     }
 }
 

@@ -190,6 +190,8 @@ impl Tail {
                     if let Some(followed) = self.files.get_mut(&number) {
                         followed.stage = Stage::Empty;
                     }
+                    // It may have been written to since.
+                    self.enqueue(number);
                 }
                 Answer::Orphan(file, path, registration) => {
                     self.adopt(file, path, &registration, now);
@@ -483,12 +485,20 @@ impl Tail {
         }
     }
 
+    /// The file may have something to read. One that was empty so far is registered at once, however full the
+    /// buffer is: should it be rotated away and the process be killed, only its row leads back to it.
     fn enqueue(&mut self, number: u64) {
-        if let Some(followed) = self.files.get_mut(&number)
-            && !followed.is_queued
-        {
-            followed.is_queued = true;
-            self.queue.push_back(number);
+        let Some(followed) = self.files.get_mut(&number) else { return };
+        match &followed.stage {
+            Stage::Empty if followed.file.metadata().is_ok_and(|status| status.len() > 0) => {
+                self.register(number, None);
+            }
+            Stage::Reading(_) if !followed.is_queued => {
+                followed.is_queued = true;
+                self.queue.push_back(number);
+            }
+            // What is being registered is put in the queue when that is done.
+            Stage::Empty | Stage::Registering | Stage::Reading(_) => {}
         }
     }
 
@@ -501,18 +511,8 @@ impl Tail {
             let Some(number) = self.queue.pop_front() else { return };
             let Some(followed) = self.files.get_mut(&number) else { continue };
             followed.is_queued = false;
-            match &followed.stage {
-                Stage::Registering => {}
-                Stage::Empty => {
-                    if followed.file.metadata().is_ok_and(|status| status.len() > 0) {
-                        self.register(number, None);
-                    }
-                }
-                Stage::Reading(_) => {
-                    if self.read(number, intake) == Outcome::More {
-                        self.enqueue(number);
-                    }
-                }
+            if self.read(number, intake) == Outcome::More {
+                self.enqueue(number);
             }
         }
     }

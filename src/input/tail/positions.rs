@@ -6,7 +6,7 @@
 
 use super::database::{Candidate, Database, Position, Registration, Start, source_key};
 use super::discovery::Patterns;
-use super::marker::Marker;
+use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
 use crate::clock;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -478,11 +478,19 @@ fn register_in_memory(run: &[u8; 16], row: i64, candidate: &Candidate) -> Option
         row,
         offset,
         marker: Marker::before(&candidate.file, offset).ok()?,
+        head: head(&candidate.file).ok()?,
         // The row's number is never used again in this run.
         key: source_key(run, status.ino(), xxh3_128(&row.to_le_bytes()), 0),
         first_seen: clock::now(),
         path: candidate.path.clone(),
     })
+}
+
+/// What the file begins with.
+fn head(file: &File) -> io::Result<Head> {
+    let mut bytes = [0; FINGERPRINT_BYTES_MAX];
+    let len = read_full_at(file, &mut bytes, 0)?;
+    Ok(Head::of(bytes.get(..len).unwrap_or_default()))
 }
 
 fn bell() -> io::Result<Arc<OwnedFd>> {
