@@ -18,6 +18,7 @@ mod readme;
 mod resume;
 mod shutdown;
 mod tidy;
+mod tls;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
