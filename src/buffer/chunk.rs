@@ -153,8 +153,11 @@ impl ChunkBuilder {
     /// Ends it: from here on it is only read.
     pub fn seal(self) -> Chunk {
         let mut chunk = self.chunk;
-        // What growth left over would be held for as long as an output is away.
-        chunk.bytes.shrink_to_fit();
+        // What is left over of a small chunk would be held for as long as an output is away. A full one keeps
+        // its size, so that the allocator gives the next one the same memory, which is resident already.
+        if chunk.bytes.len() < chunk.bytes.capacity() / 2 {
+            chunk.bytes.shrink_to_fit();
+        }
         chunk
     }
 }

@@ -229,11 +229,25 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
 }
 
+/// Bytes that are looked at together.
+const BLOCK_LEN: usize = 32;
+
+/// Whether the inside of a JSON string cannot hold the byte as it is.
+#[inline]
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
 /// How many bytes lie before the first quote, backslash or control character.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut length = 0;
+    // Blocks first, without a branch per byte, so that the compiler makes vector instructions of them.
+    let (blocks, _) = bytes.as_chunks::<BLOCK_LEN>();
+    let is_plain = |block: &&[u8; BLOCK_LEN]| {
+        !block.iter().fold(false, |special, byte| special | is_special(*byte))
+    };
+    let mut length = blocks.iter().take_while(is_plain).count() * BLOCK_LEN;
+    let (words, rest) = bytes.get(length..).unwrap_or_default().as_chunks::<8>();
     for word in words {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
@@ -241,7 +255,7 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
         }
         length += 8;
     }
-    length + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count()
+    length + rest.iter().take_while(|byte| !is_special(**byte)).count()
 }
 
 /// Sets the high bit of every special byte of a word, and of none below the lowest special one.
