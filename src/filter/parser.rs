@@ -105,7 +105,7 @@ impl ParserFilter {
     ) {
         let Some((at, value)) = self.key.find(&record.fields, bump) else { return };
         let text = match value {
-            Value::Str(text) => text,
+            Value::Str(text) | Value::Plain(text) => text,
             Value::Escaped(_) => match value.read_str(&mut self.text) {
                 Some(text) => bump.alloc_str(text),
                 None => return,
@@ -176,7 +176,8 @@ impl Key {
     fn find<'a>(&self, fields: &Fields<'a>, bump: &'a Bump) -> Option<(Option<usize>, Value<'a>)> {
         match self {
             Self::Name(name) => {
-                let is_text = |value| matches!(value, Value::Str(_) | Value::Escaped(_));
+                let is_text =
+                    |value| matches!(value, Value::Str(_) | Value::Plain(_) | Value::Escaped(_));
                 let at =
                     fields.iter().rposition(|field| field.key == name && is_text(field.value))?;
                 fields.get(at).map(|field| (Some(at), field.value))

@@ -52,6 +52,8 @@ pub enum Value<'a> {
     Number(&'a str),
     /// Text.
     Str(&'a str),
+    /// Text without quotes, backslashes and control characters: written as JSON by copying it.
+    Plain(&'a str),
     /// Text as the body of a JSON string that holds at least one escape: well formed, surrogates paired.
     Escaped(&'a str),
     /// An object or an array as valid JSON text.
@@ -65,7 +67,7 @@ impl<'a> Value<'a> {
             json::Value::Null => Self::Null,
             json::Value::Bool(truth) => Self::Bool(truth),
             json::Value::Number(text) => Self::Number(text),
-            json::Value::String(json::Text::Plain(text)) => Self::Str(text),
+            json::Value::String(json::Text::Plain(text)) => Self::Plain(text),
             json::Value::String(json::Text::Escaped(body)) => Self::Escaped(body),
             json::Value::String(json::Text::Dirty(body)) => Self::Str(unescape(body, bump)),
             json::Value::Nested(text) => Self::Json(text),
@@ -80,7 +82,7 @@ impl<'a> Value<'a> {
     /// The text of a string value, decoded into the arena if it holds escapes; `None` for any other kind.
     pub fn as_str(&self, bump: &'a Bump) -> Option<&'a str> {
         match *self {
-            Self::Str(text) => Some(text),
+            Self::Str(text) | Self::Plain(text) => Some(text),
             Self::Escaped(body) => Some(unescape(body, bump)),
             _ => None,
         }
@@ -93,7 +95,7 @@ impl<'a> Value<'a> {
         'a: 's,
     {
         match *self {
-            Self::Str(text) => Some(text),
+            Self::Str(text) | Self::Plain(text) => Some(text),
             Self::Escaped(body) => {
                 scratch.clear();
                 json::unescape(body, scratch);
@@ -107,7 +109,7 @@ impl<'a> Value<'a> {
     /// `None` for maps, arrays and null.
     pub fn as_text(&self, bump: &'a Bump) -> Option<&'a str> {
         match *self {
-            Self::Str(_) | Self::Escaped(_) => self.as_str(bump),
+            Self::Str(_) | Self::Plain(_) | Self::Escaped(_) => self.as_str(bump),
             Self::Number(text) => Some(text),
             Self::Bool(truth) => Some(if truth { "true" } else { "false" }),
             Self::Int(number) => Some(bumpalo::format!(in bump, "{}", number).into_bump_str()),
@@ -130,7 +132,7 @@ impl<'a> Value<'a> {
                 json::escape(text, out);
                 out.push(b'"');
             }
-            Self::Escaped(body) => {
+            Self::Plain(body) | Self::Escaped(body) => {
                 out.push(b'"');
                 out.extend_from_slice(body.as_bytes());
                 out.push(b'"');
