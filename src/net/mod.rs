@@ -4,7 +4,6 @@
 //! `tls.*` mean what Fluent Bit's manual says. Everything here runs on the one current-thread
 //! tokio runtime; nothing blocks but the system's resolver, which tokio moves to a thread.
 
-mod body;
 mod client;
 mod connect;
 mod error;
@@ -18,7 +17,6 @@ mod tls;
 
 use crate::config::{NetOptions, TlsOptions};
 
-pub use body::BodyBuffer;
 pub use client::{ANSWER_WAIT_MAX, Client, Endpoint, Request, Response};
 pub use error::{ConnectError, LostError, SendError, TlsError};
 pub use gzip::Gzip;

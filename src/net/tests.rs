@@ -351,23 +351,6 @@ async fn a_slow_server_that_moves_is_waited_for() {
     assert_eq!(response.status, StatusCode::NO_CONTENT);
 }
 
-#[tokio::test]
-async fn a_body_buffer_is_reused_from_request_to_request() {
-    let server = Server::start("127.0.0.1:0", &[Act::Answer]).await;
-    let client = server.client(&NetOptions::default());
-    let mut buffer = BodyBuffer::default();
-    let mut addresses = Vec::new();
-    for _ in 0..5 {
-        let mut body = buffer.start();
-        body.resize(2 << 20, b'x');
-        addresses.push(body.as_ptr());
-        let response = client.send(request(buffer.finish(body))).await.unwrap();
-        response.prefix(10).await.unwrap();
-    }
-    addresses.dedup();
-    assert_eq!(addresses.len(), 1, "a new 2 MiB was allocated for a later request");
-}
-
 mod tls {
     use rcgen::{
         BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,

@@ -87,11 +87,6 @@ impl Accessor {
         (!name.is_empty()).then(|| Self { key: name.into(), steps: Box::default() })
     }
 
-    /// The top-level key, and whether that is all of it.
-    pub fn as_key(&self) -> Option<&str> {
-        self.steps.is_empty().then_some(&*self.key)
-    }
-
     /// The names from the top down, items of arrays by their index: what Fluent Bit makes label names of.
     pub fn names(&self) -> impl Iterator<Item = Name<'_>> {
         let below = self.steps.iter().map(|step| match step {

@@ -79,15 +79,6 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text of a string value, decoded into the arena if it holds escapes; `None` for any other kind.
-    pub fn as_str(&self, bump: &'a Bump) -> Option<&'a str> {
-        match *self {
-            Self::Str(text) | Self::Plain(text) => Some(text),
-            Self::Escaped(body) => Some(unescape(body, bump)),
-            _ => None,
-        }
-    }
-
     /// The text of a string value, decoded into `scratch` if it holds escapes: for a look that
     /// leaves nothing behind in the arena.
     pub fn read_str<'s>(&self, scratch: &'s mut String) -> Option<&'s str>
@@ -102,19 +93,6 @@ impl<'a> Value<'a> {
                 Some(scratch)
             }
             _ => None,
-        }
-    }
-
-    /// What a rule that looks at any value compares: a string's text, a scalar as JSON writes it;
-    /// `None` for maps, arrays and null.
-    pub fn as_text(&self, bump: &'a Bump) -> Option<&'a str> {
-        match *self {
-            Self::Str(_) | Self::Plain(_) | Self::Escaped(_) => self.as_str(bump),
-            Self::Number(text) => Some(text),
-            Self::Bool(truth) => Some(if truth { "true" } else { "false" }),
-            Self::Int(number) => Some(bumpalo::format!(in bump, "{}", number).into_bump_str()),
-            Self::Float(number) => Some(bumpalo::format!(in bump, "{}", number).into_bump_str()),
-            Self::Null | Self::Json(_) => None,
         }
     }
 
