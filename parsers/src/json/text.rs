@@ -1,6 +1,7 @@
 //! Strings of JSON: what is special in them, escaping, decoding and repair.
 
 use memchr::memchr;
+use wide::u8x16;
 
 use super::{Text, Value};
 
@@ -229,45 +230,36 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Bytes that are looked at together.
-const BLOCK_LEN: usize = 32;
-
-/// Whether the inside of a JSON string cannot hold the byte as it is.
-#[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "a branch would keep it from being vectorised")]
-fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
-}
-
 /// How many bytes lie before the first quote, backslash or control character.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    // Blocks first, without a branch per byte, so that the compiler makes vector instructions of them.
-    let (blocks, _) = bytes.as_chunks::<BLOCK_LEN>();
-    let is_plain = |block: &&[u8; BLOCK_LEN]| {
-        !block.iter().fold(false, |special, byte| special | is_special(*byte))
-    };
-    let mut length = blocks.iter().take_while(is_plain).count() * BLOCK_LEN;
-    let (words, rest) = bytes.get(length..).unwrap_or_default().as_chunks::<8>();
-    for word in words {
-        let special = special_bytes(u64::from_le_bytes(*word));
+    let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
+    let mut length = 0;
+    for block in blocks {
+        let special = special_bytes(*block);
         if special != 0 {
-            return length + (special.trailing_zeros() / 8) as usize;
+            return length + special.trailing_zeros() as usize;
         }
-        length += 8;
+        length += BLOCK_LEN;
     }
     length + rest.iter().take_while(|byte| !is_special(**byte)).count()
 }
 
-/// Sets the high bit of every special byte of a word, and of none below the lowest special one.
-/// (Above it, a borrow of the subtractions may set others.)
+/// Bytes that are looked at together.
+const BLOCK_LEN: usize = 16;
+
+/// Whether the inside of a JSON string cannot hold the byte as it is.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | ..0x20)
+}
+
+/// The same of a block: a bit for each byte, the first one lowest.
 #[inline]
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let control = word.wrapping_sub(ONES * 0x20);
-    let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-    // A byte from 0x80 on is none of them, and the xor leaves its high bit alone.
-    (control | quote | backslash) & !word & HIGH
+fn special_bytes(block: [u8; BLOCK_LEN]) -> u32 {
+    let bytes = u8x16::new(block);
+    let quote = bytes.simd_eq(u8x16::splat(b'"'));
+    let backslash = bytes.simd_eq(u8x16::splat(b'\\'));
+    // There is no unsigned comparison in SSE2: at most 0x1f is what the lower one of the two leaves as it is.
+    let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
+    (quote | backslash | control).to_bitmask()
 }
