@@ -47,8 +47,7 @@ pub(super) fn read<'a>(
         count += 1;
     });
     let len = len.map_err(blame)?;
-    let [Some(header), Some(json::Value::Nested(body) | json::Value::DirtyNested(body))] = items
-    else {
+    let [Some(header), Some(json::Value::Nested(body, _))] = items else {
         return Err(NoObject::Other);
     };
     let time = read_time(header).filter(|_| count == 2).ok_or(NoObject::Other)?;
@@ -65,9 +64,9 @@ fn read_fields<'a>(
 ) -> Result<Object<'a>, NoObject> {
     let mut is_repaired = false;
     let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
-    let len = json::object(text, |key, value| {
+    let len = json::object(text, |key, value, run| {
         is_repaired |= key.is_dirty() || value.is_dirty();
-        fields.push(Field::from_json(key, value, bump, scratch));
+        fields.push(Field::from_json(key, value, run, bump, scratch));
     });
     Ok(Object { fields, time: None, len: len.map_err(blame)?, is_repaired })
 }
@@ -76,7 +75,7 @@ fn read_fields<'a>(
 fn read_time(header: json::Value<'_>) -> Option<Nanos> {
     match header {
         json::Value::Number(text) => nanos(text),
-        json::Value::Nested(text) => {
+        json::Value::Nested(text, _) => {
             let mut first = None;
             json::array(text, |item| {
                 first.get_or_insert(item);

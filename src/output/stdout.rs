@@ -174,7 +174,13 @@ fn write_notation(chunk: &Chunk, out: &mut Vec<u8>) {
             out.push(b'.');
             write_fraction::<9>(record.time, out);
             out.extend_from_slice(b", {}], ");
-            write_value(json::Value::Nested(str::from_utf8(record.json).unwrap_or("{}")), out);
+            write_value(
+                json::Value::Nested(
+                    str::from_utf8(record.json).unwrap_or("{}"),
+                    json::Shape::Compact,
+                ),
+                out,
+            );
             out.extend_from_slice(b"]\n");
         }
     }
@@ -194,7 +200,7 @@ fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
         },
         json::Value::String(text) => write_string(text, out),
         // The depth of what is nested is bounded where it was read.
-        json::Value::Nested(text) | json::Value::DirtyNested(text) if text.starts_with('[') => {
+        json::Value::Nested(text, _) if text.starts_with('[') => {
             let mut before: &[u8] = b"[";
             let _read_before = json::array(text, |item| {
                 out.extend_from_slice(before);
@@ -203,9 +209,9 @@ fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if before == b"[" { b"[]" } else { b"]" });
         }
-        json::Value::Nested(text) | json::Value::DirtyNested(text) => {
+        json::Value::Nested(text, _) => {
             let mut before: &[u8] = b"{";
-            let _read_before = json::object(text, |key, item| {
+            let _read_before = json::object(text, |key, item, _| {
                 out.extend_from_slice(before);
                 write_string(key, out);
                 out.extend_from_slice(b"=>");

@@ -85,10 +85,10 @@ pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
         json::Value::Bool(false) => out.push_str("false"),
         json::Value::Number(text) | json::Value::String(Text::Plain(text)) => out.push_str(text),
         json::Value::String(Text::Escaped(body) | Text::Dirty(body)) => json::unescape(body, out),
-        json::Value::Nested(text) | json::Value::DirtyNested(text) if text.starts_with('{') => {
+        json::Value::Nested(text, _) if text.starts_with('{') => {
             write_compact(text, out);
         }
-        json::Value::Nested(_) | json::Value::DirtyNested(_) => {}
+        json::Value::Nested(..) => {}
     }
 }
 

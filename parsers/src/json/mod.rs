@@ -6,6 +6,7 @@
 //! reads them too and loggers do write them: raw control characters in strings, and halves of
 //! surrogate pairs in escapes. Strings with either are called dirty and must not be copied.
 
+mod run;
 mod scan;
 mod text;
 
@@ -13,6 +14,8 @@ pub use scan::DEPTH_MAX;
 pub use text::{escape, repair, unescape};
 
 use scan::Scanner;
+
+pub use run::Run;
 
 /// A string, or an object's key, without its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +39,19 @@ pub enum Value<'a> {
     Number(&'a str),
     /// A string.
     String(Text<'a>),
-    /// The text of an object or array: valid JSON, to be read with [`object`] or [`array()`].
-    Nested(&'a str),
-    /// Like [`Value::Nested`], with dirty strings in it: copy it with [`repair`].
-    DirtyNested(&'a str),
+    /// The text of an object or array, to be read with [`object`] or [`array()`], and copied as its shape asks.
+    Nested(&'a str, Shape),
+}
+
+/// How the text of an object or array is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Valid JSON without white space between its parts: as it is.
+    Compact,
+    /// Valid JSON with white space, maybe line breaks, between its parts: with [`repair`].
+    Spaced,
+    /// With dirty strings in it: with [`repair`].
+    Dirty,
 }
 
 /// Why a text is not the JSON that was asked for.
@@ -69,7 +81,8 @@ pub enum Problem {
     Depth,
 }
 
-/// Reads an object and calls `field` for each of its fields in their order, repeated keys included.
+/// Reads an object and calls `field` for each of its fields in their order, repeated keys included:
+/// with its key, its value and, if it could be copied as it stands, its text.
 ///
 /// Returns how many bytes were read: white space before the object and the object itself. What
 /// follows is the caller's business (Fluent Bit's json parser ignores it, unless it begins with
@@ -78,7 +91,7 @@ pub enum Problem {
 /// ```
 /// use tailwater_parsers::json::{self, Text, Value};
 /// let mut levels = 0;
-/// let read = json::object(r#"{"level": "info", "n": 1} rest"#, |key, value| {
+/// let read = json::object(r#"{"level": "info", "n": 1} rest"#, |key, value, _| {
 ///     levels += usize::from(key.is("level") && value == Value::String(Text::Plain("info")));
 /// });
 /// assert_eq!((read, levels), (Ok(25), 1));
@@ -86,13 +99,15 @@ pub enum Problem {
 #[inline]
 pub fn object<'a>(
     text: &'a str,
-    mut field: impl FnMut(Text<'a>, Value<'a>),
+    mut field: impl FnMut(Text<'a>, Value<'a>, Option<Run<'a>>),
 ) -> Result<usize, Error> {
     let mut scanner = Scanner::inside(text);
     let mut more = scanner.open(b'{', "an object")?;
     while more {
+        let start = scanner.start_field();
         let key = scanner.key()?;
-        field(key, scanner.value()?);
+        let value = scanner.value()?;
+        field(key, value, scanner.run(start, key, value));
         more = scanner.follow(b'}', "`,` or `}`")?;
     }
     Ok(scanner.offset())
@@ -148,7 +163,7 @@ pub fn fuzz_json(data: &[u8]) {
 
     let read = value(text);
     let mut fields = 0;
-    if let Ok(length) = object(text, |_, _| fields += 1) {
+    if let Ok(length) = object(text, |_, _, _| fields += 1) {
         assert_eq!(read.map(|(_, length)| length), Ok(length), "object and value");
     }
     let Ok((first, length)) = read else { return };
@@ -156,7 +171,10 @@ pub fn fuzz_json(data: &[u8]) {
     let mut clean = String::new();
     repair(raw, &mut clean);
     match (first, value(&clean)) {
-        (Value::DirtyNested(_), Ok((Value::Nested(_), _))) => assert_ne!(clean, raw),
+        (Value::Nested(_, Shape::Spaced | Shape::Dirty), Ok((Value::Nested(_, shape), _))) => {
+            assert_eq!(shape, Shape::Compact, "repair cleans");
+            assert_ne!(clean, raw);
+        }
         (Value::String(Text::Dirty(body)), Ok((Value::String(again), _))) => {
             let mut decoded = String::new();
             unescape(body, &mut decoded);
@@ -164,12 +182,12 @@ pub fn fuzz_json(data: &[u8]) {
             assert!(!matches!(again, Text::Dirty(_)), "repair cleans");
         }
         (_, again) => {
-            assert_eq!(clean, raw, "repair leaves clean text");
-            assert_eq!(again.map(|(_, length)| length), Ok(length), "clean text");
+            assert_eq!(clean, raw.trim_start(), "repair leaves clean text");
+            assert_eq!(again.map(|(_, length)| length), Ok(clean.len()), "clean text");
         }
     }
     let mut again = 0;
-    if fields > 0 && object(&clean, |_, _| again += 1).is_ok() {
+    if fields > 0 && object(&clean, |_, _, _| again += 1).is_ok() {
         assert_eq!(fields, again, "repair keeps the fields");
     }
 }
@@ -185,7 +203,7 @@ mod tests {
     /// The fields as one line of text, or the error.
     fn check(text: &str, expected: &str) {
         let mut seen = String::new();
-        let read = object(text, |key, value| writeln!(seen, "{key:?}: {value:?}").unwrap());
+        let read = object(text, |key, value, _| writeln!(seen, "{key:?}: {value:?}").unwrap());
         match read {
             Ok(length) => write!(seen, "{}", &text[length..]).unwrap(),
             Err(error) => write!(seen, "{error}").unwrap(),
@@ -207,9 +225,10 @@ mod tests {
             r#"{"n":-0.5e+10,"m":0}"#,
             r#"Plain("n"): Number("-0.5e+10"); Plain("m"): Number("0"); "#,
         );
+        check(r#"{"o" : {"a":[1,{}]}}"#, r#"Plain("o"): Nested("{\"a\":[1,{}]}", Compact); "#);
         check(
             r#"{"o": {"a":[1,{}, [] ]} ,"p":[ ]}"#,
-            r#"Plain("o"): Nested("{\"a\":[1,{}, [] ]}"); Plain("p"): Nested("[ ]"); "#,
+            r#"Plain("o"): Nested("{\"a\":[1,{}, [] ]}", Spaced); Plain("p"): Nested("[ ]", Spaced); "#,
         );
     }
 
@@ -226,8 +245,8 @@ mod tests {
         check(r#"{"a":"\ud83d"}"#, r#"Plain("a"): String(Dirty("\\ud83d")); "#);
         check(r#"{"a":"\ude00\ud83d"}"#, r#"Plain("a"): String(Dirty("\\ude00\\ud83d")); "#);
         check("{\"a\":\"x\ty\\n\"}", r#"Plain("a"): String(Dirty("x\ty\\n")); "#);
-        check("{\"a\":[\"\0\"]}", r#"Plain("a"): DirtyNested("[\"\0\"]"); "#);
-        check("{\"a\":{\"\n\":1}}", r#"Plain("a"): DirtyNested("{\"\n\":1}"); "#);
+        check("{\"a\":[\"\0\"]}", r#"Plain("a"): Nested("[\"\0\"]", Dirty); "#);
+        check("{\"a\":{\"\n\":1}}", r#"Plain("a"): Nested("{\"\n\":1}", Dirty); "#);
         check("{\"a\":\"\u{7f}\"}", r#"Plain("a"): String(Plain("\u{7f}")); "#);
     }
 
@@ -369,10 +388,10 @@ mod tests {
             let text = written.to_string();
             let (value, length) = value(&text).unwrap();
             prop_assert_eq!(length, text.len());
-            if let (Value::Nested(raw), Some(map)) = (value, written.as_object()) {
+            if let (Value::Nested(raw, _), Some(map)) = (value, written.as_object()) {
                 prop_assert_eq!(raw, &text);
                 let mut keys = Vec::new();
-                object(&text, |key, _| keys.push(key.decode(&mut String::new()).to_owned())).unwrap();
+                object(&text, |key, _, _| keys.push(key.decode(&mut String::new()).to_owned())).unwrap();
                 prop_assert_eq!(keys, map.keys().cloned().collect::<Vec<_>>());
                 for (key, value) in map {
                     if let Some(Value::String(text)) = get(&text, key) {

@@ -1,7 +1,7 @@
 //! The scanner: walks over JSON text once, eight bytes at a time inside strings.
 
 use super::text::{self, Escape};
-use super::{Error, Problem, Text, Value};
+use super::{Error, Problem, Run, Shape, Text, Value};
 
 /// How deep objects and arrays may lie in each other, the outermost one included: one bit of a
 /// `u128` for each, so that no input can make the program recurse or allocate. `serde_json` draws
@@ -14,19 +14,21 @@ pub(super) struct Scanner<'a> {
     at: usize,
     /// How many brackets are open around the values that are read.
     outer: u32,
+    /// Whether there was white space since this was last set to false.
+    is_spaced: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// To read a value.
     #[inline]
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, outer: 0 }
+        Self { text, at: 0, outer: 0, is_spaced: false }
     }
 
     /// To read what lies in an object or array.
     #[inline]
     pub(super) fn inside(text: &'a str) -> Self {
-        Self { text, at: 0, outer: 1 }
+        Self { text, at: 0, outer: 1, is_spaced: false }
     }
 
     /// How many bytes were read.
@@ -57,6 +59,21 @@ impl<'a> Scanner<'a> {
             return Ok(false);
         }
         Err(self.expected(what))
+    }
+
+    /// Goes to where a field starts, and returns where that is.
+    #[inline]
+    pub(super) fn start_field(&mut self) -> usize {
+        self.skip_space();
+        self.is_spaced = false;
+        self.at
+    }
+
+    /// The field that was read since `start`, if it could be copied as it stands.
+    #[inline]
+    pub(super) fn run(&self, start: usize, key: Text<'a>, value: Value<'a>) -> Option<Run<'a>> {
+        let is_clean = !self.is_spaced && !key.is_dirty() && value.is_clean();
+        is_clean.then(|| Run::new(self.text, start, self.at)).flatten()
     }
 
     /// Reads a key and its colon.
@@ -130,6 +147,7 @@ impl<'a> Scanner<'a> {
     /// Walks over an object or array without going into its meaning.
     fn nested(&mut self) -> Result<Value<'a>, Error> {
         let start = self.at;
+        let was_spaced = std::mem::take(&mut self.is_spaced);
         let mut dirty = false;
         let mut levels = Levels::default();
         loop {
@@ -162,7 +180,13 @@ impl<'a> Scanner<'a> {
             }
             if levels.depth == 0 {
                 let raw = self.slice(start)?;
-                return Ok(if dirty { Value::DirtyNested(raw) } else { Value::Nested(raw) });
+                let is_spaced = std::mem::replace(&mut self.is_spaced, was_spaced);
+                let shape = match (dirty, is_spaced) {
+                    (true, _) => Shape::Dirty,
+                    (false, true) => Shape::Spaced,
+                    (false, false) => Shape::Compact,
+                };
+                return Ok(Value::Nested(raw, shape));
             }
         }
     }
@@ -221,6 +245,7 @@ impl<'a> Scanner<'a> {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(byte);
             }
+            self.is_spaced = true;
             self.at += 1;
         }
     }

@@ -3,7 +3,7 @@
 use memchr::memchr;
 use wide::u8x16;
 
-use super::{Text, Value};
+use super::{Shape, Text, Value};
 
 impl Text<'_> {
     /// Whether this stands for `text`, escapes decoded.
@@ -65,8 +65,18 @@ impl Value<'_> {
     pub fn is_dirty(self) -> bool {
         match self {
             Self::String(text) => text.is_dirty(),
-            Self::DirtyNested(_) => true,
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Nested(_) => false,
+            Self::Nested(_, shape) => shape == Shape::Dirty,
+            Self::Null | Self::Bool(_) | Self::Number(_) => false,
+        }
+    }
+
+    /// Whether its text is copied as it is.
+    #[inline]
+    pub(super) fn is_clean(self) -> bool {
+        match self {
+            Self::String(text) => !text.is_dirty(),
+            Self::Nested(_, shape) => shape == Shape::Compact,
+            Self::Null | Self::Bool(_) | Self::Number(_) => true,
         }
     }
 }
@@ -138,20 +148,21 @@ fn escaped(byte: u8) -> (usize, [u8; 6]) {
     (2, [b'\\', short, 0, 0, 0, 0])
 }
 
-/// Appends a value's text with its dirty strings made clean: control characters escaped, halves of
-/// surrogate pairs replaced by U+FFFD. The text must be one that [`super::value`] accepts.
+/// Appends a value's text without the white space between its parts and with its dirty strings made
+/// clean: control characters escaped, halves of surrogate pairs replaced by U+FFFD. The text must be
+/// one that [`super::value`] accepts.
 pub fn repair(text: &str, out: &mut String) {
     let mut rest = text;
     // Outside of strings there is no quote, and inside of them none that is not escaped.
     while let Some((before, string)) = split_at_quote(rest) {
-        out.push_str(before);
+        out.extend(before.split_ascii_whitespace());
         let length = repair_body(string, |piece| out.push_str(piece));
         let Some((_, behind)) = string.split_at_checked(length) else { return };
         let Some(behind) = behind.strip_prefix('"') else { return };
         out.push('"');
         rest = behind;
     }
-    out.push_str(rest);
+    out.extend(rest.split_ascii_whitespace());
 }
 
 /// Splits behind the first quote.
@@ -242,18 +253,18 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
         }
         length += BLOCK_LEN;
     }
-    length + rest.iter().take_while(|byte| !is_special(**byte)).count()
+    // What is left is filled up with what is plain.
+    let mut block = [b' '; BLOCK_LEN];
+    if let Some(start) = block.get_mut(..rest.len()) {
+        start.copy_from_slice(rest);
+    }
+    length + rest.len().min(special_bytes(block).trailing_zeros() as usize)
 }
 
 /// Bytes that are looked at together.
 const BLOCK_LEN: usize = 16;
 
-/// Whether the inside of a JSON string cannot hold the byte as it is.
-fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | ..0x20)
-}
-
-/// The same of a block: a bit for each byte, the first one lowest.
+/// A bit for each byte that the inside of a JSON string cannot hold as it is, the first one lowest.
 #[inline]
 fn special_bytes(block: [u8; BLOCK_LEN]) -> u32 {
     let bytes = u8x16::new(block);

@@ -71,7 +71,7 @@ impl Cuts {
         out.push(b'{');
         let mut separator: &[u8] = b"\"";
         // It was valid when it was encoded.
-        let _end = json::object(object, |key, value| {
+        let _end = json::object(object, |key, value, _| {
             let mut cut = self.0.iter_mut().find(|cut| key.is(&cut.name));
             if let Some(cut) = cut.as_mut().filter(|cut| cut.is_watched) {
                 write_json(Value::String(Text::Plain(&cut.name)), seen);
@@ -85,7 +85,7 @@ impl Cuts {
             key.write(out);
             out.extend_from_slice(b"\":");
             match (cut, value) {
-                (Some(cut), Value::Nested(text)) if text.starts_with('{') => {
+                (Some(cut), Value::Nested(text, _)) if text.starts_with('{') => {
                     out.extend_from_slice(cut.rest_of(text));
                 }
                 _ => write_json(value, out),
@@ -188,7 +188,7 @@ fn text(record: &[u8]) -> &str {
 fn single_value(object: &str) -> Option<Value<'_>> {
     let mut count = 0;
     let mut first = None;
-    json::object(object, |_, value| {
+    json::object(object, |_, value, _| {
         count += 1;
         first = Some(value);
     })
@@ -210,7 +210,7 @@ fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out
 /// Appends `key=value` for each field.
 fn write_pairs(object: &str, out: &mut Vec<u8>) {
     let mut separator: &[u8] = b"";
-    let _end = json::object(object, |key, value| {
+    let _end = json::object(object, |key, value, _| {
         out.extend_from_slice(separator);
         separator = b" ";
         key.write_decoded(out);
@@ -228,7 +228,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             text.write_decoded(out);
             out.push(b'"');
         }
-        Value::Nested(text) | Value::DirtyNested(text) if text.starts_with('[') => {
+        Value::Nested(text, _) if text.starts_with('[') => {
             let mut separator: &[u8] = b"\"[";
             let _end = json::array(text, |item| {
                 out.extend_from_slice(separator);
@@ -237,9 +237,9 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"[]\"" });
         }
-        Value::Nested(text) | Value::DirtyNested(text) => {
+        Value::Nested(text, _) => {
             let mut separator: &[u8] = b"\"map[";
-            let _end = json::object(text, |key, item| {
+            let _end = json::object(text, |key, item, _| {
                 out.extend_from_slice(separator);
                 separator = b" ";
                 key.write_decoded(out);
@@ -258,7 +258,7 @@ fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(text) | Value::Nested(text) | Value::DirtyNested(text) => {
+        Value::Number(text) | Value::Nested(text, _) => {
             out.extend_from_slice(text.as_bytes());
         }
         Value::String(text) => {
