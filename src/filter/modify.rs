@@ -312,8 +312,8 @@ fn equals(value: Value<'_>, text: &str, scratch: &mut String) -> bool {
 /// Whether the value is a string or a boolean that matches; Fluent Bit matches no other kind.
 fn matches(value: Value<'_>, pattern: &Pattern, scratch: &mut String) -> bool {
     match value {
-        Value::Bool(true) => pattern.is_match("true"),
-        Value::Bool(false) => pattern.is_match("false"),
+        Value::True => pattern.is_match("true"),
+        Value::False => pattern.is_match("false"),
         _ => value.read_str(scratch).is_some_and(|text| pattern.is_match(text)),
     }
 }

@@ -223,7 +223,7 @@ impl Lines {
             None
         };
         if is_long && self.long == LongLines::Flag {
-            fields.push(Field::new(CUT_KEY, Value::Bool(true)));
+            fields.push(Field::new(CUT_KEY, Value::True));
         }
         batch.records.push(Record {
             time: time.unwrap_or(now),

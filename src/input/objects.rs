@@ -47,9 +47,8 @@ pub(super) fn read<'a>(
         count += 1;
     });
     let len = len.map_err(blame)?;
-    let [Some(header), Some(json::Value::Nested(body, _))] = items else {
-        return Err(NoObject::Other);
-    };
+    let [Some(header), Some(body)] = items else { return Err(NoObject::Other) };
+    let body = body.nested().ok_or(NoObject::Other)?;
     let time = read_time(header).filter(|_| count == 2).ok_or(NoObject::Other)?;
     // The array is whole, so that nothing in it is unfinished.
     let object = read_fields(body, bump, scratch).map_err(|_| NoObject::Other)?;
@@ -73,19 +72,15 @@ fn read_fields<'a>(
 
 /// Seconds, or the first of a nested header.
 fn read_time(header: json::Value<'_>) -> Option<Nanos> {
-    match header {
+    let mut first = None;
+    if let Some(text) = header.nested() {
+        let read = json::array(text, |item| {
+            first.get_or_insert(item);
+        });
+        read.ok()?;
+    }
+    match first.unwrap_or(header) {
         json::Value::Number(text) => nanos(text),
-        json::Value::Nested(text, _) => {
-            let mut first = None;
-            json::array(text, |item| {
-                first.get_or_insert(item);
-            })
-            .ok()?;
-            match first? {
-                json::Value::Number(text) => nanos(text),
-                _ => None,
-            }
-        }
         _ => None,
     }
 }

@@ -110,19 +110,17 @@ impl Accessor {
     /// The value in a record that is encoded as one JSON object. Stops at the first field of the key.
     pub fn on_json<'a>(&self, record: &'a str) -> Option<json::Value<'a>> {
         let value = json::get(record, &self.key)?;
-        match value {
-            json::Value::Nested(text, _) if !self.steps.is_empty() => self.descend(text),
-            scalar_or_whole => Some(scalar_or_whole),
+        match value.nested() {
+            Some(text) if !self.steps.is_empty() => self.descend(text),
+            _ => Some(value),
         }
     }
 
     /// Follows the steps, of which there is at least one, from the object or array `text`.
     fn descend<'a>(&self, text: &'a str) -> Option<json::Value<'a>> {
-        let mut value = json::Value::Nested(text, json::Shape::Compact);
+        let mut value = json::Value::Nested(text);
         for step in &self.steps {
-            let json::Value::Nested(text, _) = value else {
-                return None;
-            };
+            let text = value.nested()?;
             value = match step {
                 Step::Key(key) => json::get(text, key)?,
                 Step::Index(index) => item(text, *index)?,

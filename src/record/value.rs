@@ -25,7 +25,11 @@ impl<'a> Field<'a> {
 
     /// Takes over a field that the JSON scanner found; only text that is not clean JSON, and a key with escapes,
     /// is copied. `scratch` is overwritten.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "moving values through memory took longer than reading them"
+    )]
+    #[inline(always)]
     pub fn from_json(
         key: json::Text<'a>,
         value: json::Value<'a>,
@@ -71,8 +75,10 @@ impl<'a> Field<'a> {
 pub enum Value<'a> {
     /// JSON `null`.
     Null,
-    /// `true` or `false`.
-    Bool(bool),
+    /// `true`. (Not one variant with a `bool`, see [`json::Value::True`].)
+    True,
+    /// `false`.
+    False,
     /// A number made by a filter or a type cast.
     Int(i64),
     /// A number made by a filter or a type cast. Not finite is written as `null`.
@@ -91,20 +97,23 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// Takes over what the JSON scanner found; only text that is not clean JSON is copied, mended.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "moving values through memory took longer than reading them"
+    )]
+    #[inline(always)]
     pub fn from_json(value: json::Value<'a>, bump: &'a Bump) -> Self {
         match value {
             json::Value::Null => Self::Null,
-            json::Value::Bool(truth) => Self::Bool(truth),
+            json::Value::True => Self::True,
+            json::Value::False => Self::False,
             json::Value::Number(text) => Self::Number(text),
             json::Value::String(json::Text::Plain(text)) => Self::Plain(text),
             json::Value::String(json::Text::Escaped(body)) => Self::Escaped(body),
             json::Value::String(json::Text::Dirty(body)) => Self::Str(unescape(body, bump)),
-            json::Value::Nested(text, json::Shape::Compact) => Self::Json(text),
-            json::Value::Nested(text, json::Shape::Spaced | json::Shape::Dirty) => {
-                let mut clean = String::with_capacity(text.len());
-                json::repair(text, &mut clean);
-                Self::Json(bump.alloc_str(&clean))
+            json::Value::Nested(text) => Self::Json(text),
+            json::Value::SpacedNested(text) | json::Value::DirtyNested(text) => {
+                Self::Json(repair(text, bump))
             }
         }
     }
@@ -129,8 +138,8 @@ impl<'a> Value<'a> {
     /// Appends the value as JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match *self {
-            Self::Bool(true) => out.extend_from_slice(b"true"),
-            Self::Bool(false) => out.extend_from_slice(b"false"),
+            Self::True => out.extend_from_slice(b"true"),
+            Self::False => out.extend_from_slice(b"false"),
             Self::Int(number) => write_display(number, out),
             Self::Float(number) if number.is_finite() => write_display(number, out),
             Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
@@ -150,10 +159,19 @@ impl<'a> Value<'a> {
 }
 
 /// Decodes a string body into the arena.
+#[cold]
 fn unescape<'a>(body: &str, bump: &'a Bump) -> &'a str {
     let mut text = String::with_capacity(body.len());
     json::unescape(body, &mut text);
     bump.alloc_str(&text)
+}
+
+/// Mends and compacts an object or array into the arena.
+#[cold]
+fn repair<'a>(text: &str, bump: &'a Bump) -> &'a str {
+    let mut clean = String::with_capacity(text.len());
+    json::repair(text, &mut clean);
+    bump.alloc_str(&clean)
 }
 
 fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
@@ -202,7 +220,7 @@ mod tests {
         check(
             &[
                 field("n", Value::Null),
-                field("b", Value::Bool(true)),
+                field("b", Value::True),
                 field("i", Value::Int(-3)),
                 field("f", Value::Float(0.5)),
                 field("nan", Value::Float(f64::NAN)),

@@ -3,7 +3,8 @@
 use memchr::memchr;
 use wide::u8x16;
 
-use super::{Shape, Text, Value};
+use super::{Text, Value};
+use crate::word::first_word;
 
 impl Text<'_> {
     /// Whether this stands for `text`, escapes decoded.
@@ -59,25 +60,29 @@ impl Text<'_> {
     }
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// The text of an object or array.
+    #[inline]
+    pub fn nested(self) -> Option<&'a str> {
+        match self {
+            Self::Nested(text) | Self::SpacedNested(text) | Self::DirtyNested(text) => Some(text),
+            Self::Null | Self::True | Self::False | Self::Number(_) | Self::String(_) => None,
+        }
+    }
+
     /// Whether there are dirty strings in it, so that it is copied mended.
     #[inline]
     pub fn is_dirty(self) -> bool {
         match self {
             Self::String(text) => text.is_dirty(),
-            Self::Nested(_, shape) => shape == Shape::Dirty,
-            Self::Null | Self::Bool(_) | Self::Number(_) => false,
+            _ => matches!(self, Self::DirtyNested(_)),
         }
     }
 
     /// Whether its text is copied as it is.
     #[inline]
     pub(super) fn is_clean(self) -> bool {
-        match self {
-            Self::String(text) => !text.is_dirty(),
-            Self::Nested(_, shape) => shape == Shape::Compact,
-            Self::Null | Self::Bool(_) | Self::Number(_) => true,
-        }
+        !self.is_dirty() && !matches!(self, Self::SpacedNested(_))
     }
 }
 
@@ -253,12 +258,25 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
         }
         length += BLOCK_LEN;
     }
-    // What is left is filled up with what is plain.
-    let mut block = [b' '; BLOCK_LEN];
-    if let Some(start) = block.get_mut(..rest.len()) {
-        start.copy_from_slice(rest);
-    }
-    length + rest.len().min(special_bytes(block).trailing_zeros() as usize)
+    let (word, behind) = rest.split_at_checked(8).unwrap_or((rest, &[]));
+    let plain = plain_len_of_word(word);
+    length + if plain < 8 { plain } else { 8 + plain_len_of_word(behind) }
+}
+
+/// The same of at most eight bytes.
+#[inline]
+fn plain_len_of_word(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let word = first_word(bytes);
+    // A byte that is too low borrows from its highest bit. What this does to the bytes above does not matter: the
+    // lowest special one counts.
+    let control = word.wrapping_sub(ONES * 0x20);
+    let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    // A byte from 0x80 on is none of them, and the xor leaves its high bit alone.
+    let special = (control | quote | backslash) & !word & HIGH;
+    bytes.len().min((special.trailing_zeros() / 8) as usize)
 }
 
 /// Bytes that are looked at together.

@@ -1,6 +1,7 @@
 //! Decimal digits, eight at a time, in the lanes of a word.
 
 use super::NANOS;
+use crate::word::first_word;
 
 const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
 
@@ -21,8 +22,7 @@ pub(super) fn read_layout(text: [u8; 8], layout: [u8; 8]) -> Option<[i64; 8]> {
 pub(super) fn fraction(rest: &mut &[u8]) -> Option<i64> {
     const UNITS: [u64; 9] =
         [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10];
-    let word = first_eight(rest);
-    let lanes = word ^ u64::from_le_bytes([b'0'; 8]);
+    let lanes = first_word(rest) ^ u64::from_le_bytes([b'0'; 8]);
     let no_digits = (lanes.wrapping_add(u64::from_le_bytes([0x80 - 10; 8])) | lanes) & HIGH;
     let count = (no_digits.trailing_zeros() / 8) as usize;
     *rest = rest.get(count..)?;
@@ -41,19 +41,6 @@ pub(super) fn fraction(rest: &mut &[u8]) -> Option<i64> {
         }
     }
     i64::try_from(nanos).ok().filter(|nanos| *nanos < NANOS)
-}
-
-/// The first eight bytes, filled up with what is no digit.
-#[inline]
-fn first_eight(text: &[u8]) -> u64 {
-    if let Some(chunk) = text.first_chunk() {
-        return u64::from_le_bytes(*chunk);
-    }
-    let mut padded = [b' '; 8];
-    for (to, from) in padded.iter_mut().zip(text) {
-        *to = *from;
-    }
-    u64::from_le_bytes(padded)
 }
 
 /// The number that eight digits make, the first in the lowest lane: neighbours are joined three times.

@@ -71,10 +71,9 @@ impl Format {
     /// Reads a time; `None` where the text is none, or lies outside of what a timestamp can hold.
     #[inline]
     pub fn parse(&self, text: &str, defaults: &Defaults) -> Option<Timestamp> {
-        match self.iso.and_then(|iso| iso.parse(text.as_bytes(), defaults.offset_seconds)) {
-            Some(time) => time,
-            None => self.parse_step_by_step(text, defaults),
-        }
+        self.iso
+            .and_then(|iso| iso.parse(text.as_bytes(), defaults.offset_seconds))
+            .or_else(|| self.parse_step_by_step(text, defaults))
     }
 
     /// Reads a time by its steps alone; what [`Self::parse`] gives.

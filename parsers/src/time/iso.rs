@@ -52,9 +52,9 @@ impl Iso {
     }
 
     /// Reads a time, in a zone this far east of UTC unless the text names its own. `None`: the text must go the
-    /// long way; the inner one: it is no time that a timestamp can hold.
+    /// long way.
     #[inline]
-    pub(super) fn parse(self, text: &[u8], offset_seconds: i32) -> Option<Option<Timestamp>> {
+    pub(super) fn parse(self, text: &[u8], offset_seconds: i32) -> Option<Timestamp> {
         let (date, rest) = text.split_first_chunk()?;
         let (clock, rest) = rest.split_first_chunk()?;
         let [b':', s0, s1, rest @ ..] = rest else { return None };
@@ -85,7 +85,7 @@ impl Iso {
         let seconds =
             days_since_epoch(year, month, day) * DAY + hour * 3_600 + minute * 60 + second
                 - i64::from(offset);
-        Some(seconds.checked_mul(NANOS).and_then(|time| time.checked_add(nanos)))
+        seconds.checked_mul(NANOS)?.checked_add(nanos)
     }
 }
 

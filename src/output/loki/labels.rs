@@ -184,9 +184,7 @@ impl Labels {
     /// Writes a record's labels; a stream has at least one.
     pub(super) fn write(&self, tag: &str, record: &str, scratch: &mut String, pairs: &mut Pairs) {
         self.names.write(tag, record, scratch, pairs);
-        if let Some(Value::Nested(labels, _)) =
-            self.pod.as_ref().and_then(|pod| pod.on_json(record))
-        {
+        if let Some(Value::Nested(labels)) = self.pod.as_ref().and_then(|pod| pod.on_json(record)) {
             write_map(labels, scratch, |name, value, scratch| {
                 let Value::String(_) = value else { return };
                 if !self.names.contains(name) {
@@ -250,14 +248,14 @@ impl Metadata {
     /// Writes a record's metadata: the fields of the maps, overridden by what is named.
     pub(super) fn write(&self, tag: &str, record: &str, scratch: &mut String, pairs: &mut Pairs) {
         for map in &self.maps {
-            let Some(Value::Nested(fields, _)) = map.on_json(record) else { continue };
+            let Some(Value::Nested(fields)) = map.on_json(record) else { continue };
             write_map(fields, scratch, |name, value, scratch| {
                 if self.names.contains(name) {
                     return;
                 }
                 scratch.clear();
                 match value {
-                    Value::Nested(text, _) => write_compact(text, scratch),
+                    Value::Nested(text) => write_compact(text, scratch),
                     _ => write_text(value, scratch),
                 }
                 pairs.add(name, scratch);

@@ -85,7 +85,7 @@ impl Cuts {
             key.write(out);
             out.extend_from_slice(b"\":");
             match (cut, value) {
-                (Some(cut), Value::Nested(text, _)) if text.starts_with('{') => {
+                (Some(cut), Value::Nested(text)) if text.starts_with('{') => {
                     out.extend_from_slice(cut.rest_of(text));
                 }
                 _ => write_json(value, out),
@@ -228,7 +228,9 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             text.write_decoded(out);
             out.push(b'"');
         }
-        Value::Nested(text, _) if text.starts_with('[') => {
+        Value::Nested(text) | Value::SpacedNested(text) | Value::DirtyNested(text)
+            if text.starts_with('[') =>
+        {
             let mut separator: &[u8] = b"\"[";
             let _end = json::array(text, |item| {
                 out.extend_from_slice(separator);
@@ -237,7 +239,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"[]\"" });
         }
-        Value::Nested(text, _) => {
+        Value::Nested(text) | Value::SpacedNested(text) | Value::DirtyNested(text) => {
             let mut separator: &[u8] = b"\"map[";
             let _end = json::object(text, |key, item, _| {
                 out.extend_from_slice(separator);
@@ -248,7 +250,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"map[]\"" });
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => write_json(value, out),
+        Value::Null | Value::True | Value::False | Value::Number(_) => write_json(value, out),
     }
 }
 
@@ -256,9 +258,12 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
 fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(text) | Value::Nested(text, _) => {
+        Value::True => out.extend_from_slice(b"true"),
+        Value::False => out.extend_from_slice(b"false"),
+        Value::Number(text)
+        | Value::Nested(text)
+        | Value::SpacedNested(text)
+        | Value::DirtyNested(text) => {
             out.extend_from_slice(text.as_bytes());
         }
         Value::String(text) => {
