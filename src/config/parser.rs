@@ -42,15 +42,16 @@ properties! {
         time_zone: Option<Located<String>> ["Time_Zone"],
         /// Takes times without a zone as the machine's.
         time_system_timezone: bool ["Time_System_Timezone" = "off"],
-        /// Leaves out fields that are empty.
+        /// For `Format regex`: leaves out fields that are empty.
         skip_empty_values: bool ["Skip_Empty_Values" = "on"],
-        /// Types of fields: `size:integer took:float`.
+        /// Types of fields, but of `Format json`: `size:integer took:float`; also `hex`, `bool`, `string`.
         types: Option<Located<String>> ["Types"],
-        /// Fields to decode further, in written order.
+        /// For `Format logfmt`: refuses a line with a key without `=`, which else is `true`.
+        logfmt_no_bare_keys: bool ["Logfmt_No_Bare_Keys" = "off"],
+        /// `DECODER FIELD [ACTION]`: adds the fields of the JSON in a field.
         decoders: Ordered [
-            "Decode_Field" | "Decode_Field_As": "`DECODER FIELD`: decodes and replaces a field."
+            "Decode_Field" | "Decode_Field_As": "`DECODER FIELD [ACTION]`: decodes and replaces a field."
         ],
-        @accepted { "Logfmt_No_Bare_Keys": "`Format logfmt` is not there yet" }
     }
 }
 

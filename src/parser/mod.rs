@@ -5,9 +5,11 @@
 mod build;
 mod captures;
 mod cast;
+mod decoders;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod json;
+mod pairs;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -15,6 +17,8 @@ mod time;
 use crate::record::{Fields, Nanos};
 use bumpalo::Bump;
 use captures::{Captured, Rooms};
+use decoders::Decoders;
+use pairs::Pairs;
 use time::TimeField;
 
 pub use build::{NoParser, Parsers};
@@ -25,12 +29,14 @@ pub struct Parser {
     name: String,
     format: Format,
     time_field: Option<TimeField>,
+    decoders: Option<Decoders>,
 }
 
 #[derive(Debug)]
 enum Format {
     Json,
     Regex(Captured),
+    Pairs(Pairs),
 }
 
 /// What a text that matched said, beside its fields.
@@ -67,9 +73,39 @@ impl Parser {
         fields: &mut Fields<'a>,
     ) -> Option<Parsed> {
         let time_field = self.time_field.as_ref();
-        match &self.format {
-            Format::Json => json::parse(time_field, scratch, text, bump, now, fields),
-            Format::Regex(captured) => captured.parse(time_field, scratch, text, bump, now, fields),
+        let Some(decoders) = &self.decoders else {
+            return self.format.parse(time_field, scratch, text, bump, now, fields);
+        };
+        let first = fields.len();
+        // As in Fluent Bit, the time of JSON is looked for in what is decoded; that of others before.
+        let (before, behind) = match self.format {
+            Format::Json => (None, time_field),
+            Format::Regex(_) | Format::Pairs(_) => (time_field, None),
+        };
+        let mut parsed = self.format.parse(before, scratch, text, bump, now, fields)?;
+        let scratch = &mut scratch.text;
+        parsed.is_repaired |= decoders.apply(first, scratch, bump, fields);
+        if let Some(field) = behind {
+            parsed.time = field.take(first, scratch, now, fields);
+        }
+        Some(parsed)
+    }
+}
+
+impl Format {
+    fn parse<'a>(
+        &self,
+        time_field: Option<&TimeField>,
+        scratch: &mut Scratch,
+        text: &'a str,
+        bump: &'a Bump,
+        now: Nanos,
+        fields: &mut Fields<'a>,
+    ) -> Option<Parsed> {
+        match self {
+            Self::Json => json::parse(time_field, scratch, text, bump, now, fields),
+            Self::Regex(captured) => captured.parse(time_field, scratch, text, bump, now, fields),
+            Self::Pairs(pairs) => pairs.parse(time_field, text, bump, now, fields),
         }
     }
 }

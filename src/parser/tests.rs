@@ -99,13 +99,14 @@ fn json_time() {
         "Name p\n Format json\n Time_Key time",
         time,
         expect![[r#"
-        now {"a":1,"time":"2022-10-31T12:00:01Z","b":2,"time":"again"}
-        now {"time":"2022\u002d10-31T12:00:01Z"}
-        now {"time":"soon"}
-        now {"time":1667217601}
-        now {"time":null,"time":"2022-10-31T12:00:01Z"}
-        now {"at":"2022-10-31T12:00:01Z"}
-    "#]],
+            command line: warning: `Time_Key` of parser `p` has no effect without `Time_Format`
+            now {"a":1,"time":"2022-10-31T12:00:01Z","b":2,"time":"again"}
+            now {"time":"2022\u002d10-31T12:00:01Z"}
+            now {"time":"soon"}
+            now {"time":1667217601}
+            now {"time":null,"time":"2022-10-31T12:00:01Z"}
+            now {"at":"2022-10-31T12:00:01Z"}
+        "#]],
     );
     check(
         "Name p\n Format json\n Time_Format %Y-%m-%dT%H:%M:%S%z",
@@ -410,11 +411,12 @@ fn what_cannot_work() {
     "#]],
     );
     check(
-        "Name p\n Format json\n Time_Format %Q",
-        "",
+        "Name p\n Format json\n Time_Format %Y %Q",
+        r#"{"time":"2015 x"}"#,
         expect![[r#"
-        command line: time format has an unknown directive `%Q` at byte 0
-    "#]],
+            command line: warning: no time can be read: time format has an unknown directive `%Q` at byte 3
+            now {"time":"2015 x"}
+        "#]],
     );
     check(
         "Name p\n Format json\n Time_Format %Y\n Time_Offset 1h",
@@ -429,6 +431,13 @@ fn what_cannot_work() {
         expect![[r#"
         command line: `Time_Zone`: failed to find time zone `Mars/Olympus` in time zone database
     "#]],
+    );
+    check(
+        "Name p\n Format json\n Time_Format %Y\n Time_Zone europe/london",
+        "",
+        expect![[r#"
+            command line: there is no `Time_Zone europe/london`; did you mean `Europe/London`?
+        "#]],
     );
     check(
         "Name p\n Format json\n Time_Zone Europe/London",
@@ -449,31 +458,431 @@ fn what_cannot_work() {
 #[test]
 fn what_is_not_there_yet() {
     check(
-        "Name p\n Format logfmt",
-        "",
-        expect![[r#"
-        command line: note: parser `p` cannot be used: `Format logfmt` is not supported yet
-    "#]],
-    );
-    check(
-        "Name p\n Format ltsv",
-        "",
-        expect![[r#"
-        command line: note: parser `p` cannot be used: `Format ltsv` is not supported yet
-    "#]],
-    );
-    check(
-        "Name p\n Format json\n Decode_Field_As mysql_quoted key001",
-        "",
-        expect![[r#"
-        command line: note: parser `p` cannot be used: `Decode_Field_As` is not supported yet
-    "#]],
-    );
-    check(
         "Name p\n Format regex\n Regex (?<a>a)(?=b)",
         "",
         expect![[r#"
         command line: note: parser `p` cannot be used: regular expression uses look-around at byte 8, which is not supported; rewrite it without
     "#]],
+    );
+}
+
+/// As the tests of Fluent Bit have it, and what they leave out.
+#[test]
+fn logfmt() {
+    let lines = r#"str="text" int=100 double=1.23 bool=true time=2022-10-31T12:00:01.123
+bare a= b="" c="say \"hi\"\n" time=
+time=2022-10-31T12:00:01.123
+a=1 time=soon
+
+"="#;
+    let time = "Name p\n Format logfmt\n Time_Key time\n Time_Format %Y-%m-%dT%H:%M:%S.%L";
+    check(
+        "Name p\n Format logfmt",
+        lines,
+        expect![[r#"
+        now {"str":"text","int":"100","double":"1.23","bool":"true","time":"2022-10-31T12:00:01.123"}
+        now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
+        now {"time":"2022-10-31T12:00:01.123"}
+        now {"a":"1","time":"soon"}
+        now {"log":""}
+        now {"log":"\"="}
+    "#]],
+    );
+    check(
+        time,
+        lines,
+        expect![[r#"
+        2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true"}
+        now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
+        now {"log":"time=2022-10-31T12:00:01.123"}
+        now {"log":"a=1 time=soon"}
+        now {"log":""}
+        now {"log":"\"="}
+    "#]],
+    );
+    check(
+        &format!("{time}\n Time_Keep On"),
+        lines,
+        expect![[r#"
+        2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true","time":"2022-10-31T12:00:01.123"}
+        now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
+        2022-10-31T12:00:01.123Z {"time":"2022-10-31T12:00:01.123"}
+        now {"log":"a=1 time=soon"}
+        now {"log":""}
+        now {"log":"\"="}
+    "#]],
+    );
+    check(
+        &format!("{time}\n Time_Strict Off"),
+        lines,
+        expect![[r#"
+        2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true"}
+        now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
+        now {"log":"time=2022-10-31T12:00:01.123"}
+        1899-12-31T00:00:00Z {"a":"1"}
+        now {"log":""}
+        now {"log":"\"="}
+    "#]],
+    );
+    check(
+        "Name p\n Format logfmt\n Logfmt_No_Bare_Keys On",
+        "a=1 b= c=\"\"\na=1 b",
+        expect![[r#"
+        now {"a":"1","b":true,"c":""}
+        now {"log":"a=1 b"}
+    "#]],
+    );
+    // With types, escapes stay and a key without a value is empty.
+    check(
+        "Name p\n Format logfmt\n Types int:hex n:integer f:float b:bool s:string",
+        r#"str="text" int=100 n=5ms f=2 b=TRUE s=1 o="a\"b" bare n= b="#,
+        expect![[r#"
+            now {"str":"text","int":256,"n":5,"f":2,"b":true,"s":"1","o":"a\\\"b","bare":"","n":0,"b":""}
+        "#]],
+    );
+}
+
+#[test]
+fn ltsv() {
+    let lines = "str:text\tint:100\tdouble:1.23\tbool:true\ttime:2022-10-31T12:00:01.123
+a:\ttime:\tb: x: y
+time:2022-10-31T12:00:01.123
+a:1\ttime:soon
+a:1\tno label:2
+:x
+
+no label";
+    let time = "Name p\n Format ltsv\n Time_Format %Y-%m-%dT%H:%M:%S.%L";
+    check(
+        "Name p\n Format ltsv",
+        lines,
+        expect![[r#"
+        now {"str":"text","int":"100","double":"1.23","bool":"true","time":"2022-10-31T12:00:01.123"}
+        now {"a":"","time":"","b":" x: y"}
+        now {"time":"2022-10-31T12:00:01.123"}
+        now {"a":"1","time":"soon"}
+        now {"a":"1"}
+        now {"log":":x"}
+        now {"log":""}
+        now {"log":"no label"}
+    "#]],
+    );
+    check(
+        time,
+        lines,
+        expect![[r#"
+        2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true"}
+        now {"a":"","time":"","b":" x: y"}
+        now {"log":"time:2022-10-31T12:00:01.123"}
+        now {"log":"a:1\ttime:soon"}
+        now {"a":"1"}
+        now {"log":":x"}
+        now {"log":""}
+        now {"log":"no label"}
+    "#]],
+    );
+    check(
+        &format!("{time}\n Time_Keep On"),
+        lines,
+        expect![[r#"
+        2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true","time":"2022-10-31T12:00:01.123"}
+        now {"a":"","time":"","b":" x: y"}
+        2022-10-31T12:00:01.123Z {"time":"2022-10-31T12:00:01.123"}
+        now {"log":"a:1\ttime:soon"}
+        now {"a":"1"}
+        now {"log":":x"}
+        now {"log":""}
+        now {"log":"no label"}
+    "#]],
+    );
+    check(
+        "Name p\n Format ltsv\n Types int:hex a:integer",
+        "str:text\tint:100\ta:\tb:",
+        expect![[r#"
+            now {"str":"text","int":256,"a":0,"b":""}
+        "#]],
+    );
+}
+
+/// Lines of JSON with texts to decode.
+const TEXTS: &str = r#"{"a":1,"log":" {\"b\":[1, 2]} rest","c":2}
+{"log":"{\"b\":1}{\"c\":2}"}
+{"log":"[{}]"}
+{"log":"text \\\" \\u00e9\\n"}
+{"log":"{\\\"b\\\":\\\"\\u00e9\\\"}"}
+{"log":{"b":1}}
+{"log":1,"other":"{}"}"#;
+
+/// What a JSON parser with these decoders makes of the lines.
+#[expect(clippy::needless_pass_by_value, reason = "`expect!` is written at the call")]
+fn decode(decoders: &str, lines: &str, expected: Expect) {
+    expected.assert_eq(&run(&format!("Name p\n Format json\n {decoders}"), lines));
+}
+
+#[test]
+fn decoders_replace() {
+    decode(
+        "Decode_Field_As json log",
+        TEXTS,
+        expect![[r#"
+        now {"a":1,"log":{"b":[1, 2]},"c":2}
+        now {"log":"{\"b\":1}{\"c\":2}"}
+        now {"log":"[{}]"}
+        now {"log":"text \\\" \\u00e9\\n"}
+        now {"log":"{\\\"b\\\":\\\"\\u00e9\\\"}"}
+        now {"log":{"b":1}}
+        now {"log":1,"other":"{}"}
+    "#]],
+    );
+    decode(
+        "Decode_Field_As escaped log",
+        TEXTS,
+        expect![[r#"
+        now {"a":1,"log":" {\"b\":[1, 2]} rest","c":2}
+        now {"log":"{\"b\":1}{\"c\":2}"}
+        now {"log":"[{}]"}
+        now {"log":"text \" u00e9\n"}
+        now {"log":"{\"b\":\"u00e9\"}"}
+        now {"log":{"b":1}}
+        now {"log":1,"other":"{}"}
+    "#]],
+    );
+    decode(
+        "Decode_Field_As escaped_utf8 log",
+        TEXTS,
+        expect![[r#"
+        now {"a":1,"log":" {\"b\":[1, 2]} rest","c":2}
+        now {"log":"{\"b\":1}{\"c\":2}"}
+        now {"log":"[{}]"}
+        now {"log":"text \" é\n"}
+        now {"log":"{\"b\":\"é\"}"}
+        now {"log":{"b":1}}
+        now {"log":1,"other":"{}"}
+    "#]],
+    );
+}
+
+#[test]
+fn decoders_follow_each_other() {
+    decode(
+        "Decode_Field_As JSON log Try_Next\n Decode_Field_As escaped_utf8 log",
+        TEXTS,
+        expect![[r#"
+            now {"a":1,"log":{"b":[1, 2]},"c":2}
+            now {"log":"{\"b\":1}{\"c\":2}"}
+            now {"log":"[{}]"}
+            now {"log":"text \" é\n"}
+            now {"log":"{\"b\":\"é\"}"}
+            now {"log":{"b":1}}
+            now {"log":1,"other":"{}"}
+        "#]],
+    );
+    decode(
+        "Decode_Field_As escaped_utf8 log do_next\n Decode_Field_As json log",
+        TEXTS,
+        expect![[r#"
+            now {"a":1,"log":{"b":[1, 2]},"c":2}
+            now {"log":"{\"b\":1}{\"c\":2}"}
+            now {"log":"[{}]"}
+            now {"log":"text \" é\n"}
+            now {"log":{"b":"é"}}
+            now {"log":{"b":1}}
+            now {"log":1,"other":"{}"}
+        "#]],
+    );
+    decode(
+        "Decode_Field_As json log\n Decode_Field_As escaped_utf8 log",
+        TEXTS,
+        expect![[r#"
+        now {"a":1,"log":{"b":[1, 2]},"c":2}
+        now {"log":"{\"b\":1}{\"c\":2}"}
+        now {"log":"[{}]"}
+        now {"log":"text \\\" \\u00e9\\n"}
+        now {"log":"{\\\"b\\\":\\\"\\u00e9\\\"}"}
+        now {"log":{"b":1}}
+        now {"log":1,"other":"{}"}
+    "#]],
+    );
+}
+
+#[test]
+fn decoders_add() {
+    let lines = r#"{"a":"{\"x\":1}","b":"{\"y\":\"\\u00e9\",\"a\":\"{}\"}","c":3}
+{"a":"no","b":"{}"}"#;
+    decode(
+        "Decode_Field json a",
+        lines,
+        expect![[r#"
+        now {"a":"{\"x\":1}","b":"{\"y\":\"\\u00e9\",\"a\":\"{}\"}","c":3,"x":1}
+        now {"a":"no","b":"{}"}
+    "#]],
+    );
+    decode(
+        "Decode_Field json a\n Decode_Field json b",
+        lines,
+        expect![[r#"
+        now {"a":"{\"x\":1}","b":"{\"y\":\"\\u00e9\",\"a\":\"{}\"}","c":3,"x":1,"y":"\u00e9","a":"{}"}
+        now {"a":"no","b":"{}"}
+    "#]],
+    );
+    decode(
+        "Decode_Field json a do_next\n Decode_Field_As json a",
+        lines,
+        expect![[r#"
+        now {"a":{"x":1},"b":"{\"y\":\"\\u00e9\",\"a\":\"{}\"}","c":3,"x":1}
+        now {"a":"no","b":"{}"}
+    "#]],
+    );
+    decode(
+        "Decode_Field_As json a do_next\n Decode_Field json a",
+        lines,
+        expect![[r#"
+        now {"a":{"x":1},"b":"{\"y\":\"\\u00e9\",\"a\":\"{}\"}","c":3}
+        now {"a":"no","b":"{}"}
+    "#]],
+    );
+    decode(
+        "Decode_Field json a do_next\n Decode_Field json a do_next",
+        lines,
+        expect![[r#"
+        now {"a":"{\"x\":1}","b":"{\"y\":\"\\u00e9\",\"a\":\"{}\"}","c":3,"x":1}
+        now {"a":"no","b":"{}"}
+    "#]],
+    );
+}
+
+#[test]
+fn decoders_of_every_format() {
+    check(
+        "Name p\n Format ltsv\n Decode_Field json json_str",
+        "json_str:{\"str\":\"text\", \"int\":100, \"double\":1.23, \"bool\":true}",
+        expect![[r#"
+            now {"json_str":"{\"str\":\"text\", \"int\":100, \"double\":1.23, \"bool\":true}","str":"text","int":100,"double":1.23,"bool":true}
+        "#]],
+    );
+    check(
+        "Name p\n Format logfmt\n Decode_Field_As json m",
+        r#"m="{\"a\":1}" n"#,
+        expect![[r#"
+        now {"m":{"a":1},"n":true}
+    "#]],
+    );
+    check(
+        "Name p
+         Format regex
+         Regex ^(?<time>.*?),(?<key001>.*)$
+         Time_Format %Y-%m-%d %H:%M:%S
+         Time_Keep On
+         Decode_Field_As mysql_quoted key001",
+        r"2010-01-01 02:10:22,plain
+2010-01-01 02:10:22,''
+2010-01-01 02:10:22,'abc\nE\\'",
+        expect![[r#"
+            2010-01-01T02:10:22Z {"time":"2010-01-01 02:10:22","key001":"plain"}
+            2010-01-01T02:10:22Z {"time":"2010-01-01 02:10:22","key001":""}
+            2010-01-01T02:10:22Z {"time":"2010-01-01 02:10:22","key001":"abc\nE\\"}
+        "#]],
+    );
+}
+
+/// That of JSON is read behind the decoders, which may bring it; that of other formats before.
+#[test]
+fn decoders_and_the_time() {
+    let options = "Time_Format %s\n Decode_Field json m";
+    check(
+        &format!("Name p\n Format json\n {options}"),
+        r#"{"m":"{\"time\":\"1500322623\",\"a\":1}"}
+{"time":"1","m":"{\"time\":\"1500322623\",\"a\":1}"}
+{"time":1,"m":"{\"time\":\"1500322623\"}"}"#,
+        expect![[r#"
+            2017-07-17T20:17:03Z {"m":"{\"time\":\"1500322623\",\"a\":1}","a":1}
+            1970-01-01T00:00:01Z {"m":"{\"time\":\"1500322623\",\"a\":1}","time":"1500322623","a":1}
+            now {"time":1,"m":"{\"time\":\"1500322623\"}","time":"1500322623"}
+        "#]],
+    );
+    check(
+        &format!("Name p\n Format ltsv\n {options}"),
+        "m:{\"time\":\"1500322623\",\"a\":1}\ttime:1",
+        expect![[r#"
+            1970-01-01T00:00:01Z {"m":"{\"time\":\"1500322623\",\"a\":1}","time":"1500322623","a":1}
+        "#]],
+    );
+}
+
+#[test]
+fn decoders_that_cannot_be_meant() {
+    let line = r#"{"a":"{\"x\":1}"}"#;
+    for decoder in ["json", "jsn a", "yaml a"] {
+        let section =
+            format!("Name p\n Format json\n Decode_Field_As json a\n Decode_Field_As {decoder}");
+        assert!(run(&section, line).ends_with("now {\"a\":\"{\\\"x\\\":1}\"}\n"));
+    }
+    check(
+        "Name p\n Format json\n Decode_Field_As json",
+        "",
+        expect![[r#"
+        command line: warning: `Decode_Field_As json` lacks a word, so the parser decodes no field; write `DECODER FIELD`
+    "#]],
+    );
+    check(
+        "Name p\n Format json\n Decode_Field_As jsn a",
+        "",
+        expect![[r#"
+        command line: warning: there is no decoder `jsn`, so the parser decodes no field; did you mean `json`?
+    "#]],
+    );
+    check(
+        "Name p\n Format json\n Decode_Field yaml a",
+        "",
+        expect![[r#"
+        command line: warning: there is no decoder `yaml`, so the parser decodes no field; json, escaped, escaped_utf8, mysql_quoted
+    "#]],
+    );
+    check(
+        "Name p\n Format json\n Decode_Field_As json a do_nxt",
+        "",
+        expect![[r#"
+        command line: warning: `do_nxt` has no effect; an action is `try_next` or `do_next`
+    "#]],
+    );
+    check(
+        "Name p\n Format json\n Decode_Field escaped a",
+        "",
+        expect![[r#"
+        command line: warning: `Decode_Field` takes the fields of an object, of which `escaped` makes none; write `Decode_Field_As`
+    "#]],
+    );
+}
+
+#[test]
+fn what_has_no_effect() {
+    check(
+        "Name p\n Format json\n Regex a\n Types a:integer\n Skip_Empty_Values Off\n Logfmt_No_Bare_Keys On",
+        r#"{"a":""}"#,
+        expect![[r#"
+            command line: warning: `Regex` of parser `p` has no effect with this `Format`
+            command line: warning: `Types` of parser `p` has no effect with this `Format`
+            command line: warning: `Skip_Empty_Values` of parser `p` has no effect with this `Format`
+            command line: warning: `Logfmt_No_Bare_Keys` of parser `p` has no effect with this `Format`
+            now {"a":""}
+        "#]],
+    );
+    check(
+        "Name p
+         Format ltsv
+         Time_Key t
+         Time_Keep On
+         Time_Strict Off
+         Time_Offset never read
+         Time_System_Timezone On",
+        "a:1",
+        expect![[r#"
+            command line: warning: `Time_Key` of parser `p` has no effect without `Time_Format`
+            command line: warning: `Time_Keep` of parser `p` has no effect without `Time_Format`
+            command line: warning: `Time_Strict` of parser `p` has no effect without `Time_Format`
+            command line: warning: `Time_Offset` of parser `p` has no effect without `Time_Format`
+            command line: warning: `Time_System_Timezone` of parser `p` has no effect without `Time_Format`
+            now {"a":"1"}
+        "#]],
     );
 }
