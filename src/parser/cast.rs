@@ -96,10 +96,13 @@ fn hex<'a>(text: &str, bump: &'a Bump) -> Value<'a> {
     }
 }
 
-/// As `atof`, of decimal numbers.
+/// As `atof`, of decimal numbers; what is infinite, or no number, is written as `null`.
 fn float(text: &str) -> f64 {
     let text = text.trim_ascii_start();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if starts_with(unsigned, "inf") || starts_with(unsigned, "nan") {
+        return f64::NAN;
+    }
     let behind_whole = skip_digits(unsigned);
     let behind_fraction = behind_whole.strip_prefix('.').map_or(behind_whole, skip_digits);
     let exponent = behind_fraction.strip_prefix(['e', 'E']).and_then(|exponent| {
@@ -150,8 +153,8 @@ mod tests {
         );
         check(
             "f:FLOAT",
-            &["1.23", "1e3ms", "-.5", "1e", "1e-", "1e-2x", "x", "", ".", "5."],
-            &expect!["1.23 1000 -0.5 1 1 0.01 0 0 0 5"],
+            &["1.23", "1e3ms", "-.5", "1e", "1e-", "1e-2x", "x", "", ".", "5.", "-Infinity", "nan"],
+            &expect!["1.23 1000.0 -0.5 1.0 1.0 0.01 0.0 0.0 0.0 5.0 null null"],
         );
         check(
             "f:hex",
