@@ -7,8 +7,8 @@
 
 use super::json::is_alone;
 use super::pairs::decode;
-use crate::config::{Diagnostics, Keyed, nearest};
-use crate::record::{Field, Fields, Value};
+use crate::config::{Diagnostics, Keyed, Location, nearest};
+use crate::record::{Field, Fields, Value, write_json};
 use bumpalo::Bump;
 use tailwater_parsers::escapes::Escapes;
 use tailwater_parsers::json;
@@ -238,4 +238,31 @@ fn read_rule<'a>(property: &'a Keyed, diagnostics: &mut Diagnostics) -> Option<(
 
 fn by_name<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
     table.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, item)| *item)
+}
+
+/// Fuzz entry: a line with the decoders of the field `a`, `;` between them, then its text. What comes out
+/// is JSON.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_decoders(data: &[u8]) {
+    let Ok(data) = str::from_utf8(data) else { return };
+    let Some((rules, text)) = data.split_once('\n') else { return };
+    let properties = ["Decode_Field_As", "Decode_Field"];
+    let keyed = |(rule, property): (&str, &&'static str)| Keyed {
+        property,
+        key: (*property).to_owned(),
+        value: rule.to_owned(),
+        location: Location::command_line(),
+    };
+    let keyed: Vec<Keyed> = rules.split(';').zip(properties.iter().cycle()).map(keyed).collect();
+    let Some(decoders) = Decoders::read(&keyed, &mut Diagnostics::new()) else { return };
+    let bump = Bump::new();
+    let mut fields = Fields::new_in(&bump);
+    fields.push(Field { key: "a", value: Value::Str(text) });
+    decoders.apply(0, &mut String::new(), &bump, &mut fields);
+    let mut json = Vec::new();
+    write_json(&fields, &mut json);
+    let json = String::from_utf8_lossy(&json);
+    assert_eq!(json::object(&json, |_, _| {}), Ok(json.len()), "no JSON");
 }

@@ -22,6 +22,7 @@ use pairs::Pairs;
 use time::TimeField;
 
 pub use build::{NoParser, Parsers};
+pub use decoders::fuzz_decoders;
 
 /// One `[PARSER]`.
 #[derive(Debug)]
