@@ -28,15 +28,15 @@ properties! {
         format: Option<Located<ParserFormat>> ["Format"],
         /// For `Format regex`: an expression whose named groups become fields.
         regex: Option<Located<Verbatim>> ["Regex"],
-        /// Field with the record's time.
+        /// Field with the record's time; `time` if there is a `Time_Format`.
         time_key: Option<String> ["Time_Key"],
         /// How the time is written: strptime, with `%L` for the fraction.
         time_format: Option<Located<Verbatim>> ["Time_Format"],
         /// Keeps the field with the time.
         time_keep: bool ["Time_Keep" = "off"],
-        /// Refuses a line whose time cannot be read.
+        /// Takes a time only if its text follows the format to the end; otherwise what could be read of it.
         time_strict: bool ["Time_Strict" = "on"],
-        /// Offset from UTC of times without one: `+HHMM`.
+        /// Offset from UTC of times without one: `+HHMM` or `Z`.
         time_offset: Option<Located<String>> ["Time_Offset"],
         /// Zone of times without one: `Europe/Berlin`.
         time_zone: Option<Located<String>> ["Time_Zone"],

@@ -173,7 +173,13 @@ fn warn_without_effect(definition: &ParserDefinition, diagnostics: &mut Diagnost
         ("Time_System_Timezone", options.time_system_timezone),
     ]
     .map(|(property, is_set)| (property, is_set && is_untimed, "without `Time_Format`"));
-    for (property, is_idle, why) in without_format.into_iter().chain(without_time) {
+    let beside_zone = [(
+        "Time_Offset",
+        options.time_offset.is_some() && options.time_system_timezone && !is_untimed,
+        "with `Time_System_Timezone`",
+    )];
+    let all = without_format.into_iter().chain(without_time).chain(beside_zone);
+    for (property, is_idle, why) in all {
         if is_idle {
             let message =
                 format!("`{property}` of parser `{}` has no effect {why}", definition.name);

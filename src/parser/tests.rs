@@ -396,7 +396,7 @@ fn types() {
             command line: warning: `d` has no effect; a type is `field:integer`, `float`, `hex`, `bool` or `string`
             command line: warning: `e:int` has no effect; a type is `field:integer`, `float`, `hex`, `bool` or `string`
             now {"a":1,"b":2.5}
-            now {"a":0,"b":0}
+            now {"a":0,"b":0.0}
         "#]],
     );
 }
@@ -537,7 +537,7 @@ a=1 time=soon
         "Name p\n Format logfmt\n Types int:hex n:integer f:float b:bool s:string",
         r#"str="text" int=100 n=5ms f=2 b=TRUE s=1 o="a\"b" bare n= b="#,
         expect![[r#"
-            now {"str":"text","int":256,"n":5,"f":2,"b":true,"s":"1","o":"a\\\"b","bare":"","n":0,"b":""}
+            now {"str":"text","int":256,"n":5,"f":2.0,"b":true,"s":"1","o":"a\\\"b","bare":"","n":0,"b":""}
         "#]],
     );
 }
@@ -883,6 +883,13 @@ fn what_has_no_effect() {
             command line: warning: `Time_Offset` of parser `p` has no effect without `Time_Format`
             command line: warning: `Time_System_Timezone` of parser `p` has no effect without `Time_Format`
             now {"a":"1"}
+        "#]],
+    );
+    check(
+        "Name p\n Format json\n Time_Format %Y\n Time_System_Timezone On\n Time_Offset never read",
+        "",
+        expect![[r#"
+            command line: warning: `Time_Offset` of parser `p` has no effect with `Time_System_Timezone`
         "#]],
     );
 }
