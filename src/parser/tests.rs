@@ -1,7 +1,8 @@
 //! What parsers make of lines, and what there is to say about their sections.
 
-use super::fixture;
+use super::{Scratch, fixture};
 use crate::config::Diagnostics;
+use crate::record::Fields;
 use bumpalo::Bump;
 use expect_test::{Expect, expect};
 
@@ -783,6 +784,24 @@ fn decoders_of_every_format() {
             2010-01-01T02:10:22Z {"time":"2010-01-01 02:10:22","key001":"abc\nE\\"}
         "#]],
     );
+}
+
+#[test]
+fn decoders_tell_what_was_repaired() {
+    let check = |decoder: &str, line: &str, expected: bool| {
+        let section = format!("Name p\n Format ltsv\n {decoder} json a");
+        let parsers = fixture::parsers(&[&section], &mut Diagnostics::new());
+        let bump = Bump::new();
+        let mut fields = Fields::new_in(&bump);
+        let parser = parsers.get("p").unwrap();
+        let parsed = parser.parse(&mut Scratch::default(), line, &bump, fixture::NOW, &mut fields);
+        assert_eq!(parsed.unwrap().is_repaired, expected, "{decoder} {line:?}");
+    };
+    for decoder in ["Decode_Field", "Decode_Field_As"] {
+        check(decoder, r#"a:{"b":"\ud83d\ude00"}"#, false);
+        check(decoder, r#"a:{"b":"\ud83d"}"#, true);
+        check(decoder, r#"a:{"b":["\ude00"]}"#, true);
+    }
 }
 
 /// That of JSON is read behind the decoders, which may bring it; that of other formats before.
