@@ -119,7 +119,8 @@ async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> bool {
 }
 
 fn client(host: &str, port: u16, net: &NetOptions, tls: &TlsOptions) -> Client {
-    Client::new(Endpoint { host: host.to_owned(), port }, net, tls).unwrap()
+    let endpoint = Endpoint { host: host.to_owned(), port };
+    Client::new(endpoint, net, tls, None, &mut Vec::new()).unwrap()
 }
 
 fn request(body: impl Into<Bytes>) -> Request {
@@ -170,7 +171,8 @@ async fn connections_are_kept_and_replaced() {
 async fn what_was_sent_and_not_answered_is_lost() {
     let net = NetOptions { io_timeout: Duration::from_millis(300), ..NetOptions::default() };
     let closed = "answer of HOST lost: connection closed before message completed";
-    check(&net, &[Act::Hang, Act::Answer], &[closed, "#1"]).await;
+    let fresh = &*format!("{closed}; if the server speaks TLS, set `tls on`");
+    check(&net, &[Act::Hang, Act::Answer], &[fresh, "#1"]).await;
     let half = "answer of HOST lost: error reading a body from connection: \
                 end of file before message length reached";
     check(&net, &[Act::Half, Act::Answer], &[half, "#1"]).await;
@@ -258,7 +260,9 @@ async fn a_handshake_that_never_ends_is_given_up() {
     let error = ask(&client("127.0.0.1", port, &net, &tls)).await.unwrap_err();
     assert!(matches!(error, SendError::NotConnected { .. }), "{error}");
     assert!(
-        error.to_string().ends_with("not ready within 30ms (`net.connect_timeout`)"),
+        error
+            .to_string()
+            .ends_with("the TLS handshake was not done within 30ms (`net.connect_timeout`)"),
         "{error}"
     );
 }
@@ -363,6 +367,7 @@ mod tls {
     use tokio_rustls::rustls::{RootCertStore, ServerConfig, version};
 
     use super::*;
+    use crate::config::{Reading, Secret, TlsVersion, Value as _};
 
     /// An authority, certificates of its making, and the folder where they lie as PEM.
     struct Authority {
@@ -477,19 +482,26 @@ mod tls {
         check(
             address,
             TlsOptions { ca_file: Some(other.ca_file()), ..trusting.clone() },
-            "invalid peer certificate",
+            "tls: the certificate is signed by no authority that is trusted here",
         )
         .await;
         check(address, TlsOptions { verify: false, ..TlsOptions::default() }, "#0").await;
-        check(address, named.clone(), "not valid for").await;
+        check(address, named.clone(), "the certificate is for `logs.example`, not for").await;
         check(address, TlsOptions { vhost: vhost("logs.example"), ..named.clone() }, "#0").await;
-        check(address, TlsOptions { vhost: vhost("x.example"), ..named }, "not valid for").await;
+        check(
+            address,
+            TlsOptions { vhost: vhost("x.example"), ..named },
+            "the certificate is for `logs.example`, not for",
+        )
+        .await;
         let folder = Some(ours.path(""));
         let by_folder =
             TlsOptions { ca_path: folder, ca_file: Some(other.ca_file()), ..trusting.clone() };
         check(address, by_folder, "#0").await;
-        let newer = TlsOptions { min_version: vhost("TLSv1.3"), ..trusting };
-        check(address, newer, "tls: ").await;
+        let newer = TlsOptions { min_version: TlsVersion::Tls13, ..trusting.clone() };
+        check(address, newer, "no version of TLS or cipher that both sides have").await;
+        let unnamed = TlsOptions { vhost: vhost("a b"), ..trusting };
+        check(address, unnamed, "`a b` is no valid server name").await;
     }
 
     #[tokio::test]
@@ -497,7 +509,7 @@ mod tls {
         let ours = Authority::new();
         for (day, expected) in [
             (rcgen::date_time_ymd(2999, 1, 1), "#0"),
-            (rcgen::date_time_ymd(2001, 1, 1), "expired"),
+            (rcgen::date_time_ymd(2001, 1, 1), "expired at 2001-01-01T00:00:00Z, and here it is 2"),
         ] {
             let mut params = CertificateParams::new(["logs.example".to_owned()]).unwrap();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -526,52 +538,110 @@ mod tls {
         let with =
             TlsOptions { crt_file: Some(crt_file), key_file: Some(key_file), ..without.clone() };
         check(address, with, "#0").await;
-        check(address, without, "tls: ").await;
+        check(address, without, "the server wants a client certificate (alert ").await;
+    }
+
+    /// Makes a client; what it says against these options, doubts first.
+    fn objections(options: &TlsOptions) -> String {
+        let endpoint = Endpoint { host: "localhost".to_owned(), port: 443 };
+        let mut doubts = Doubts::new();
+        let made = Client::new(endpoint, &NetOptions::default(), options, None, &mut doubts);
+        doubts.extend(made.err().map(|error| error.to_string()));
+        doubts.join("\n")
     }
 
     #[test]
-    fn unusable_settings_are_refused_before_the_start() {
+    fn unusable_settings_are_told_before_the_start() {
         let ours = Authority::new();
         let path = |name: &str| Some(ours.path(name));
         std::fs::write(path("empty.pem").unwrap(), "no certificate here").unwrap();
+        std::fs::write(path("long.pem").unwrap(), vec![b'x'; (4 << 20) + 1]).unwrap();
+        std::fs::create_dir(path("folder").unwrap()).unwrap();
         let default = TlsOptions { tls: true, ..TlsOptions::default() };
+        let ca_file = |name| TlsOptions { ca_file: path(name), ..default.clone() };
+        let ca_path = |name| TlsOptions { ca_path: path(name), ..default.clone() };
+        let max_version = |max_version| TlsOptions { max_version, ..default.clone() };
+        let identity = |crt: &str, key: &str| TlsOptions {
+            crt_file: path(crt),
+            key_file: path(key),
+            ..default.clone()
+        };
+        let (_, key) = ours.issue("a", ExtendedKeyUsagePurpose::ClientAuth);
+        std::fs::write(path("other.key").unwrap(), key.serialize_pem()).unwrap();
         for (options, expected) in [
-            (
-                TlsOptions { ca_file: path("none.pem"), ..default.clone() },
-                "cannot read `tls.ca_file`",
-            ),
-            (TlsOptions { ca_file: path("empty.pem"), ..default.clone() }, "holds no certificate"),
-            (TlsOptions { ca_path: path("none"), ..default.clone() }, "cannot read `tls.ca_path`"),
-            (
-                TlsOptions { crt_file: path("ca.pem"), verify: false, ..default.clone() },
-                "go together",
-            ),
-            (
-                TlsOptions {
-                    max_version: Some("TLSv1.1".to_owned()),
-                    verify: false,
-                    ..default.clone()
-                },
-                "supported are TLSv1.2 and TLSv1.3",
-            ),
-            (
-                TlsOptions { vhost: Some("a b".to_owned()), ..default.clone() },
-                "no valid server name",
-            ),
+            (ca_file("none.pem"), "cannot read `tls.ca_file`"),
+            // Like Fluent Bit, also where nothing is checked.
+            (TlsOptions { verify: false, ..ca_file("none.pem") }, "cannot read `tls.ca_file`"),
+            (ca_file("empty.pem"), "holds no certificate"),
+            (ca_file("long.pem"), "more than 4194304 bytes"),
+            (ca_path("none"), "`tls.ca_path`"),
+            (ca_path("folder"), "it holds no certificate, so no server is trusted"),
+            (max_version(TlsVersion::Old), "there are TLSv1.2 and TLSv1.3"),
+            (identity("none.pem", "other.key"), "cannot read `tls.crt_file`"),
+            (identity("ca.pem", "none.key"), "cannot read `tls.key_file`"),
+            (identity("ca.pem", "other.key"), "unusable client certificate or key"),
+            (identity("ca.pem", "ca.pem"), "cannot read `tls.key_file`"),
         ] {
-            let endpoint = Endpoint { host: "localhost".to_owned(), port: 443 };
-            let error = Client::new(endpoint, &NetOptions::default(), &options).unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
+            let objections = objections(&options);
+            assert!(objections.contains(expected), "{options:?}: {objections}");
         }
     }
 
     #[test]
     fn certificates_are_read_only_when_they_are_needed() {
         let ours = Authority::new();
-        let missing = Some(ours.path("none.pem"));
-        let off = TlsOptions { ca_file: missing.clone(), ..TlsOptions::default() };
-        client("localhost", 80, &NetOptions::default(), &off);
-        let unchecked = TlsOptions { tls: true, verify: false, ca_file: missing, ..off };
-        client("localhost", 443, &NetOptions::default(), &unchecked);
+        let off = TlsOptions { ca_file: Some(ours.path("none.pem")), ..TlsOptions::default() };
+        assert_eq!(objections(&off), "");
+    }
+
+    /// Runs OpenSSL's own program.
+    fn openssl(arguments: &[&str]) {
+        let run = std::process::Command::new("openssl").args(arguments).output().unwrap();
+        assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+
+    #[tokio::test]
+    async fn keys_may_be_encrypted() {
+        let ours = Authority::new();
+        let address = ours.server("logs.example", true).await;
+        let (certificate, key) = ours.issue("agent", ExtendedKeyUsagePurpose::ClientAuth);
+        let (crt_file, plain) = (ours.path("agent.crt"), ours.path("agent.key"));
+        std::fs::write(&crt_file, certificate.pem()).unwrap();
+        std::fs::write(&plain, key.serialize_pem()).unwrap();
+        let options = |key_file: &str, password: &str| TlsOptions {
+            tls: true,
+            ca_file: Some(ours.ca_file()),
+            crt_file: Some(crt_file.clone()),
+            key_file: Some(key_file.to_owned()),
+            key_passwd: secret(password),
+            ..TlsOptions::default()
+        };
+        check(address, options(&plain, "not needed"), "#0").await;
+        let encrypted = ours.path("encrypted.key");
+        let common =
+            ["pkcs8", "-topk8", "-in", &plain, "-out", &encrypted, "-passout", "pass:Geh#eim"];
+        for way in [&["-v2", "aes-256-cbc"][..], &["-v2", "aes-128-cbc"], &["-scrypt"]] {
+            openssl(&[&common[..], way].concat());
+            check(address, options(&encrypted, "Geh#eim"), "#0").await;
+            let objections = objections(&options(&encrypted, "wrong"));
+            assert!(objections.contains("cannot be decrypted by `tls.key_passwd`"), "{objections}");
+        }
+        // In one file with the certificate, behind the attributes that OpenSSL writes.
+        let all = format!(
+            "Bag Attributes\n{}{}after\n",
+            certificate.pem(),
+            std::fs::read_to_string(&encrypted).unwrap()
+        );
+        std::fs::write(&encrypted, all).unwrap();
+        check(address, options(&encrypted, "Geh#eim"), "#0").await;
+        let objections = objections(&options(&encrypted, ""));
+        assert!(objections.contains("it is encrypted; set `tls.key_passwd`"), "{objections}");
+    }
+
+    fn secret(text: &str) -> Secret {
+        match Secret::read(text) {
+            Reading::Clear(secret) => secret,
+            other => panic!("{other:?}"),
+        }
     }
 }
