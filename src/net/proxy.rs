@@ -230,3 +230,114 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue, &'static str> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn urls_are_read_as_fluent_bit_does() {
+        let urls = [
+            "proxy",
+            "proxy:3128",
+            "http://proxy",
+            "https://proxy",
+            "http://proxy:3128/",
+            "http://user:p@ss:word@proxy:3128",
+            "http://[::1]:3128",
+            "https://[::1]",
+            "socks5://proxy",
+            "://proxy",
+            "http://",
+            "http://user@proxy:3128",
+            "http://user:hunter2@",
+            "http://[::1",
+            "http://[::1]x",
+            "http://proxy:",
+            "http://proxy:port",
+        ];
+        let read = urls.map(|url| match parse(url) {
+            Ok((is_secure, Address { host, port, authorization })) => {
+                let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+                format!("{url}: {is_secure} {host} {port} {authorization:?}\n")
+            }
+            Err(reason) => format!("{url}: `HTTP_PROXY` {reason}\n"),
+        });
+        expect![[r#"
+            proxy: false proxy 80 None
+            proxy:3128: false proxy 3128 None
+            http://proxy: false proxy 80 None
+            https://proxy: true proxy 443 None
+            http://proxy:3128/: false proxy 3128 None
+            http://user:p@ss:word@proxy:3128: false proxy 3128 Some("Basic dXNlcjpwQHNzOndvcmQ=")
+            http://[::1]:3128: false ::1 3128 None
+            https://[::1]: true ::1 443 None
+            socks5://proxy: `HTTP_PROXY` names a proxy that is neither `http://` nor `https://`
+            ://proxy: `HTTP_PROXY` has no scheme before `://`
+            http://: `HTTP_PROXY` names no host
+            http://user@proxy:3128: `HTTP_PROXY` has a user without a password
+            http://user:hunter2@: `HTTP_PROXY` names no host
+            http://[::1: `HTTP_PROXY` has a `[` without `]`
+            http://[::1]x: `HTTP_PROXY` has something else than a port behind `]`
+            http://proxy:: `HTTP_PROXY` has no valid port
+            http://proxy:port: `HTTP_PROXY` has no valid port
+        "#]]
+        .assert_eq(&read.concat());
+    }
+
+    /// What of `hosts` `NO_PROXY` exempts.
+    #[track_caller]
+    fn check(exempt: &str, hosts: &[&str], expected: &[&str]) {
+        let found: Vec<_> = hosts.iter().copied().filter(|host| is_exempt(host, exempt)).collect();
+        assert_eq!(found, expected, "NO_PROXY={exempt}");
+    }
+
+    #[test]
+    fn hosts_are_exempt_as_for_curl() {
+        let names = ["logs.example", "a.logs.example", "xlogs.example", "LOGS.EXAMPLE", "10.1.2.3"];
+        check("", &names, &[]);
+        check("*", &names[..4], &names[..4]);
+        let domain = ["logs.example", "a.logs.example", "LOGS.EXAMPLE"];
+        check("other, logs.example", &names, &domain);
+        check(".logs.example,", &names, &domain);
+        check("a.logs.example", &names, &["a.logs.example"]);
+        let addresses = ["10.1.2.3", "10.2.2.3", "::1", "[::1]", "fd00::7"];
+        check("10.1.2.3,::1", &addresses, &["10.1.2.3", "::1", "[::1]"]);
+        check("10.1.0.0/16,fd00::/8", &addresses, &["10.1.2.3", "fd00::7"]);
+    }
+
+    #[test]
+    fn the_environment_is_read_as_fluent_bit_does() {
+        let tls = TlsOptions { tls: true, ..TlsOptions::default() };
+        let check = |variables: &[(&str, &str)], net: &NetOptions, expected: &str| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|&(_, value)| value.to_owned())
+            };
+            let mut doubts = Doubts::new();
+            let found = Proxy::of_environment(&variable, "logs", net, &tls, &mut doubts);
+            let text = match found {
+                Ok(Some(proxy)) => proxy.to_string(),
+                Ok(None) => doubts.join("\n"),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(text, expected, "{variables:?}");
+        };
+        let net = NetOptions::default();
+        check(&[], &net, "");
+        check(&[("HTTP_PROXY", "up:1"), ("http_proxy", "low:1")], &net, "up:1");
+        check(&[("HTTP_PROXY", ""), ("http_proxy", "low:1")], &net, "low:1");
+        check(&[("HTTP_PROXY", "up:1"), ("no_proxy", "logs")], &net, "");
+        let unread = "`HTTPS_PROXY` is not read, as in Fluent Bit: set `HTTP_PROXY`, which is for \
+                      encrypted connections, too";
+        check(&[("HTTPS_PROXY", "up:1")], &net, unread);
+        check(&[("HTTPS_PROXY", "up:1"), ("HTTP_PROXY", "plain:1")], &net, "plain:1");
+        let unusable = [("HTTP_PROXY", "http://user:hunter2@")];
+        let form = "`HTTP_PROXY` of the environment names no host; write \
+                    `http://USER:PASSWORD@HOST:PORT`";
+        check(&unusable, &net, form);
+        let direct = NetOptions { proxy_env_ignore: true, ..net };
+        check(&unusable, &direct, "");
+    }
+}
