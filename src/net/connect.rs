@@ -1,18 +1,23 @@
 //! From a host name to a TCP connection: resolve, order the addresses, try each.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{ConnectError, NetOptions};
 
 /// Addresses of a name that are tried in one go. More would leave each too little time.
 const ADDRESS_COUNT_MAX: usize = 16;
+/// Names that are looked up at once, by all outputs together. Each takes a thread, and one that was
+/// given up keeps it until the system's resolver is done: half a minute where no name server answers.
+const LOOKUP_COUNT_MAX: usize = 32;
 
 /// A connection of whatever make: TCP, TLS, through a proxy.
 pub(super) type Stream = Box<dyn Duplex>;
@@ -55,9 +60,8 @@ pub(super) async fn connect(
     net: &NetOptions,
     deadline: Deadline,
 ) -> Result<TcpStream, ConnectError> {
-    let found = async { lookup_host((host, port)).await.map_err(ConnectError::Resolve) };
-    let found = deadline.hold("resolving the name", found).await?;
-    let mut addresses: Vec<SocketAddr> = found.collect();
+    let found = async { resolve(host, port).await.map_err(ConnectError::Resolve) };
+    let mut addresses = deadline.hold("resolving the name", found).await?;
     prefer(&mut addresses, net);
     addresses.truncate(ADDRESS_COUNT_MAX);
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
@@ -73,6 +77,22 @@ pub(super) async fn connect(
         }
     }
     Err(last)
+}
+
+/// The addresses of a name, by the system's resolver, or the one that the host is.
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUP_COUNT_MAX);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let host = host.to_owned();
+    let lookup = move || {
+        // Held by the thread, which goes on when nobody waits for it any more.
+        let _permit = permit;
+        (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+    };
+    spawn_blocking(lookup).await.map_err(io::Error::other)?
 }
 
 /// The preferred family first, else the resolver's order.
