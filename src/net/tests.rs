@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tracing::Level;
 
 use super::*;
 
@@ -265,6 +266,48 @@ async fn a_handshake_that_never_ends_is_given_up() {
             .ends_with("the TLS handshake was not done within 30ms (`net.connect_timeout`)"),
         "{error}"
     );
+}
+
+/// A server that listens and never takes a connection is as one behind a firewall that says nothing.
+#[tokio::test]
+async fn connect_timeouts_are_logged_as_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = TlsOptions { tls: true, verify: false, ..TlsOptions::default() };
+    for (log, expected) in [(true, Level::WARN), (false, Level::DEBUG)] {
+        let net = NetOptions {
+            connect_timeout: Duration::from_millis(30),
+            connect_timeout_log_error: log,
+            ..NetOptions::default()
+        };
+        let slow = client("127.0.0.1", address.port(), &net, &tls);
+        assert_eq!(slow.log_level(&ask(&slow).await.unwrap_err()), expected);
+        // Another failure is none of its business.
+        let nameless = client(
+            "no.such.host.invalid",
+            80,
+            &NetOptions { connect_timeout: Duration::from_mins(1), ..net },
+            &tls,
+        );
+        assert_eq!(nameless.log_level(&ask(&nameless).await.unwrap_err()), Level::WARN);
+    }
+}
+
+#[tokio::test]
+async fn an_endless_head_is_given_up() {
+    for line in ["x: y\r\n", "x"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            let lines = line.repeat(10_000);
+            while stream.write_all(lines.as_bytes()).await.is_ok() {}
+        });
+        let client = client("127.0.0.1", port, &NetOptions::default(), &TlsOptions::default());
+        let error = ask(&client).await.unwrap_err();
+        assert!(matches!(error, SendError::Lost { .. }), "{error}");
+    }
 }
 
 #[tokio::test]
