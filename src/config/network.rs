@@ -15,16 +15,16 @@ properties! {
         keepalive: bool ["net.keepalive" = "on"],
         /// Closes a connection that was idle for so long.
         keepalive_idle_timeout: Duration ["net.keepalive_idle_timeout" = "30s"],
-        /// Requests on one connection before a new one is opened; 0 is no bound.
-        keepalive_max_recycle: u64 ["net.keepalive_max_recycle" = "2000"],
+        /// Requests on one connection before a new one is opened; 0 or less is no bound.
+        keepalive_max_recycle: i64 ["net.keepalive_max_recycle" = "2000"],
         /// Time for connecting: name, proxy and TLS handshake included.
         connect_timeout: Duration ["net.connect_timeout" = "10s"],
         /// Logs a connection that took too long as a warning; off, at `Log_Level debug` only.
         connect_timeout_log_error: bool ["net.connect_timeout_log_error" = "on"],
         /// Time without a byte on a connection in use; 0 is no bound.
         io_timeout: Duration ["net.io_timeout" = "0s"],
-        /// Connections at once; 0 leaves it to the output.
-        max_worker_connections: u64 ["net.max_worker_connections" = "0"],
+        /// Connections at once; 0 or less leaves it to the output.
+        max_worker_connections: i64 ["net.max_worker_connections" = "0"],
         /// Local address to connect from.
         source_address: Option<String> ["net.source_address"],
         /// Connects directly, whatever `HTTP_PROXY` of the environment says.

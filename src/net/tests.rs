@@ -164,6 +164,9 @@ async fn connections_are_kept_and_replaced() {
     check(&one_use, &[Act::Answer], &["#0", "#1", "#2"]).await;
     let two_uses = NetOptions { keepalive_max_recycle: 2, ..net.clone() };
     check(&two_uses, &[Act::Answer], &["#0", "#0", "#1", "#1", "#2"]).await;
+    let unbounded =
+        NetOptions { keepalive_max_recycle: -1, max_worker_connections: -1, ..net.clone() };
+    check(&unbounded, &[Act::Answer], &["#0", "#0", "#0"]).await;
     let brief = NetOptions { keepalive_idle_timeout: Duration::from_millis(5), ..net };
     check(&brief, &[Act::Answer], &["#0", "#1"]).await;
 }
