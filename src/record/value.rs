@@ -102,7 +102,10 @@ impl<'a> Value<'a> {
             Self::Bool(true) => out.extend_from_slice(b"true"),
             Self::Bool(false) => out.extend_from_slice(b"false"),
             Self::Int(number) => write_display(number, out),
-            Self::Float(number) if number.is_finite() => write_display(number, out),
+            // A whole one with `.0`: stores guess a field's type from its first value.
+            Self::Float(number) if number.is_finite() => {
+                write_display(format_args!("{number:?}"), out);
+            }
             Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Number(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
             Self::Str(text) => {
@@ -169,6 +172,8 @@ mod tests {
                 field("b", Value::Bool(true)),
                 field("i", Value::Int(-3)),
                 field("f", Value::Float(0.5)),
+                field("w", Value::Float(2.0)),
+                field("x", Value::Float(1e300)),
                 field("nan", Value::Float(f64::NAN)),
                 field("t", Value::Number("1e3")),
                 field("s", Value::Str("a\"b\u{1}")),
@@ -176,7 +181,7 @@ mod tests {
                 field("j", Value::Json("[1,2]")),
             ],
             &expect![[
-                r#"{"n":null,"b":true,"i":-3,"f":0.5,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
+                r#"{"n":null,"b":true,"i":-3,"f":0.5,"w":2.0,"x":1e300,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
             ]],
         );
     }
