@@ -7,6 +7,7 @@ mod courier;
 mod dates;
 pub mod loki;
 pub mod null;
+mod number;
 pub mod opensearch;
 #[cfg(test)]
 mod rig;

@@ -3,6 +3,7 @@
 
 mod entry;
 mod judge;
+mod label_map;
 mod labels;
 mod line;
 mod options;
@@ -12,7 +13,7 @@ mod push;
 #[cfg(test)]
 mod tests;
 
-pub use options::{DropSingleKey, Encoding, LineFormat, LokiOptions};
+pub use options::{DropSingleKey, Encoding, LineFormat, LokiOptions, TenantErrors};
 
 use super::answer::{BodyLimit, Complaints, Whole};
 use super::template::write_text;
@@ -54,17 +55,18 @@ impl Loki {
     ) -> Option<Self> {
         let gzip =
             options.compress.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("gzip"));
+        if options.compress.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("zstd")) {
+            let message = "Loki takes no zstd and refuses it for good: `Compress` changes nothing";
+            diagnostics.warning(section.location_of("Compress"), message);
+        }
         let encoding = encoding(options, gzip, section, diagnostics);
-        let tenant_key = match options.tenant_id_key.as_deref().map(Accessor::parse).transpose() {
-            Ok(key) => key,
-            Err(error) => {
-                diagnostics.error(
-                    section.location_of("Tenant_ID_Key"),
-                    format!("`Tenant_ID_Key`: {error}"),
-                );
-                return None;
-            }
-        };
+        let tenant_key = options.tenant_id_key.as_deref().and_then(|key| {
+            let unread = |error: &_| {
+                let message = format!("`Tenant_ID_Key`: {error}; every record goes to `Tenant_ID`");
+                diagnostics.warning(section.location_of("Tenant_ID_Key"), message);
+            };
+            Accessor::parse(key).inspect_err(unread).ok()
+        });
         Some(Self {
             entries: Entries::build(options, encoding, section, diagnostics)?,
             tenant_key,

@@ -164,7 +164,7 @@ fn every_label_of_the_pod() {
         &[("Auto_Kubernetes_Labels", "on"), ("Labels", "app=mine"), ("Remove_Keys", "kubernetes")],
         &[("t", TIME, POD)],
         &expect![[r#"
-            {app="mine", tier_x="b"}
+            {app="web", tier_x="b"}
               1448403340.123456789 {"log":"hello","stream":"stdout"}
         "#]],
     );
@@ -186,6 +186,106 @@ fn structured_metadata() {
         &expect![[r#"
             {job="x"}
               1448403340.123456789 {"log":"m","kubernetes":{}} key_2=false o={"s":[1]} key1=explicit pod=p
+        "#]],
+    );
+}
+
+#[test]
+fn of_a_repeated_name_the_last_value_counts() {
+    check(
+        &[("Labels", "app=none, app=$a, app=$b, x=$a, x=fixed")],
+        &[
+            ("t", TIME, r#"{"a":"1","b":"2"}"#),
+            ("t", TIME, r#"{"a":"1","b":""}"#),
+            ("t", TIME, "{}"),
+        ],
+        &expect![[r#"
+            {app="2", x="fixed"}
+              1448403340.123456789 {}
+            {app="1", x="fixed"}
+              1448403340.123456789 {}
+            {app="none", x="fixed"}
+              1448403340.123456789 {}
+        "#]],
+    );
+    check(
+        &[
+            ("Structured_Metadata", "same=explicit"),
+            ("Structured_Metadata_Map_Keys", "$one,$two,$text"),
+        ],
+        &[(
+            "t",
+            TIME,
+            r#"{"one":{"k.x":1,"same":2},"two":{"k_x":1.50,"l":[1, {"é":"ü"}],"n":null},"text":"t"}"#,
+        )],
+        &expect![[r#"
+            {job="fluent-bit"}
+              1448403340.123456789 {} k_x=1.5 l=[1,{"é":"ü"}] n=null same=explicit
+        "#]],
+    );
+}
+
+#[test]
+fn labels_are_text_whatever_they_are_made_of() {
+    check(
+        &[("Labels", "$f, i=$i, m=$m, l=$l, z=$z, both=$f.$m['k']"), ("Label_Keys", "$l[1]['x']")],
+        &[("t", TIME, r#"{"f":1.50,"i":-3,"m":{"k": "v"},"l":[1,{"x":"y"}],"z":null}"#)],
+        &expect![[r#"
+            {f="1.500000", i="-3", m="{\"k\":\"v\"}", z="null", both="1.500000.v", l_1_x="y"}
+              1448403340.123456789 {}
+        "#]],
+    );
+}
+
+#[test]
+fn what_labels_come_from_is_left_out_wherever_it_lies() {
+    check(
+        &[("Label_Keys", "$l[1],$o['l'][0]['x'],$s['not']['there'],$gone['x'][3]")],
+        &[(
+            "t",
+            TIME,
+            r#"{"l":[1,"two",{"three":3}],"o":{"l":[{"x":"1","y":2},5]},"s":"text","k":[]}"#,
+        )],
+        &expect![[r#"
+            {l_1="two", o_l_0_x="1", s_not_there="text"}
+              1448403340.123456789 {"l":[1,{"three":3}],"o":{"l":[{"y":2},5]},"k":[]}
+        "#]],
+    );
+    check(
+        &[("Labels", "part=$a, both=$b.$c")],
+        &[("t", TIME, r#"{"a":"1","b":"2","c":"3","d":4}"#)],
+        &expect![[r#"
+            {part="1", both="2.3"}
+              1448403340.123456789 {"c":"3","d":4}
+        "#]],
+    );
+}
+
+#[test]
+fn numbers_in_key_value() {
+    check(
+        &[("Line_Format", "key_value")],
+        &[("t", TIME, r#"{"a":1.30,"b":2e3,"c":[1.50,{"d":1e-7}],"e":12345678901234567890}"#)],
+        &expect![[r#"
+            {job="fluent-bit"}
+              1448403340.123456789 a=1.3 b=2000.0 c="[1.5 "map[d:1e-07]"]" e=12345678901234567890
+        "#]],
+    );
+    check(
+        &[("Line_Format", "key_value"), ("Drop_Single_Key", "on")],
+        &[("t", TIME, r#"{"a":1.30}"#)],
+        &expect![[r#"
+            {job="fluent-bit"}
+              1448403340.123456789 1.3
+        "#]],
+    );
+    check(
+        &[("Drop_Single_Key", "raw")],
+        &[("t", TIME, r#"{"a":1e3}"#), ("t", TIME, r#"{"a":["x", 1.50]}"#)],
+        &expect![[r#"
+            {job="fluent-bit"}
+              1448403340.123456789 1000.0
+              1448403340.123456789 ["x", 1.50]
         "#]],
     );
 }
@@ -331,6 +431,59 @@ fn answers_and_what_they_settle() {
 }
 
 #[test]
+fn what_names_nothing_is_a_warning() {
+    for (key, value, expected) in [
+        (
+            "Labels",
+            "$, a=b, c=$, d=$1, $TAG",
+            expect![[r#"
+            command line: warning: `Labels`: `$`: names no field of a record
+            command line: warning: `Labels`: `c=$`: no key is named; write `$key` or `$key['nested']`
+            command line: warning: `Labels`: `d=$1`: `$1` names no field of a record; write `$key` or `$key['nested']`
+            command line: warning: `Labels`: `$TAG`: names no field of a record
+            {a="b"}
+              1448403340.123456789 {}
+        "#]],
+        ),
+        (
+            "Structured_Metadata_Map_Keys",
+            "$",
+            expect![[r#"
+            command line: warning: `Structured_Metadata_Map_Keys`: `$`: no key is named; write `$key` or `$key['nested']`
+            {job="fluent-bit"}
+              1448403340.123456789 {}
+        "#]],
+        ),
+        (
+            "Tenant_ID_Key",
+            "$a[",
+            expect![[r#"
+            command line: warning: `Tenant_ID_Key`: `[` cannot be read; a step down is `['name']` or `[0]`; every record goes to `Tenant_ID`
+            {job="fluent-bit"}
+              1448403340.123456789 {}
+        "#]],
+        ),
+        (
+            "Compress",
+            "zstd",
+            expect![[r#"
+            command line: warning: Loki takes no zstd and refuses it for good: `Compress` changes nothing
+            {job="fluent-bit"}
+              1448403340.123456789 {}
+        "#]],
+        ),
+    ] {
+        let mut section = samples::section(&[(key, value)]);
+        let mut diagnostics = Diagnostics::new();
+        let options = LokiOptions::read(&mut section, &mut diagnostics);
+        let output = Loki::build("loki.0", &options, &section, &mut diagnostics);
+        let chunk = samples::chunk(&[("t", TIME, "{}")]);
+        let body = unpack(&samples::requests(&mut output.unwrap(), &chunk)[0].body);
+        expected.assert_eq(&(diagnostics.to_string() + &body));
+    }
+}
+
+#[test]
 fn what_options_cannot_mean_is_an_error() {
     for (key, value, expected) in [
         (
@@ -359,6 +512,13 @@ fn what_options_cannot_mean_is_an_error() {
             "map",
             expect![[r#"
             command line: `Structured_Metadata_Map_Keys`: `map`: no key is named; write `$key` or `$key['nested']`
+        "#]],
+        ),
+        (
+            "Label_Keys",
+            "$1st",
+            expect![[r#"
+            command line: `Label_Keys`: `$1st`: `$1st` names no field of a record; write `$key` or `$key['nested']`
         "#]],
         ),
         (
