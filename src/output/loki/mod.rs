@@ -17,11 +17,12 @@ pub use options::{DropSingleKey, Encoding, LineFormat, LokiOptions, TenantErrors
 
 use super::answer::{BodyLimit, Complaints, Whole};
 use super::template::write_text;
-use super::{Judge, Output, Request};
+use super::{Judge, Output, Request, Requests};
 use crate::buffer::{Chunk, Encoded, Open};
 use crate::config::{Diagnostics, Section};
 use crate::record::Accessor;
 use entry::{ENTRY_BYTES, Entries};
+use hyper::header::HeaderValue;
 use judge::Refusal;
 use post::Poster;
 use push::Push;
@@ -31,6 +32,14 @@ use tailwater_parsers::json::Value;
 /// A push before compression is at most about this. Loki's parts send it on to each other in messages of
 /// at most 4 MiB by default.
 const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// Pushes that grow at the same time. With more tenants in one chunk the first one's push is ended: a
+/// field that names a user or a request must not make one of each record's buffers.
+const TENANTS_MAX: usize = 64;
+
+/// What is said of a record whose tenant holds characters that no HTTP header can: to send it without
+/// would give it to another tenant.
+const TENANT_UNFIT: &str = "tenant_no_header";
 
 /// The output `loki`.
 #[derive(Debug)]
@@ -90,7 +99,7 @@ impl Loki {
 }
 
 impl Output for Loki {
-    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>) {
+    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Requests) {
         let body_bytes_max = self.limit.bytes();
         let bytes_expected = (chunk.len() + chunk.count as usize * ENTRY_BYTES).min(body_bytes_max);
         // One a tenant; nearly always one.
@@ -98,24 +107,31 @@ impl Output for Loki {
         let owed = (0..).zip(chunk.records()).filter(|(index, _)| open.contains(*index));
         for (index, (frame, record)) in owed {
             self.read_tenant(&record);
-            let at =
-                pushes.iter().position(|push| push.tenant == self.tenant).unwrap_or_else(|| {
-                    pushes.push(Push::new(self.encoding, &self.tenant, bytes_expected));
-                    pushes.len() - 1
-                });
+            let known = pushes.iter().position(|push| push.tenant == self.tenant);
+            if known.is_none() && HeaderValue::from_str(&self.tenant).is_err() {
+                requests.unfit.push((index, TENANT_UNFIT));
+                continue;
+            }
+            let at = known.unwrap_or_else(|| {
+                if pushes.len() == TENANTS_MAX {
+                    requests.to_send.extend(self.poster.request(pushes.remove(0)));
+                }
+                // Of many tenants, each has a small share.
+                let bytes_expected = if pushes.is_empty() { bytes_expected } else { 0 };
+                pushes.push(Push::new(self.encoding, &self.tenant, bytes_expected));
+                pushes.len() - 1
+            });
             let Some(push) = pushes.get_mut(at) else { continue };
             let entry = self.entries.read(frame.tag, &record);
             if push.body.len() + entry.bytes() > body_bytes_max && !push.is_empty() {
                 let full =
                     std::mem::replace(push, Push::new(self.encoding, &self.tenant, bytes_expected));
-                entry.add_to(push, index);
-                requests.extend(self.poster.request(full));
-            } else {
-                entry.add_to(push, index);
+                requests.to_send.extend(self.poster.request(full));
             }
+            entry.add_to(push, index);
         }
         for push in pushes {
-            requests.extend(self.poster.request(push));
+            requests.to_send.extend(self.poster.request(push));
         }
     }
 

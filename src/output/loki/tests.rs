@@ -375,6 +375,44 @@ fn tenants_get_requests_of_their_own() {
 }
 
 #[test]
+fn a_tenant_that_no_header_can_name_gets_nobody_elses_place() {
+    let mut output = output(&[("Tenant_ID_Key", "who"), ("Tenant_ID", "main")]);
+    let chunk = samples::chunk(&[
+        ("t", TIME, r#"{"who":"a\nb: c"}"#),
+        ("t", TIME, r#"{"who":"a"}"#),
+        ("t", TIME, r#"{"who":"a\u007f"}"#),
+        ("t", TIME, r#"{"who":7}"#),
+    ]);
+    let mut requests = Requests::default();
+    output.encode(&chunk, &Open::all(4), &mut requests);
+    assert_eq!(requests.unfit, [(0, TENANT_UNFIT), (2, TENANT_UNFIT)]);
+    let sent: Vec<_> = requests
+        .to_send
+        .iter()
+        .map(|request| (request.headers["x-scope-orgid"].to_str().unwrap(), &request.records[..]))
+        .collect();
+    assert_eq!(sent, [("a", &[1][..]), ("main", &[3])]);
+}
+
+#[test]
+fn more_tenants_than_pushes_lose_nothing_and_stay_in_order() {
+    let names = |count: usize| (0..count).map(|number| format!(r#"{{"who":"t{number}"}}"#));
+    let texts: Vec<_> = names(TENANTS_MAX + 3).chain(names(2)).collect();
+    let records: Vec<_> = texts.iter().map(|text| ("t", TIME, text.as_str())).collect();
+    let mut output = output(&[("Tenant_ID_Key", "who")]);
+    let requests = samples::requests(&mut output, &samples::chunk(&records));
+    let mut sent: Vec<_> = requests.iter().flat_map(|request| request.records.clone()).collect();
+    let of_the_first: Vec<_> = requests
+        .iter()
+        .filter(|request| request.headers["x-scope-orgid"] == "t0")
+        .map(|request| request.records.clone())
+        .collect();
+    assert_eq!(of_the_first, [[0], [u32::try_from(TENANTS_MAX + 3).unwrap()]]);
+    sent.sort_unstable();
+    assert!(sent.into_iter().eq(0..u32::try_from(records.len()).unwrap()));
+}
+
+#[test]
 fn a_push_that_is_too_large_is_cut_in_order() {
     let mut output = output(&[]);
     let text = format!(r#"{{"log":"{}"}}"#, "x".repeat(20_000));

@@ -11,7 +11,7 @@ pub use options::{
 };
 
 use super::answer::{BodyLimit, Complaints, Whole, basic};
-use super::{Judge, Output, Request, dates};
+use super::{Judge, Output, Request, Requests, dates};
 use crate::buffer::{Chunk, Open};
 use crate::config::{Diagnostics, Section};
 use crate::net::Gzip;
@@ -155,7 +155,7 @@ impl Output for Bulk {
         }
     }
 
-    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>) {
+    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Requests) {
         if self.encoder.has_type() && self.is_type_refused.load(Ordering::Relaxed) {
             self.leave_type_out("by what it refuses");
         }
@@ -175,13 +175,13 @@ impl Output for Bulk {
                 let rest = body.split_off(start);
                 let full = std::mem::replace(&mut body, rest);
                 let request = self.request(full, std::mem::take(&mut records));
-                requests.push(request);
+                requests.to_send.push(request);
             }
             records.push(index);
         }
         if !records.is_empty() {
             let request = self.request(body, records);
-            requests.push(request);
+            requests.to_send.push(request);
         }
     }
 
@@ -477,10 +477,11 @@ mod tests {
         ]);
         let mut open = Open::all(3);
         open.remove(1);
-        let mut requests = Vec::new();
+        let mut requests = Requests::default();
         output.encode(&chunk, &open, &mut requests);
-        assert_eq!(requests[0].records, [0, 2]);
-        assert!(!samples::plain(&requests[0].body).contains(r#""n":1"#));
+        let request = &requests.to_send[0];
+        assert_eq!(request.records, [0, 2]);
+        assert!(!samples::plain(&request.body).contains(r#""n":1"#));
     }
 
     #[test]
