@@ -14,9 +14,11 @@ mod pulse;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod zstd;
 
 use crate::config::{NetOptions, TlsOptions};
 
 pub use client::{ANSWER_WAIT_MAX, Client, Endpoint, Request, Response};
 pub use error::{ConnectError, LostError, SendError, TlsError};
 pub use gzip::Gzip;
+pub use zstd::Zstd;

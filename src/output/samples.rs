@@ -93,3 +93,8 @@ pub(super) fn gunzip(body: &[u8]) -> String {
     flate2::read::GzDecoder::new(body).read_to_string(&mut text).unwrap();
     text
 }
+
+/// The body unpacked.
+pub(super) fn unzstd(body: &[u8]) -> String {
+    String::from_utf8(zstd::decode_all(body).unwrap()).unwrap()
+}

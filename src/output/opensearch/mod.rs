@@ -1,6 +1,7 @@
 //! `es` and `opensearch`: records to an index, by `_bulk`, each stored once however often it is sent.
 
 mod encode;
+mod form;
 mod greeting;
 mod judge;
 mod options;
@@ -16,7 +17,8 @@ use crate::buffer::{Chunk, Open};
 use crate::config::{Diagnostics, Section};
 use crate::net::Gzip;
 use encode::{Encoder, RECORD_BYTES};
-use greeting::{Store, TypeJudge};
+use form::{FormJudge, Packing, Refused};
+use greeting::Store;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
@@ -37,7 +39,9 @@ const FILTER_PATH: &str =
 #[derive(Debug)]
 pub struct Bulk {
     encoder: Encoder,
-    gzip: Option<Gzip>,
+    packing: Packing,
+    /// Whether a body was taken as it is packed: what is refused from then on is not the packing.
+    is_packing_taken: AtomicBool,
     on_conflict: OnConflict,
     path: PathAndQuery,
     greeting_path: PathAndQuery,
@@ -46,8 +50,8 @@ pub struct Bulk {
     complaints: Arc<Complaints>,
     trace_output: bool,
     trace_error: bool,
-    /// Set by an answer that refuses mapping types.
-    is_type_refused: Arc<AtomicBool>,
+    /// Set by answers that refuse what every request is like.
+    refused: Arc<Refused>,
 }
 
 impl Bulk {
@@ -65,9 +69,8 @@ impl Bulk {
             diagnostics.error(section.location_of("Write_Operation"), message);
             return None;
         }
-        let gzip =
-            options.compress.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("gzip"));
-        let Some(headers) = headers(options, gzip) else {
+        let packing = Packing::read(options.compress.as_deref(), section, diagnostics);
+        let Some(headers) = headers(options) else {
             let message = "the credentials hold characters that no HTTP header can";
             diagnostics.error(section.location_of("HTTP_User"), message);
             return None;
@@ -82,7 +85,8 @@ impl Bulk {
         };
         Some(Self {
             encoder: Encoder::build(options, section, diagnostics)?,
-            gzip: gzip.then(Gzip::default),
+            packing,
+            is_packing_taken: AtomicBool::new(false),
             on_conflict: match (options.write_operation, &options.id_key) {
                 (Operation::Create, None) => OnConflict::Repeated,
                 (Operation::Create, Some(_)) => OnConflict::Conflict,
@@ -95,7 +99,7 @@ impl Bulk {
             complaints: Arc::new(Complaints::new(name.into())),
             trace_output: options.trace_output,
             trace_error: options.trace_error,
-            is_type_refused: Arc::default(),
+            refused: Arc::default(),
         })
     }
 
@@ -109,29 +113,31 @@ impl Bulk {
         );
     }
 
+    /// From now on bodies are compressed in a way that every store takes.
+    fn leave_zstd(&mut self) {
+        self.packing = Packing::Gzip(Gzip::default());
+        tracing::warn!(
+            output = self.complaints.name(),
+            "the store refuses `Compress zstd`: requests are compressed with gzip from now on"
+        );
+    }
+
     /// A request of what was written so far.
     fn request(&mut self, mut body: Vec<u8>, records: Vec<u32>) -> Request {
         let body_bytes = body.len();
         if self.trace_output {
             tracing::info!(output = self.complaints.name(), body = %String::from_utf8_lossy(&body), "Trace_Output");
         }
-        if let Some(gzip) = &mut self.gzip {
-            let mut packed = Vec::new();
-            match gzip.compress(&body, &mut packed) {
-                Ok(()) => body = packed,
-                // It is written to memory, with a compressor that was made: nothing can fail.
-                Err(error) => {
-                    tracing::error!(output = self.complaints.name(), %error, "cannot compress a request");
-                }
-            }
+        let mut headers = self.headers.clone();
+        if let Some(name) = self.packing.name() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
         }
-        Request {
-            path: self.path.clone(),
-            headers: self.headers.clone(),
-            body,
-            body_bytes,
-            records,
-        }
+        body = self.packing.pack(body).unwrap_or_else(|error| {
+            // It is written to memory, with a compressor that was made: nothing can fail.
+            tracing::error!(output = self.complaints.name(), %error, "cannot compress a request");
+            Vec::new()
+        });
+        Request { path: self.path.clone(), headers, body, body_bytes, records }
     }
 }
 
@@ -156,8 +162,11 @@ impl Output for Bulk {
     }
 
     fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Requests) {
-        if self.encoder.has_type() && self.is_type_refused.load(Ordering::Relaxed) {
+        if self.encoder.has_type() && self.refused.types.load(Ordering::Relaxed) {
             self.leave_type_out("by what it refuses");
+        }
+        if matches!(self.packing, Packing::Zstd(_)) && self.refused.zstd.load(Ordering::Relaxed) {
+            self.leave_zstd();
         }
         let now = dates::now();
         let body_bytes_max = self.limit.bytes();
@@ -189,12 +198,17 @@ impl Output for Bulk {
         if !matches!(status, 200..=299) {
             let whole =
                 Whole::new(request, status, &self.limit, &self.complaints, judge::error_kind);
-            return if status == 400 && self.encoder.has_type() {
-                Box::new(TypeJudge::new(whole, &self.is_type_refused))
+            let has_types = status == 400 && self.encoder.has_type();
+            let is_zstd = matches!(status, 400 | 406 | 415)
+                && matches!(self.packing, Packing::Zstd(_))
+                && !self.is_packing_taken.load(Ordering::Relaxed);
+            return if has_types || is_zstd {
+                Box::new(FormJudge::new(whole, has_types, is_zstd, &self.refused))
             } else {
                 Box::new(whole)
             };
         }
+        self.is_packing_taken.store(true, Ordering::Relaxed);
         self.complaints.clear();
         let count = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
         let trace = self.trace_error.then(|| self.complaints.name().to_owned());
@@ -244,13 +258,10 @@ fn bulk_path(options: &BulkOptions) -> String {
 }
 
 /// The headers of every request; `None` if the credentials cannot be written as one.
-fn headers(options: &BulkOptions, gzip: bool) -> Option<HeaderMap> {
+fn headers(options: &BulkOptions) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static("tailwater"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    if gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
     let credentials = match (&options.http_user, &options.http_api_key) {
         (Some(user), _) => basic(user, options.http_passwd.reveal()),
         (None, Some(key)) => format!("ApiKey {}", key.reveal()),
@@ -326,8 +337,8 @@ mod tests {
             POST /sub/path/_bulk?pipeline=my-pipe&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason
             user-agent: tailwater
             content-type: application/x-ndjson
-            content-encoding: gzip
             authorization: Basic Ym9iOnMzY3JldA==
+            content-encoding: gzip
             [0]
             {"create":{"_index":"fluent-bit","_type":"_doc"}}
             {"@timestamp":"2015-11-24T22:15:40.123Z","log":"a"}
@@ -335,6 +346,44 @@ mod tests {
         "#]]
         .assert_eq(&samples::show(&requests, samples::gunzip));
         assert_eq!(output.greeting().unwrap().path, "/sub/path/");
+    }
+
+    /// The health that an answer of this status and text to the first request means.
+    fn health(output: &mut Bulk, status: u16, text: &str) -> Health {
+        let chunk = samples::chunk(&[("t", TIME, r#"{"log":"a"}"#)]);
+        let request = samples::requests(output, &chunk).remove(0);
+        let mut judge = output.judge(&request, status);
+        judge.feed(text.as_bytes(), &mut |_, _| {});
+        judge.finish(&mut |_, _| {})
+    }
+
+    #[test]
+    fn zstd_is_for_stores_that_take_it() {
+        let chunk = samples::chunk(&[("t", TIME, r#"{"log":"a"}"#)]);
+        let encoding = |output: &mut Bulk| {
+            let request = samples::requests(output, &chunk).remove(0);
+            let name = request.headers[CONTENT_ENCODING].to_str().unwrap().to_owned();
+            let unpack = if name == "zstd" { samples::unzstd } else { samples::gunzip };
+            assert_eq!(unpack(&request.body).len(), request.body_bytes);
+            name
+        };
+        let entries = [("Compress", "ZSTD"), ("Suppress_Type_Name", "on")];
+        for status in [400, 406, 415] {
+            let mut output = output(&entries);
+            assert_eq!(encoding(&mut output), "zstd");
+            assert_eq!(health(&mut output, status, "what is this?"), Health::Busy, "{status}");
+            assert_eq!(encoding(&mut output), "gzip");
+        }
+        let mut taken = output(&entries);
+        health(&mut taken, 200, r#"{"errors":false}"#);
+        assert_eq!(health(&mut taken, 400, "something else"), Health::Failed);
+        assert_eq!(encoding(&mut taken), "zstd");
+        // Types are the matter, not zstd, where the store says so.
+        let mut typed = output(&[("Compress", "zstd")]);
+        let refusal = "Action/metadata line [1] contains an unknown parameter [_type]";
+        assert_eq!(health(&mut typed, 400, refusal), Health::Busy);
+        assert_eq!(encoding(&mut typed), "zstd");
+        assert!(typed.greeting().is_none());
     }
 
     #[test]
