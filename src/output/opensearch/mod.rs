@@ -1,4 +1,20 @@
 //! `es` and `opensearch`: records to an index, by `_bulk`, each stored once however often it is sent.
+//!
+//! # Ids
+//!
+//! What makes a record's second coming harmless is its id, and that is the same for ever:
+//!
+//! | configuration | `_id` | sent again |
+//! |---|---|---|
+//! | nothing, or `Generate_ID On` | the record's place in its source ([`crate::record::IdStream`]) | `create`: 409, which counts as accepted; `index`: stored over itself |
+//! | `Id_Key` | the record's own field; ours where it has none | `create`: 409 is a counted conflict, since another record may have the same id; `index`, `update`, `upsert`: the last one sent counts |
+//! | `Id_Key`, `Write_Operation` update or upsert | the record's own field; a record without is refused as `id_missing` | as above |
+//! | `tailwater.ids Off` | the store makes one | stored twice |
+//!
+//! Fluent Bit's `Generate_ID` is a hash of time and fields, so that two equal lines of one moment are one
+//! document there. Here they are two, as they are two in the file. An index that is named by the date of
+//! sending (`Index fb-%Y.%m.%d`, `Current_Time_Index`) undoes all of this at midnight, of which a warning
+//! tells.
 
 mod encode;
 mod form;
@@ -16,6 +32,7 @@ use super::{Judge, Output, Request, Requests, dates};
 use crate::buffer::{Chunk, Open};
 use crate::config::{Diagnostics, Section};
 use crate::net::Gzip;
+use crate::record::Accessor;
 use encode::{Encoder, RECORD_BYTES};
 use form::{FormJudge, Packing, Refused};
 use greeting::Store;
@@ -64,7 +81,9 @@ impl Bulk {
     ) -> Option<Self> {
         advise(options, section, diagnostics);
         let updates = matches!(options.write_operation, Operation::Update | Operation::Upsert);
-        if updates && options.id_key.is_none() && !options.generate_id {
+        let has_id = options.id_key.as_deref().is_some_and(|key| Accessor::parse(key).is_ok())
+            || options.generate_id && options.id_key.is_none();
+        if updates && !has_id {
             let message = "`Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`";
             diagnostics.error(section.location_of("Write_Operation"), message);
             return None;
@@ -179,7 +198,10 @@ impl Output for Bulk {
         let owed = (0..).zip(chunk.records()).filter(|(index, _)| open.contains(*index));
         for (index, (frame, record)) in owed {
             let start = body.len();
-            self.encoder.write(frame.tag, &record, now, &mut body);
+            if let Err(kind) = self.encoder.write(frame.tag, &record, now, &mut body) {
+                requests.unfit.push((index, kind));
+                continue;
+            }
             if body.len() > body_bytes_max && !records.is_empty() {
                 let rest = body.split_off(start);
                 let full = std::mem::replace(&mut body, rest);
@@ -224,7 +246,7 @@ fn advise(options: &BulkOptions, section: &Section, diagnostics: &mut Diagnostic
             "`Generate_ID` is ignored when `Id_Key` is set",
         );
     }
-    if !options.logstash_format && options.index.contains('%') {
+    if !options.logstash_format && options.index.contains('%') && !options.index.contains('$') {
         let message = "`Index` takes the date of sending: a record sent again on the next day is stored twice; \
                        with `Logstash_Format On` the date is the record's";
         diagnostics.warning(section.location_of("Index"), message);
@@ -462,6 +484,58 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_a_document_says_which_one() {
+        for (operation, unfit) in
+            [("create", &[][..]), ("index", &[]), ("update", &[1, 2, 3]), ("upsert", &[1, 2, 3])]
+        {
+            let mut output = output(&[("Id_Key", "$id"), ("Write_Operation", operation)]);
+            let chunk = samples::chunk(&[
+                ("t", TIME, r#"{"id":"a"}"#),
+                ("t", TIME, "{}"),
+                ("t", TIME, r#"{"id":7}"#),
+                ("t", TIME, r#"{"id":""}"#),
+            ]);
+            let mut requests = Requests::default();
+            output.encode(&chunk, &Open::all(4), &mut requests);
+            let found: Vec<_> = requests.unfit.iter().map(|(index, _)| *index).collect();
+            assert_eq!(found, unfit, "{operation}");
+            assert_eq!(requests.to_send[0].records.len() + found.len(), 4, "{operation}");
+            assert!(!samples::plain(&requests.to_send[0].body).contains("_id\":\"\""));
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice_in_a_document() {
+        check(
+            &[("Include_Tag_Key", "on"), ("Suppress_Type_Name", "on"), ("tailwater.ids", "off")],
+            &[
+                ("t", TIME, r#"{"@timestamp":"2020-01-01","a":{"flb-key":1}}"#),
+                ("t", TIME, r#"{"flb-key":null}"#),
+                ("t", TIME, r#"{"flb-key":1,"@timestamp":2}"#),
+                ("t", TIME, r#"{"a":1,"b":2,"a":3,"c":4,"b":5}"#),
+            ],
+            &expect![[r#"
+                {"create":{"_index":"fluent-bit"}}
+                {"flb-key":"t","@timestamp":"2020-01-01","a":{"flb-key":1}}
+                {"create":{"_index":"fluent-bit"}}
+                {"@timestamp":"2015-11-24T22:15:40.123Z","flb-key":null}
+                {"create":{"_index":"fluent-bit"}}
+                {"flb-key":1,"@timestamp":2}
+                {"create":{"_index":"fluent-bit"}}
+                {"@timestamp":"2015-11-24T22:15:40.123Z","flb-key":"t","a":3,"c":4,"b":5}
+            "#]],
+        );
+        check(
+            &[("Write_Operation", "upsert"), ("Generate_Id", "on"), ("Suppress_Type_Name", "on")],
+            &[("t", TIME, r#"{"@timestamp":1}"#)],
+            &expect![[r#"
+                {"update":{"_index":"fluent-bit","_id":"FBnDKfOMRRUqxUupeajBGW9p8MY"}}
+                {"doc_as_upsert":true,"doc":{"@timestamp":1}}
+            "#]],
+        );
+    }
+
+    #[test]
     fn operations_and_their_documents() {
         for (operation, expected) in [
             (
@@ -594,6 +668,49 @@ mod tests {
         assert!(output.greeting().is_some(), "nothing was learned");
         output.greeted(Some((200, br#"{"version":{"number":"8.15.0","lucene_version":"9"}}"#)));
         assert!(output.greeting().is_none());
+    }
+
+    #[test]
+    fn what_fluent_bit_takes_is_a_warning() {
+        for (entries, expected) in [
+            (
+                &[("Id_Key", "$id[")][..],
+                expect![[r#"
+                command line: warning: `Id_Key`: `[` cannot be read; a step down is `['name']` or `[0]`; it names no id
+            "#]],
+            ),
+            (
+                &[("Index", "logs-$ns-%Y")],
+                expect![[r#"
+                command line: warning: `Index` takes record accessors or a date, not both: the `%` stays as it is; `Logstash_Format` with `Logstash_Prefix_Key` takes both
+            "#]],
+            ),
+            (
+                &[("Compress", "lz4")],
+                expect![[r#"
+                command line: warning: `Compress`: `lz4` compresses nothing; write `gzip` or `zstd`
+            "#]],
+            ),
+            (
+                &[("Generate_ID", "on"), ("Id_Key", "id")],
+                expect![[r#"
+                command line: warning: `Generate_ID` is ignored when `Id_Key` is set
+            "#]],
+            ),
+            (
+                &[("Write_Operation", "update"), ("Id_Key", "$id[")],
+                expect![[r#"
+                command line: `Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`
+            "#]],
+            ),
+        ] {
+            let mut section = samples::section(entries);
+            let mut diagnostics = Diagnostics::new();
+            let options = BulkOptions::read(&mut section, &mut diagnostics);
+            let output = Bulk::build("es.0", &options, &section, &mut diagnostics);
+            assert_eq!(output.is_none(), diagnostics.has_errors());
+            expected.assert_eq(&diagnostics.to_string());
+        }
     }
 
     #[test]
