@@ -52,7 +52,7 @@ fn object(
 ) -> Result<(), String> {
     let mut result = Ok(());
     let mut scratch = String::new();
-    json::object(text, |key, value| {
+    json::object(text, |key, value, _| {
         if result.is_err() {
             return;
         }
@@ -77,7 +77,9 @@ fn member(
             labels.push((label.decode(&mut String::new()).to_owned(), accessor));
             Ok(())
         }
-        Value::Nested(text) | Value::DirtyNested(text) if text.starts_with('{') => {
+        Value::Nested(text) | Value::SpacedNested(text) | Value::DirtyNested(text)
+            if text.starts_with('{') =>
+        {
             object(text, path, labels)
         }
         _ => Err(format!("the value of `{}` is no name and no object", path.join("."))),
@@ -119,6 +121,12 @@ mod tests {
                 team: [Key("kubernetes"), Key("labels"), Key("it's a.b")]
                 stream: [Key("stream")]
             "#]],
+        );
+        check(
+            "{ \"k\" : {\n  \"pod\" : \"p\" } }\n",
+            &expect![[r#"
+            p: [Key("k"), Key("pod")]
+        "#]],
         );
         check("{}", &expect![[r#""#]]);
     }

@@ -83,7 +83,8 @@ impl Cuts {
                 write_json(Value::String(Text::Plain(name)), seen);
                 write_json(value, seen);
             }
-            let is_nested = matches!(value, Value::Nested(_) | Value::DirtyNested(_));
+            let is_nested =
+                matches!(value, Value::Nested(_) | Value::SpacedNested(_) | Value::DirtyNested(_));
             cut.whole || !is_nested && !cut.below.0.is_empty()
         });
     }
@@ -98,7 +99,7 @@ impl Cuts {
         out.push(b'{');
         let mut separator: &[u8] = b"\"";
         // It was valid when it was encoded.
-        let _end = json::object(object, |key, value| {
+        let _end = json::object(object, |key, value, _| {
             let cut = self.0.iter_mut().find(|cut| cut.place.is_field(key));
             if cut.as_ref().is_some_and(|cut| is_cut(cut, value)) {
                 return;
@@ -260,7 +261,7 @@ fn text(record: &[u8]) -> &str {
 fn single_value(object: &str) -> Option<Value<'_>> {
     let mut count = 0;
     let mut first = None;
-    json::object(object, |_, value| {
+    json::object(object, |_, value, _| {
         count += 1;
         first = Some(value);
     })
@@ -283,7 +284,7 @@ fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out
 /// Appends `key=value` for each field.
 fn write_pairs(object: &str, out: &mut Vec<u8>) {
     let mut separator: &[u8] = b"";
-    let _end = json::object(object, |key, value| {
+    let _end = json::object(object, |key, value, _| {
         out.extend_from_slice(separator);
         separator = b" ";
         key.write_decoded(out);
@@ -301,7 +302,9 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             text.write_decoded(out);
             out.push(b'"');
         }
-        Value::Nested(text) | Value::DirtyNested(text) if text.starts_with('[') => {
+        Value::Nested(text) | Value::SpacedNested(text) | Value::DirtyNested(text)
+            if text.starts_with('[') =>
+        {
             let mut separator: &[u8] = b"\"[";
             let _end = json::array(text, |item| {
                 out.extend_from_slice(separator);
@@ -310,9 +313,9 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"[]\"" });
         }
-        Value::Nested(text) | Value::DirtyNested(text) => {
+        Value::Nested(text) | Value::SpacedNested(text) | Value::DirtyNested(text) => {
             let mut separator: &[u8] = b"\"map[";
-            let _end = json::object(text, |key, item| {
+            let _end = json::object(text, |key, item, _| {
                 out.extend_from_slice(separator);
                 separator = b" ";
                 key.write_decoded(out);
@@ -322,7 +325,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"map[]\"" });
         }
         Value::Number(text) => out.extend_from_slice(shortest(text).as_bytes()),
-        Value::Null | Value::Bool(_) => write_json(value, out),
+        Value::Null | Value::True | Value::False => write_json(value, out),
     }
 }
 
@@ -330,9 +333,12 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
 fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(text) | Value::Nested(text) | Value::DirtyNested(text) => {
+        Value::True => out.extend_from_slice(b"true"),
+        Value::False => out.extend_from_slice(b"false"),
+        Value::Number(text)
+        | Value::Nested(text)
+        | Value::SpacedNested(text)
+        | Value::DirtyNested(text) => {
             out.extend_from_slice(text.as_bytes());
         }
         Value::String(text) => {
