@@ -20,6 +20,7 @@ mod pulse;
 mod tests;
 mod tls;
 mod trust;
+mod zstd;
 
 use crate::config::{NetOptions, TlsOptions};
 
@@ -31,3 +32,4 @@ pub use proxy::Proxy;
 
 /// What is usable but hardly meant: warnings for whoever starts the agent.
 pub type Doubts = Vec<String>;
+pub use zstd::Zstd;

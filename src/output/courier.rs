@@ -316,7 +316,7 @@ async fn wait_until(due: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{OK, Reply, Rig, Setup};
+    use super::super::rig::{OK, Reply, Rig, Setup, UNFIT};
     use super::*;
 
     /// Longer than any wait for a probe.
@@ -367,6 +367,14 @@ mod tests {
         assert_eq!(rig.counts(), counts);
         // Of 14 bytes two fifths, and 2.
         assert_eq!(rig.metrics.proc_bytes.value(), 5 + 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_request_can_carry_is_refused_and_counted() {
+        let rig = Rig::start(Setup::default());
+        rig.send(UNFIT, 2);
+        assert_eq!(rig.settled().await, "unfit0");
+        assert_eq!(rig.counts(), "dropped 2, errors 1, refused 2");
     }
 
     #[tokio::test(start_paused = true)]
