@@ -14,7 +14,7 @@ use super::{DAY, NANOS, Timestamp, zone};
 pub struct Format {
     steps: Vec<Step>,
     /// Set where the steps are one of the layouts that nearly all times have.
-    iso: Option<Iso>,
+    layout: Option<Layout>,
     has_year: bool,
     has_offset: bool,
 }
@@ -59,7 +59,7 @@ impl Format {
         // As Fluent Bit decides it: by the text, so that `%F` has no year, and `%SZ` a zone.
         let contains = |parts: &[&str]| parts.iter().any(|part| format.contains(part));
         Ok(Self {
-            iso: Iso::recognise(&steps),
+            layout: Layout::recognise(&steps),
             steps,
             has_year: contains(&["%Y", "%y", "%s"]),
             has_offset: contains(&["%z", "%Z", "%SZ", "%S.%LZ"]),
@@ -69,7 +69,7 @@ impl Format {
     /// Reads a time; `None` where the text is none, or lies outside of what a timestamp can hold.
     #[inline]
     pub fn parse(&self, text: &str, defaults: &Defaults) -> Option<Timestamp> {
-        match self.iso.and_then(|iso| iso.parse(text.as_bytes())) {
+        match self.layout.and_then(|layout| layout.parse(text.as_bytes())) {
             Some(fields) => self.timestamp(&fields, defaults),
             None => self.parse_step_by_step(text, defaults),
         }
@@ -429,6 +429,71 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
+/// A layout that is read without steps.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    Iso(Iso),
+    /// `%d/%b/%Y:%H:%M:%S %z`, the time of access logs.
+    AccessLog,
+}
+
+impl Layout {
+    fn recognise(steps: &[Step]) -> Option<Self> {
+        if steps == ACCESS_LOG {
+            Some(Self::AccessLog)
+        } else {
+            Iso::recognise(steps).map(Self::Iso)
+        }
+    }
+
+    #[inline]
+    fn parse(self, text: &[u8]) -> Option<Fields> {
+        match self {
+            Self::Iso(iso) => iso.parse(text),
+            Self::AccessLog => parse_access_log(text),
+        }
+    }
+}
+
+const ACCESS_LOG: [Step; 13] = [
+    Step::Day,
+    Step::Literal(b'/'),
+    Step::MonthName,
+    Step::Literal(b'/'),
+    Step::Year,
+    Step::Literal(b':'),
+    Step::Hour,
+    Step::Literal(b':'),
+    Step::Minute,
+    Step::Literal(b':'),
+    Step::Second,
+    Step::Space,
+    Step::Offset,
+];
+
+/// Reads [`ACCESS_LOG`] where the month has three letters and every number all its digits.
+/// Everything else goes the long way.
+#[inline]
+fn parse_access_log(text: &[u8]) -> Option<Fields> {
+    let (date, rest) = text.split_first_chunk::<12>()?;
+    let (clock, mut rest) = rest.split_first_chunk::<9>()?;
+    let [d0, d1, b'/', month @ .., b'/', y0, y1, y2, y3, b':'] = date else { return None };
+    let [h0, h1, b':', n0, n1, b':', s0, s1, b' '] = *clock else { return None };
+    let mut month: &[u8] = month;
+    Some(Fields {
+        year: two(*y0, *y1, 0, 99)? * 100 + two(*y2, *y3, 0, 99)?,
+        month: name(&mut month, &MONTHS)? + 1,
+        has_month: true,
+        day: two(*d0, *d1, 1, 31)?,
+        has_day: true,
+        hour: two(h0, h1, 0, 23)?,
+        minute: two(n0, n1, 0, 59)?,
+        second: two(s0, s1, 0, 60)?,
+        offset: zone::read_offset(&mut rest)?,
+        ..Fields::default()
+    })
+}
+
 /// `%Y-%m-%dT%H:%M:%S`, then perhaps `.%L`, then perhaps `%z`: read without steps, where the text
 /// has two digits everywhere. Everything else goes the long way.
 #[derive(Clone, Copy, Debug)]
@@ -703,6 +768,14 @@ mod tests {
             ],
         ) {
             let format = Format::new(format).unwrap();
+            prop_assert_eq!(format.parse(&text, &DEFAULTS), format.parse_step_by_step(&text, &DEFAULTS));
+        }
+
+        #[test]
+        fn the_short_way_is_the_long_way_in_access_logs(
+            text in "[0-9]{1,2}/(Feb|MAY|dec|April|Sex|é)/[0-9]{3,5}:[0-2]?[0-9]:[0-9]{2}:[0-6][0-9][ \t]{0,2}(Z|[+-][0-9:]{1,5}|GMT|CET)?.?",
+        ) {
+            let format = Format::new("%d/%b/%Y:%H:%M:%S %z").unwrap();
             prop_assert_eq!(format.parse(&text, &DEFAULTS), format.parse_step_by_step(&text, &DEFAULTS));
         }
 
