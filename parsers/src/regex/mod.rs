@@ -1,14 +1,17 @@
 //! Regular expressions of users: written for Onigmo in Ruby's dialect, run by the `regex` crate in
-//! linear time.
+//! linear time. Patterns of access logs, and others of their shape, are run by hand where a line is as
+//! they want it.
 //!
 //! Known differences: `\Z` before a last line feed takes that line feed into the match; `i` folds
 //! single characters only (`ß` is not `ss`). Look-around, back-references and calls are refused.
 
 mod class;
+mod forward;
 mod stock;
 mod translate;
 
 use ::regex::{CaptureLocations, RegexBuilder};
+use forward::{Forward, Span};
 
 pub use stock::{Stock, stock};
 
@@ -16,6 +19,8 @@ pub use stock::{Stock, stock};
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: ::regex::Regex,
+    /// A shorter way to the fields of most texts.
+    forward: Option<Forward>,
     /// In the order of their first occurrence, each with the numbers of its groups.
     names: Vec<(String, Vec<usize>)>,
     /// Ruby's `^` does not match behind the last line feed of a text; the crate's does.
@@ -24,7 +29,11 @@ pub struct Pattern {
 
 /// Where the groups of a pattern matched; made once by [`Pattern::captures`], used for each text.
 #[derive(Clone, Debug)]
-pub struct Captures(CaptureLocations);
+pub struct Captures {
+    locations: CaptureLocations,
+    /// Of the shorter way.
+    spans: Vec<Span>,
+}
 
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +65,9 @@ impl Pattern {
             .dot_matches_new_line(flags.dot_all)
             .build()
             .map_err(|error| Error::Syntax(last_line(&error.to_string())))?;
-        Ok(Self { regex, names: translated.names, has_line_start: translated.has_line_start })
+        let names = translated.names;
+        let forward = Forward::read(body, &names).filter(|_| flags == Flags::default());
+        Ok(Self { regex, forward, names, has_line_start: translated.has_line_start })
     }
 
     /// Whether the pattern matches anywhere in the text.
@@ -75,13 +86,15 @@ impl Pattern {
 
     /// Room for the groups of this pattern.
     pub fn captures(&self) -> Captures {
-        Captures(self.regex.capture_locations())
+        Captures { locations: self.regex.capture_locations(), spans: Vec::new() }
     }
 
     /// Matches and keeps where the groups are, for their numbers ([`Captures::get`]). `captures`
     /// must come from this pattern.
     pub fn find(&self, captures: &mut Captures, text: &str) -> bool {
-        let Some(found) = self.regex.captures_read(&mut captures.0, text) else { return false };
+        let Some(found) = self.regex.captures_read(&mut captures.locations, text) else {
+            return false;
+        };
         !(self.has_line_start && text.ends_with('\n') && found.start() == text.len())
     }
 
@@ -91,6 +104,24 @@ impl Pattern {
     /// False, as in Fluent Bit: no match, or one in which no named group took part. Then nothing
     /// was called.
     pub fn fields<'p, 't>(
+        &'p self,
+        captures: &mut Captures,
+        text: &'t str,
+        mut field: impl FnMut(&'p str, &'t str),
+    ) -> bool {
+        if let Some(forward) = &self.forward
+            && forward.run(text, &mut captures.spans)
+        {
+            for ((name, _), span) in self.names.iter().zip(&captures.spans) {
+                field(name, span.and_then(|(start, end)| text.get(start..end)).unwrap_or_default());
+            }
+            return true;
+        }
+        self.fields_by_regex(captures, text, field)
+    }
+
+    /// What [`Self::fields`] does, without the shorter way.
+    fn fields_by_regex<'p, 't>(
         &'p self,
         captures: &mut Captures,
         text: &'t str,
@@ -114,11 +145,11 @@ impl Captures {
     /// The start and end of a group in the text of the last match; 0 is the whole match. As in
     /// Ruby, plain groups have numbers only where the pattern has no named ones.
     pub fn get(&self, group: usize) -> Option<(usize, usize)> {
-        self.0.get(group)
+        self.locations.get(group)
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Flags {
     ignore_case: bool,
     dot_all: bool,
