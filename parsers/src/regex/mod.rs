@@ -2,8 +2,11 @@
 //! linear time. Patterns of access logs, and others of their shape, are run by hand where a line is as
 //! they want it.
 //!
-//! Known differences: `\Z` before a last line feed takes that line feed into the match; `i` folds
-//! single characters only (`ß` is not `ss`). Look-around, back-references and calls are refused.
+//! What cannot be had in linear time, such as look-around and references to groups, is run by the
+//! `fancy-regex` crate, which goes back as Onigmo does, up to a limit.
+//!
+//! Known differences: in linear time, `\Z` before a last line feed takes that line feed into the match;
+//! `i` folds single characters only (`ß` is not `ss`); `\X`, control and meta escapes are refused.
 
 mod class;
 mod forward;
@@ -12,13 +15,31 @@ mod translate;
 
 use ::regex::{CaptureLocations, RegexBuilder};
 use forward::{Forward, Span};
+use std::sync::atomic::{AtomicU64, Ordering};
+use translate::{Engine, Translated};
 
 pub use stock::{Stock, stock};
+
+/// How often a match may go back before it is given up: a line of a megabyte can be gone over once,
+/// and a pattern that explodes is stopped after some 20 ms.
+const BACKTRACK_MAX: usize = 1_000_000;
+
+/// How many instructions a pattern that can go back may have; calls of groups are copies of them.
+const INSTRUCTIONS_MAX: usize = 100_000;
+
+/// How many matches of this process were given up.
+static GIVEN_UP: AtomicU64 = AtomicU64::new(0);
+
+/// How many matches were given up since the process began, because they went back too often. They
+/// count as no match.
+pub fn given_up() -> u64 {
+    GIVEN_UP.load(Ordering::Relaxed)
+}
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    regex: ::regex::Regex,
+    regex: Regex,
     /// A shorter way to the fields of most texts.
     forward: Option<Forward>,
     /// In the order of their first occurrence, each with the numbers of its groups.
@@ -27,11 +48,19 @@ pub struct Pattern {
     has_line_start: bool,
 }
 
+#[derive(Clone, Debug)]
+enum Regex {
+    Linear(::regex::Regex),
+    /// Allocates for each match of groups.
+    Backtracking(Box<fancy_regex::Regex>),
+}
+
 /// Where the groups of a pattern matched; made once by [`Pattern::captures`], used for each text.
 #[derive(Clone, Debug)]
 pub struct Captures {
-    locations: CaptureLocations,
-    /// Of the shorter way.
+    /// Of a pattern in linear time.
+    locations: Option<CaptureLocations>,
+    /// Of other patterns, and of the shorter way.
     spans: Vec<Span>,
 }
 
@@ -58,25 +87,44 @@ impl Pattern {
     /// the flags `i`, `m` (the dot matches line feeds) and `x` behind them.
     pub fn new(text: &str) -> Result<Self, Error> {
         let (body, flags) = split_flags(text);
-        let translated = translate::translate(body, flags.extended)?;
-        let regex = RegexBuilder::new(&translated.pattern)
-            .multi_line(true)
-            .case_insensitive(flags.ignore_case)
-            .dot_matches_new_line(flags.dot_all)
-            .build()
-            .map_err(|error| Error::Syntax(last_line(&error.to_string())))?;
-        let names = translated.names;
+        let Translated { pattern, engine, names, has_line_start } =
+            translate::translate(body, flags.extended)?;
+        let syntax = |message: String| Error::Syntax(last_line(&message));
+        let regex = match engine {
+            Engine::Linear => RegexBuilder::new(&pattern)
+                .multi_line(true)
+                .case_insensitive(flags.ignore_case)
+                .dot_matches_new_line(flags.dot_all)
+                .build()
+                .map(Regex::Linear)
+                .map_err(|error| syntax(error.to_string()))?,
+            Engine::Backtracking => fancy_regex::RegexBuilder::new(&pattern)
+                .multi_line(true)
+                .case_insensitive(flags.ignore_case)
+                .dot_matches_new_line(flags.dot_all)
+                .backtrack_limit(BACKTRACK_MAX)
+                .max_prog_size(INSTRUCTIONS_MAX)
+                .build()
+                .map(|regex| Regex::Backtracking(Box::new(regex)))
+                .map_err(|error| syntax(explain(&error)))?,
+        };
         let forward = Forward::read(body, &names).filter(|_| flags == Flags::default());
-        Ok(Self { regex, forward, names, has_line_start: translated.has_line_start })
+        Ok(Self { regex, forward, names, has_line_start })
     }
 
     /// Whether the pattern matches anywhere in the text.
     #[inline]
     pub fn is_match(&self, text: &str) -> bool {
+        let regex = match &self.regex {
+            Regex::Linear(regex) => regex,
+            Regex::Backtracking(regex) => {
+                return regex.is_match(text).unwrap_or_else(|_| give_up());
+            }
+        };
         if self.has_line_start && text.ends_with('\n') {
-            return self.regex.find(text).is_some_and(|found| found.start() < text.len());
+            return regex.find(text).is_some_and(|found| found.start() < text.len());
         }
-        self.regex.is_match(text)
+        regex.is_match(text)
     }
 
     /// The names of the groups, in the order in which [`Self::fields`] has them.
@@ -86,16 +134,32 @@ impl Pattern {
 
     /// Room for the groups of this pattern.
     pub fn captures(&self) -> Captures {
-        Captures { locations: self.regex.capture_locations(), spans: Vec::new() }
+        let locations = match &self.regex {
+            Regex::Linear(regex) => Some(regex.capture_locations()),
+            Regex::Backtracking(_) => None,
+        };
+        Captures { locations, spans: Vec::new() }
     }
 
     /// Matches and keeps where the groups are, for their numbers ([`Captures::get`]). `captures`
     /// must come from this pattern.
     pub fn find(&self, captures: &mut Captures, text: &str) -> bool {
-        let Some(found) = self.regex.captures_read(&mut captures.locations, text) else {
-            return false;
-        };
-        !(self.has_line_start && text.ends_with('\n') && found.start() == text.len())
+        match (&self.regex, &mut captures.locations) {
+            (Regex::Linear(regex), Some(locations)) => {
+                let Some(found) = regex.captures_read(locations, text) else { return false };
+                !(self.has_line_start && text.ends_with('\n') && found.start() == text.len())
+            }
+            (Regex::Backtracking(regex), None) => {
+                captures.spans.clear();
+                let Ok(found) = regex.captures(text) else { return give_up() };
+                let Some(found) = found else { return false };
+                let spans = found.iter().map(|group| group.map(|it| (it.start(), it.end())));
+                captures.spans.extend(spans);
+                true
+            }
+            // Of another pattern.
+            _ => false,
+        }
     }
 
     /// Matches and calls `field` with each name and what its group matched: a group that took no
@@ -145,7 +209,10 @@ impl Captures {
     /// The start and end of a group in the text of the last match; 0 is the whole match. As in
     /// Ruby, plain groups have numbers only where the pattern has no named ones.
     pub fn get(&self, group: usize) -> Option<(usize, usize)> {
-        self.locations.get(group)
+        match &self.locations {
+            Some(locations) => locations.get(group),
+            None => self.spans.get(group).copied().flatten(),
+        }
     }
 }
 
@@ -179,6 +246,22 @@ fn split_flags(text: &str) -> (&str, Flags) {
     } else {
         (text, none)
     }
+}
+
+fn explain(error: &fancy_regex::Error) -> String {
+    use fancy_regex::CompileError::{LookBehindNotConst, VariableLookBehindRequiresFeature};
+    if let fancy_regex::Error::CompileError(error) = error
+        && let LookBehindNotConst | VariableLookBehindRequiresFeature = **error
+    {
+        return "a look-behind may match texts of different lengths".to_owned();
+    }
+    error.to_string()
+}
+
+/// Counts a match that went back too often; it is none.
+fn give_up() -> bool {
+    GIVEN_UP.fetch_add(1, Ordering::Relaxed);
+    false
 }
 
 /// The crate draws a picture of the pattern first.
