@@ -100,7 +100,8 @@ fn target(text: &str) -> IResult<&str, Part<'_>> {
             value(LastWordOrNothing, tag(r#")?(?: +[^ "]*)?"#)),
         )),
     );
-    let kind = alt((map(last, |(_, kind)| kind), value(OneWord, tag(r">[^ ]*) +\S*)?"))));
+    let word = terminated(alt((tag(">[^ ]*)"), tag(r">\S*)"))), tag(r" +\S*)?"));
+    let kind = alt((map(last, |(_, kind)| kind), value(OneWord, word)));
     let both = (preceded(tag("(?: +(?<"), name), kind, peek(tag("\" ")));
     map(both, |(name, kind, _)| Part::Target { name, kind }).parse(text)
 }
