@@ -15,6 +15,7 @@ mod translate;
 
 use ::regex::{CaptureLocations, RegexBuilder};
 use forward::{Forward, Span};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use translate::{Engine, Translated};
 
@@ -270,15 +271,47 @@ fn last_line(message: &str) -> String {
 }
 
 /// Fuzz entry: `data` is a pattern, a line feed and a text; a pattern that compiles finds groups
-/// that lie in the text.
+/// that lie in the text, the same ones in every way.
 ///
 /// # Panics
 /// When that does not hold.
 pub fn fuzz_regex(data: &[u8]) {
     let Ok(data) = str::from_utf8(data) else { return };
-    let Some((pattern, text)) = data.split_once('\n') else { return };
-    let stock = stock(pattern);
-    let Ok(pattern) = Pattern::new(pattern) else { return };
+    let Some((text_of_pattern, text)) = data.split_once('\n') else { return };
+    let Ok(pattern) = Pattern::new(text_of_pattern) else { return };
+    let fields = fuzz_pattern(&pattern, text);
+    if let Some(stock) = stock(text_of_pattern) {
+        let expected = crate::cri::parse(text).map(|line| stock.fields(&line));
+        assert_eq!(fields, expected.map(Vec::from), "stock pattern");
+    }
+}
+
+/// Fuzz entry: a line of an access log has the same fields by hand and by Fluent Bit's expressions
+/// for nginx and Apache.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_access_log(data: &[u8]) {
+    const START: &str =
+        r#"^(?<host>[^ ]*) [^ ]* (?<user>[^ ]*) \[(?<time>[^\]]*)\] "(?<method>\S+)"#;
+    const LAZY: &str = r#"(?: +(?<path>[^\"]*?)(?: +\S*)?)?" (?<code>[^ ]*) (?<size>[^ ]*)"#;
+    const WORD: &str = r#"(?: +(?<path>[^ ]*) +\S*)?" (?<code>[^ ]*) (?<size>[^ ]*)"#;
+    const NGINX: &str = r#"(?: "(?<referer>[^\"]*)" "(?<agent>[^\"]*)")"#;
+    const APACHE: &str = r#"(?: "(?<referer>[^\"]*)" "(?<agent>[^\"]*)")?$"#;
+    const APACHE2: &str = r#"(?: "(?<referer>[^\"]*)" "(?<agent>.*)")?$"#;
+    static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+        let texts = [[START, LAZY, NGINX], [START, LAZY, APACHE], [START, WORD, APACHE2]];
+        texts.iter().filter_map(|parts| Pattern::new(&parts.concat()).ok()).collect()
+    });
+    let Ok(text) = str::from_utf8(data) else { return };
+    for pattern in &*PATTERNS {
+        assert!(pattern.forward.is_some(), "a pattern that has no shorter way");
+        fuzz_pattern(pattern, text);
+    }
+}
+
+/// The fields, if there are any.
+fn fuzz_pattern<'a>(pattern: &'a Pattern, text: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
     let mut captures = pattern.captures();
     let matched = pattern.find(&mut captures, text);
     assert_eq!(matched, pattern.is_match(text), "two ways to match");
@@ -287,8 +320,28 @@ pub fn fuzz_regex(data: &[u8]) {
     assert!(matched || !found, "fields without a match");
     assert_eq!(found, !fields.is_empty(), "fields and their number");
     assert!(fields.iter().all(|(_, value)| text.contains(value)), "fields of the text");
-    if let Some(stock) = stock {
-        let expected = crate::cri::parse(text).map(|line| stock.fields(&line));
-        assert_eq!(found.then_some(fields), expected.map(Vec::from), "stock pattern");
+    let mut by_regex = Vec::new();
+    let also = pattern.fields_by_regex(&mut captures, text, |name, value| {
+        by_regex.push((name, value));
+    });
+    assert_eq!((found, &fields), (also, &by_regex), "the shorter way");
+    found.then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Patterns that go back must not end the process, whatever refers to what.
+        #[test]
+        fn fuzz_entry_holds(
+            pattern in r"(a|b|\(|\(\?=|\(\?!|\(\?<=|\(\?>|\(\?<n>|\(\?:|\)|\)|\)|\)\*|\)\?|\*|\+\+|\||\^|\$|\.|\\1|\\k<n>|\\g<n>|\\K|\(\?\(1\)){1,9}",
+            text in "[ab\n]{0,6}",
+        ) {
+            super::fuzz_regex(format!("{pattern}\n{text}").as_bytes());
+        }
     }
 }
