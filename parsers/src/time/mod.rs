@@ -1,7 +1,10 @@
 //! Times: text to nanoseconds since the epoch and back, by the formats of strptime and strftime.
 
 mod calendar;
+mod digits;
 mod format;
+mod iso;
+mod layout;
 mod strftime;
 mod zone;
 
