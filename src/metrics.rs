@@ -164,6 +164,9 @@ metrics! {
     ServiceMetrics for Service {
         /// Seconds since the start.
         uptime: Counter = "fluentbit_uptime",
+        /// Matches of regular expressions with look-around or references that were given up, since they
+        /// went back too often; they count as no match.
+        matches_given_up: Counter = "tailwater_regex_given_up_total",
         /// Time of the start, in seconds since the epoch.
         start_time: Gauge = "process_start_time_seconds",
     }
@@ -247,6 +250,8 @@ impl Registry {
     /// have timestamps in milliseconds and the process has none.
     pub fn prometheus(&self, now: SystemTime) -> String {
         self.service.uptime.0.store(self.uptime(now).as_secs(), Ordering::Relaxed);
+        let given_up = tailwater_parsers::regex::given_up();
+        self.service.matches_given_up.0.store(given_up, Ordering::Relaxed);
         let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let mut page = Page { text: String::with_capacity(8 * 1024), end: format!(" {millis}\n") };
         page.instances(&self.inputs);

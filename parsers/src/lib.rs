@@ -7,7 +7,7 @@
 //! | [`json`] | JSON objects, field by field, as slices of the line |
 //! | [`logfmt`] | `key=value` pairs, by hand |
 //! | [`ltsv`] | `label:value` fields, by hand |
-//! | [`regex`] | patterns in Ruby's dialect, run by the `regex` crate |
+//! | [`regex`] | patterns in Ruby's dialect: by hand, in linear time, or going back, whatever they need |
 //! | [`time`] | times by strptime formats with `%L`; by strftime formats |
 //!
 //! Every parser takes `&str`: a whole read is checked for UTF-8 at once before it is cut in lines.

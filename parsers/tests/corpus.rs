@@ -20,6 +20,11 @@ fn check(target: &str, entry: fn(&[u8])) {
 }
 
 #[test]
+fn access_log_corpus() {
+    check("access_log", regex::fuzz_access_log);
+}
+
+#[test]
 fn cri_corpus() {
     check("cri", cri::fuzz_cri);
 }

@@ -459,10 +459,10 @@ fn what_cannot_work() {
 #[test]
 fn what_is_not_there_yet() {
     check(
-        "Name p\n Format regex\n Regex (?<a>a)(?=b)",
+        "Name p\n Format regex\n Regex (?<a>\\X)",
         "",
         expect![[r#"
-        command line: note: parser `p` cannot be used: regular expression uses look-around at byte 8, which is not supported; rewrite it without
+        command line: note: parser `p` cannot be used: regular expression uses `\X` at byte 6, which is not supported; rewrite it without
     "#]],
     );
 }

@@ -65,6 +65,7 @@ const LINES: &[Moved] = &[
     ("tailwater_filter_repaired_json_total", "again", Some(1)),
     ("fluentbit_output_proc_records_total", "null.0", Some(6)),
     ("fluentbit_uptime", "", None),
+    ("tailwater_regex_given_up_total", "", Some(1)),
     ("process_start_time_seconds", "", None),
     ("fluentbit_build_info", "", Some(1)),
     ("tailwater_build_info", "", Some(1)),
@@ -102,6 +103,10 @@ fn odd_lines() {
     Match skip
     Key_Name log
     Parser json-log
+[FILTER]
+    Name grep
+    Match cut
+    Exclude log ^(?:(x|xx)+)+(?!.)$y
 [OUTPUT]
     Name null
     Match_Regex ^(odd|skip|cut)$

@@ -17,6 +17,7 @@ mod once;
 mod readme;
 mod resume;
 mod shutdown;
+mod stock_parsers;
 mod tidy;
 mod tls;
 
@@ -87,7 +88,22 @@ impl Place {
     }
 }
 
-const PARSERS: &str = include_str!("../../config/parsers.conf");
+/// As many a configuration has them: the text of a line under `log`.
+const PARSERS: &str = r"
+[PARSER]
+    Name        cri
+    Format      regex
+    Regex       ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<log>.*)$
+    Time_Key    time
+    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
+
+[PARSER]
+    Name        json-log
+    Format      json
+    Time_Key    timestamp
+    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
+    Time_Keep   On
+";
 
 const SERVICE: &str = "
 [SERVICE]

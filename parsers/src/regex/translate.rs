@@ -1,4 +1,4 @@
-//! Onigmo's Ruby syntax to the syntax of the `regex` crate, in one walk over the pattern.
+//! Onigmo's Ruby syntax to the syntax of the `regex` and `fancy-regex` crates, in one walk over the pattern.
 //!
 //! What Ruby has and the crate reads otherwise: `\d \w \s` are ASCII while POSIX brackets and `\b`
 //! are not; `\h` is a hexadecimal digit, `\<` a plain character; with named groups, plain ones do not
@@ -14,24 +14,57 @@ use nom::{IResult, Parser};
 use super::Error;
 use super::class::Item;
 
+/// What is to run a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// The `regex` crate: linear time, without look-around, references and calls.
+    Linear,
+    /// The `fancy-regex` crate.
+    Backtracking,
+}
+
 /// A pattern for the crate, to be compiled with line anchors.
 pub(super) struct Translated {
     pub(super) pattern: String,
+    pub(super) engine: Engine,
     /// In the order of their first occurrence, each with the numbers of its groups.
     pub(super) names: Vec<(String, Vec<usize>)>,
     pub(super) has_line_start: bool,
 }
 
-/// Translates a pattern; `extended`: white space and comments outside of brackets do not count.
+/// Translates a pattern, for the crate that needs to go back only if there is no other way;
+/// `extended`: white space and comments outside of brackets do not count.
 pub(super) fn translate(pattern: &str, extended: bool) -> Result<Translated, Error> {
-    let mut walk = Walk::new(pattern, extended, Plain::Captures);
-    walk.run()?;
-    if !walk.names.is_empty() {
-        walk = Walk::new(pattern, extended, Plain::Groups);
-        walk.run()?;
+    match translate_for(Engine::Linear, pattern, extended) {
+        Err(Error::Unsupported { .. }) => translate_for(Engine::Backtracking, pattern, extended),
+        translated => translated,
     }
-    Ok(Translated { pattern: walk.out, names: walk.names, has_line_start: walk.has_line_start })
 }
+
+fn translate_for(engine: Engine, pattern: &str, extended: bool) -> Result<Translated, Error> {
+    let walk = |plain, known| Walk::new(pattern, extended, engine, plain, known).run();
+    let mut done = walk(Plain::Captures, None)?;
+    let plain = if done.names.is_empty() { Plain::Captures } else { Plain::Groups };
+    if plain == Plain::Groups {
+        done = walk(plain, None)?;
+    }
+    if engine == Engine::Backtracking {
+        // A reference may stand before its group.
+        done = walk(plain, Some(Known { names: done.names, count: done.captures }))?;
+    }
+    let Walk { out, names, has_line_start, .. } = done;
+    Ok(Translated { pattern: out, engine, names, has_line_start })
+}
+
+/// What makes a group special, each with its name.
+const SPECIAL: [(&str, &str); 6] = [
+    ("=", "look-around"),
+    ("!", "look-around"),
+    ("<=", "look-around"),
+    ("<!", "look-around"),
+    (">", "an atomic group"),
+    ("~", "an absence group"),
+];
 
 /// What a plain parenthesis does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,12 +73,21 @@ enum Plain {
     Groups,
 }
 
+/// The groups of a pattern that was walked over before.
+struct Known {
+    names: Vec<(String, Vec<usize>)>,
+    count: usize,
+}
+
 pub(super) struct Walk<'a> {
     pattern: &'a str,
     /// What was not read yet.
     pub(super) rest: &'a str,
     out: String,
+    engine: Engine,
     plain: Plain,
+    /// All groups; `None` on a walk that only numbers them.
+    known: Option<Known>,
     names: Vec<(String, Vec<usize>)>,
     has_line_start: bool,
     captures: usize,
@@ -54,6 +96,7 @@ pub(super) struct Walk<'a> {
     open: Vec<Group>,
     /// How many `(?i)` the outermost level holds.
     unclosed: usize,
+    refers: Option<Reference>,
     /// What a quantifier would repeat.
     atom: Option<Atom>,
     /// The possessive repetition before here, of one of these characters: to drop the possession is
@@ -69,6 +112,17 @@ struct Group {
     extended: bool,
     /// How many `(?i)` it holds, which end with it.
     unclosed: usize,
+    /// The number of a capturing group.
+    number: Option<usize>,
+}
+
+/// How a pattern refers to groups.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reference {
+    /// To what they matched.
+    Back,
+    /// To what they say.
+    Call,
 }
 
 #[derive(Clone, Copy)]
@@ -80,24 +134,33 @@ struct Atom {
 }
 
 impl<'a> Walk<'a> {
-    fn new(pattern: &'a str, extended: bool, plain: Plain) -> Self {
+    fn new(
+        pattern: &'a str,
+        extended: bool,
+        engine: Engine,
+        plain: Plain,
+        known: Option<Known>,
+    ) -> Self {
         Self {
             pattern,
             rest: pattern,
             out: String::with_capacity(pattern.len() * 2),
+            engine,
             plain,
+            known,
             names: Vec::new(),
             has_line_start: false,
             captures: 0,
             extended,
             open: Vec::new(),
             unclosed: 0,
+            refers: None,
             atom: None,
             possessive: None,
         }
     }
 
-    fn run(&mut self) -> Result<(), Error> {
+    fn run(mut self) -> Result<Self, Error> {
         while let Some(letter) = self.next() {
             match letter {
                 _ if self.extended && letter.is_ascii_whitespace() => {}
@@ -112,16 +175,13 @@ impl<'a> Walk<'a> {
                 '*' | '+' | '?' => self.repeat(letter)?,
                 '{' => self.interval()?,
                 '.' => self.set(".")?,
-                '^' => {
-                    self.has_line_start = true;
-                    self.assertion("^", None)?;
-                }
+                '^' => self.line_start()?,
                 '$' => self.assertion("$", Some('\n'))?,
                 _ => self.literal(letter)?,
             }
         }
         self.close_options(self.unclosed);
-        Ok(())
+        Ok(self)
     }
 
     pub(super) fn next(&mut self) -> Option<char> {
@@ -139,6 +199,14 @@ impl<'a> Walk<'a> {
     pub(super) fn unsupported<T>(&self, feature: &'static str) -> Result<T, Error> {
         let offset = (self.pattern.len() - self.rest.len()).saturating_sub(1);
         Err(Error::Unsupported { feature, offset })
+    }
+
+    /// An error, unless the engine can go back.
+    pub(super) fn backtracking(&self, feature: &'static str) -> Result<(), Error> {
+        match self.engine {
+            Engine::Linear => self.unsupported(feature),
+            Engine::Backtracking => Ok(()),
+        }
     }
 
     /// One character that stands for itself.
@@ -159,8 +227,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Does not match behind a last line feed; where that cannot be said, the caller looks.
+    fn line_start(&mut self) -> Result<(), Error> {
+        self.has_line_start = self.engine == Engine::Linear;
+        self.assertion(if self.has_line_start { "^" } else { r"(?:\A|^(?!\z))" }, None)
+    }
+
     /// Something that matches between characters; `next` is the only one that may follow it.
-    fn assertion(&mut self, text: &str, next: Option<char>) -> Result<(), Error> {
+    pub(super) fn assertion(&mut self, text: &str, next: Option<char>) -> Result<(), Error> {
         self.follow(next)?;
         self.atom = Some(Atom { start: self.out.len(), single: false });
         self.out.push_str(text);
@@ -196,16 +270,20 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.follow(None)?;
-        let group = Group { start: self.out.len(), extended: self.extended, unclosed: 0 };
+        let count_before = self.captures;
+        let mut group =
+            Group { start: self.out.len(), extended: self.extended, unclosed: 0, number: None };
         if !self.skip("?") {
             self.captures += usize::from(self.plain == Plain::Captures);
             self.out.push_str(if self.plain == Plain::Captures { "(" } else { "(?:" });
         } else if self.skip(":") {
             self.out.push_str("(?:");
-        } else if ["=", "!", "<=", "<!"].iter().any(|look| self.rest.starts_with(look)) {
-            return self.unsupported("look-around");
-        } else if self.rest.starts_with('>') {
-            return self.unsupported("an atomic group");
+        } else if let Some((kind, feature)) = SPECIAL.iter().find(|(kind, _)| self.skip(kind)) {
+            self.backtracking(feature)?;
+            self.out.push_str("(?");
+            self.out.push_str(kind);
+        } else if self.skip("(") {
+            self.condition()?;
         } else if self.skip("<") {
             self.named('>')?;
         } else if self.skip("'") {
@@ -213,6 +291,7 @@ impl<'a> Walk<'a> {
         } else {
             return self.options(group);
         }
+        group.number = (self.captures > count_before).then_some(self.captures);
         self.open.push(group);
         self.atom = None;
         Ok(())
@@ -259,8 +338,6 @@ impl<'a> Walk<'a> {
                     }
                     return Ok(());
                 }
-                Some('(') => return self.unsupported("a conditional group"),
-                Some('~') => return self.unsupported("an absence group"),
                 _ => return self.unsupported("an unknown kind of group"),
             }
         }
@@ -287,7 +364,10 @@ impl<'a> Walk<'a> {
         let Some(atom) = self.atom else {
             return Err(Error::Syntax(format!("nothing to repeat before `{quantifier}`")));
         };
-        if self.skip("+") {
+        if self.engine == Engine::Backtracking && self.skip("+") {
+            self.out.push(quantifier);
+            self.out.push('+');
+        } else if self.skip("+") {
             let set = self.out.get(atom.start..).filter(|_| atom.single);
             let Some(set) = set else { return self.unsupported("a possessive quantifier") };
             self.possessive = Some(set.to_owned());
@@ -339,14 +419,18 @@ impl<'a> Walk<'a> {
         match letter {
             'A' | 'G' => self.assertion(r"\A", None),
             'z' => self.end(r"\z"),
+            'Z' if self.engine == Engine::Backtracking => self.end(r"(?=\n?\z)"),
             'Z' => self.end(r"(?:\n?\z)"),
             'b' => self.assertion(r"\b", None),
             'B' => self.assertion(r"\B", None),
             'R' => self.assertion(r"(?:\r\n|[\n-\r\u{85}\u{2028}\u{2029}])", None),
-            'K' => self.unsupported("`\\K`"),
+            'K' => {
+                self.backtracking("`\\K`")?;
+                self.assertion(r"\K", None)
+            }
             'X' => self.unsupported("`\\X`"),
-            'g' => self.unsupported("a call of a group"),
-            'k' | '1'..='9' => self.unsupported("a back-reference"),
+            'g' => self.call(),
+            'k' | '1'..='9' => self.back_reference(letter),
             _ => match self.class_escape(letter)? {
                 Item::One(letter) => self.literal(letter),
                 Item::Set(set) => self.set(&format!("[{set}]")),
@@ -363,6 +447,103 @@ impl<'a> Walk<'a> {
 
 pub(super) fn push_escaped(out: &mut String, letter: char) {
     out.push_str(&regex::escape(letter.encode_utf8(&mut [0; 4])));
+}
+
+/// What refers to groups.
+impl<'a> Walk<'a> {
+    /// `\1`, `\k<1>`, `\k<-1>` or `\k<name>`. Of groups with the same name, the last one that fits.
+    fn back_reference(&mut self, letter: char) -> Result<(), Error> {
+        self.backtracking("a back-reference")?;
+        let groups = if letter == 'k' {
+            let name = self.quoted_name()?;
+            self.groups(name, false)?
+        } else {
+            let digits = self.rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
+            let more = self.rest.strip_suffix(digits).unwrap_or_default();
+            self.rest = digits;
+            self.groups(&format!("{letter}{more}"), false)?
+        };
+        self.refer(Reference::Back)?;
+        if self.open.iter().any(|open| open.number.is_some_and(|number| groups.contains(&number))) {
+            return self.unsupported("a reference to a group from within it");
+        }
+        let ways: Vec<_> = groups.iter().rev().map(|group| format!("\\{group}")).collect();
+        self.assertion(&format!("(?:{})", ways.join("|")), None)
+    }
+
+    /// `\g<1>`, `\g<-1>` or `\g<name>`: what the group says is said again here.
+    fn call(&mut self) -> Result<(), Error> {
+        self.backtracking("a call of a group")?;
+        self.refer(Reference::Call)?;
+        let name = self.quoted_name()?;
+        match *self.groups(name, true)? {
+            [] => self.assertion("", None),
+            [group] => self.assertion(&format!("\\g<{group}>"), None),
+            _ => Err(Error::Syntax(format!("`{name}` is the name of more than one group"))),
+        }
+    }
+
+    /// The engine ends the process when a reference goes to a group that has begun and not ended,
+    /// which a call may bring about.
+    fn refer(&mut self, reference: Reference) -> Result<(), Error> {
+        if *self.refers.get_or_insert(reference) != reference {
+            return self.unsupported("both a call of a group and a back-reference");
+        }
+        Ok(())
+    }
+
+    /// The condition of `(?(1)yes|no)`, `(?(<name>)yes|no)`.
+    fn condition(&mut self) -> Result<(), Error> {
+        self.backtracking("a conditional group")?;
+        let Some((name, behind)) = self.rest.split_once(')') else {
+            return Err(Error::Syntax("a condition is not closed".to_owned()));
+        };
+        self.rest = behind;
+        let bare = name.strip_prefix('<').and_then(|name| name.strip_suffix('>'));
+        let quoted = name.strip_prefix('\'').and_then(|name| name.strip_suffix('\''));
+        match *self.groups(bare.or(quoted).unwrap_or(name), false)? {
+            [] => self.out.push_str("(?:"),
+            [group] => {
+                self.out.push_str("(?(");
+                self.out.push_str(&group.to_string());
+                self.out.push(')');
+            }
+            _ => return self.unsupported("a condition on several groups"),
+        }
+        Ok(())
+    }
+
+    fn quoted_name(&mut self) -> Result<&'a str, Error> {
+        let opened = self.rest.strip_prefix('<').map(|rest| (rest, '>'));
+        let opened = opened.or_else(|| self.rest.strip_prefix('\'').map(|rest| (rest, '\'')));
+        let Some((name, behind)) = opened.and_then(|(rest, end)| rest.split_once(end)) else {
+            return Err(Error::Syntax("a reference has no name".to_owned()));
+        };
+        self.rest = behind;
+        Ok(name)
+    }
+
+    /// The numbers of the groups that are called so; none on a walk that only numbers them. Only a
+    /// call may go to 0, the whole pattern.
+    fn groups(&self, name: &str, is_call: bool) -> Result<Vec<usize>, Error> {
+        let Some(known) = &self.known else { return Ok(Vec::new()) };
+        let unknown = || Error::Syntax(format!("there is no group `{name}`"));
+        let Ok(distance) = name.trim_start_matches(['+', '-']).parse::<usize>() else {
+            // As in Onigmo, only a call may go to a name that comes later.
+            let names = if is_call { &known.names } else { &self.names };
+            let found = names.iter().find(|(known, _)| known == name);
+            return found.map(|(_, groups)| groups.clone()).ok_or_else(unknown);
+        };
+        if self.plain == Plain::Groups {
+            return Err(Error::Syntax(format!("group `{name}` has a name, which must be used")));
+        }
+        let group = match name.chars().next() {
+            Some('-') => (self.captures + 1).checked_sub(distance).filter(|group| *group > 0),
+            Some('+') => self.captures.checked_add(distance),
+            _ => Some(distance).filter(|group| *group > 0 || is_call),
+        };
+        group.filter(|group| *group <= known.count).map(|group| vec![group]).ok_or_else(unknown)
+    }
 }
 
 /// The ends of a repetition.
@@ -500,19 +681,17 @@ mod tests {
         check("(?:a[b-c]*+)d", "abcd", "0..4");
         check("[^ \n]*+$", "ab", "0..2");
         check("a?+\\z", "a", "0..1");
-        let unsure = "which is not supported; rewrite it without";
-        for pattern in [
-            "[a-z]*+z",
-            "/[a-z]*+Z/i",
-            "[^ ]*+ ?a",
-            "(?:a*+)*",
-            "a*+.",
-            "(a*+|b)a",
-            "a*++",
-            "(ab)*+",
-        ] {
-            assert!(first(pattern, "").ends_with(unsure), "{pattern} {}", first(pattern, ""));
-        }
+        // From here on it takes an engine that can go back.
+        check("[a-z]*+z", "az", "no match");
+        check("/[a-z]*+Z/i", "az", "no match");
+        check("[^ ]*+ ?a", "b a", "0..3");
+        check("(?:a*+)*", "aa", "0..2");
+        check("a*+.", "aab", "0..3");
+        check("(a*+|b)a", "ba", "0..2");
+        check("a*++", "aa", "0..2");
+        check("(ab)*+a", "ababa", "0..5");
+        check("(?:ab)?+ab", "ab", "no match");
+        check("a{1,2}+a", "aaa", "0..3");
     }
 
     #[test]
@@ -536,6 +715,64 @@ mod tests {
     }
 
     #[test]
+    fn look_around() {
+        check("a(?=b)", "acab", "2..3");
+        check("a(?!b)", "abac", "2..3");
+        check("(?<=a)b", "bab", "2..3");
+        check("(?<!a)b", "abb", "2..3");
+        check("(?<=a|bc)d", "ad", "1..2");
+        check("^(?!.*debug)(?<l>.*)$", "a debug", "no match");
+        check("^(?!.*debug)(?<l>.*)$", "a info", "l=a info");
+        check("(?<a>x)(?=(?<b>y))", "xy", "a=x b=y");
+        check("/(?<=A)B/i", "ab", "1..2");
+        check("/a(?= . c)/x", "aBc", "0..1");
+        check("/a(?=.b)/m", "a\nb", "0..1");
+        check("(?>ab|a)c", "abc", "0..3");
+        check("(?>a|ab)c", "abc", "no match");
+        check("a\\Kb", "ab", "1..2");
+        check("\\A(?~b)", "aab", "0..2");
+        check("(?=)\\Z", "a\n", "1..1");
+        check("(?=[[:alpha:]&&[^a]])[\\h-]", "ab", "1..2");
+    }
+
+    /// Here, `^` knows by itself that a last line feed begins no line.
+    #[test]
+    fn line_starts_of_an_engine_that_goes_back() {
+        check("^(?=b)", "a\nb", "2..2");
+        check("^(?!x)$", "a\n", "no match");
+        check("^(?!x)$", "", "0..0");
+        check("(?!x)$|^q", "a\n", "1..1");
+    }
+
+    #[test]
+    fn references() {
+        check("(a|b)\\1", "abb", "1..3");
+        check("(a|b)(?:\\1)0", "abb0", "1..4");
+        check("(?<q>['\"])(?<v>.*?)\\k<q>", "x='a\"b'", "q=' v=a\"b");
+        check("(?<q>.)\\k'q'", "abb", "q=b");
+        check("(.)(.)\\k<-1>\\k<2>", "abbb", "0..4");
+        check("/(a)\\1/i", "aA", "0..2");
+        check("(?<b>x)|(?<b>y)(z)\\k<b>", "yzy", "b= b=y");
+        check("(a)?(?(1)b|c)", "ab", "0..2");
+        check("(?<a>a)?(?(<a>)b|c)", "c", "0..1");
+        check("(?<n>\\d+)\\.\\g<n>", "1.22", "n=22");
+        check("\\((?:[^()]|\\g<0>)*\\)", "a(b(c)d)", "1..8");
+        check("(?<p>\\((?:[^()]|\\g<p>)*\\))", "a(b(c)d)", "p=(b(c)d)");
+        check("(a)\\g<-1>\\g<+1>(b)", "aabb", "0..4");
+    }
+
+    /// What explodes is given up, not waited for.
+    #[test]
+    fn bounded() {
+        let before = crate::regex::given_up();
+        let pattern = Pattern::new("^(?:(a|aa)+)+(?!.)$b").unwrap();
+        let text = "a".repeat(200);
+        assert!(!pattern.is_match(&text));
+        assert!(!pattern.find(&mut pattern.captures(), &text));
+        assert!(crate::regex::given_up() >= before + 2);
+    }
+
+    #[test]
     fn errors() {
         let unsupported = |feature: &str, offset: usize| {
             format!(
@@ -543,12 +780,12 @@ mod tests {
                  which is not supported; rewrite it without"
             )
         };
-        check("a(?=b)", "", &unsupported("look-around", 2));
-        check("(?<!b)", "", &unsupported("look-around", 1));
-        check("(?>b)", "", &unsupported("an atomic group", 1));
-        check("(?<a>b)\\k<a>", "", &unsupported("a back-reference", 8));
-        check("(b)\\1", "", &unsupported("a back-reference", 4));
-        check("(?(1)a)", "", &unsupported("a conditional group", 2));
+        check("a\\Xb", "", &unsupported("`\\X`", 2));
+        check("(?=b)\\cA", "", &unsupported("a control or meta escape", 6));
+        let within = "a reference to a group from within it";
+        check("(a|(b\\2)+)", "", &unsupported(within, 6));
+        check("(?<a>a|\\k<a>b)+", "", &unsupported(within, 11));
+        check("(.)\\1\\g<1>", "", &unsupported("both a call of a group and a back-reference", 6));
         let invalid = |why: &str| format!("regular expression is not valid: {why}");
         check("a)", "", &invalid("a closing parenthesis has no opening one"));
         check("(a", "", &invalid("unclosed group"));
@@ -557,6 +794,12 @@ mod tests {
         check("*a", "", &invalid("nothing to repeat before `*`"));
         check("a\\", "", &invalid("a backslash at the end"));
         check("(?<>a)", "", &invalid("a group has no name"));
+        check("(a)\\2", "", &invalid("there is no group `2`"));
+        check("(?<a>a)\\1", "", &invalid("group `1` has a name, which must be used"));
+        check("\\k<a>(?<a>b)", "", &invalid("there is no group `a`"));
+        check("\\ka", "", &invalid("a reference has no name"));
+        check("(?<a>.)(?<a>.)\\g<a>", "", &invalid("`a` is the name of more than one group"));
+        check("(?<=a+)b", "", &invalid("a look-behind may match texts of different lengths"));
         check("\\xff", "", &invalid("`ff` is not the number of a character"));
         check("[z-a]", "", &invalid("invalid character class range, the start must be <= the end"));
         check("\\p{Nope}", "", &invalid("Unicode property not found"));

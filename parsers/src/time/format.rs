@@ -8,7 +8,7 @@
 
 use super::calendar::{Moment, days_since_epoch};
 use super::digits::fraction;
-use super::iso::Iso;
+use super::layout::Layout;
 use super::{DAY, NANOS, Timestamp, zone};
 
 /// A compiled `Time_Format`.
@@ -16,7 +16,7 @@ use super::{DAY, NANOS, Timestamp, zone};
 pub struct Format {
     steps: Vec<Step>,
     /// Set where the steps are one of the layouts that nearly all times have.
-    iso: Option<Iso>,
+    layout: Option<Layout>,
     has_year: bool,
     has_offset: bool,
     problem: Option<Error>,
@@ -62,7 +62,7 @@ impl Format {
         // As Fluent Bit decides it: by the text, so that `%F` has no year, and `%SZ` a zone.
         let contains = |parts: &[&str]| parts.iter().any(|part| format.contains(part));
         Self {
-            iso: Iso::recognise(&steps),
+            layout: Layout::recognise(&steps),
             steps,
             has_year: contains(&["%Y", "%y", "%s"]),
             has_offset: contains(&["%z", "%Z", "%SZ", "%S.%LZ"]),
@@ -78,8 +78,8 @@ impl Format {
     /// Reads a time; `None` where the text is none, or lies outside of what a timestamp can hold.
     #[inline]
     pub fn parse(&self, text: &str, defaults: &Defaults) -> Option<Timestamp> {
-        self.iso
-            .and_then(|iso| iso.parse(text.as_bytes(), defaults.offset_seconds))
+        self.layout
+            .and_then(|layout| layout.parse(text.as_bytes(), defaults.offset_seconds))
             .or_else(|| self.parse_step_by_step(text, defaults))
     }
 
@@ -366,7 +366,7 @@ pub(super) const MONTHS: [&str; 12] = [
 ];
 
 /// Reads a name in full or its first three letters, in any case; returns its index.
-fn name(rest: &mut &[u8], names: &[&str]) -> Option<i64> {
+pub(super) fn name(rest: &mut &[u8], names: &[&str]) -> Option<i64> {
     let short = rest.get(..3)?;
     let starts_short = |name: &&str| {
         name.as_bytes().get(..3).is_some_and(|start| start.eq_ignore_ascii_case(short))
@@ -624,6 +624,14 @@ mod tests {
             ],
         ) {
             let format = Format::new(format);
+            prop_assert_eq!(format.parse(&text, &DEFAULTS), format.parse_step_by_step(&text, &DEFAULTS));
+        }
+
+        #[test]
+        fn the_short_way_is_the_long_way_in_access_logs(
+            text in "[0-9]{1,2}/(Feb|MAY|dec|April|Sex|é)/[0-9]{3,5}:[0-2]?[0-9]:[0-9]{2}:[0-6][0-9][ \t]{0,2}(Z|[+-][0-9:]{1,5}|GMT|CET)?.?",
+        ) {
+            let format = Format::new("%d/%b/%Y:%H:%M:%S %z");
             prop_assert_eq!(format.parse(&text, &DEFAULTS), format.parse_step_by_step(&text, &DEFAULTS));
         }
 

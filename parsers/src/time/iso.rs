@@ -90,6 +90,6 @@ impl Iso {
 }
 
 #[inline]
-fn in_range(value: i64, min: i64, max: i64) -> Option<i64> {
+pub(super) fn in_range(value: i64, min: i64, max: i64) -> Option<i64> {
     (min <= value && value <= max).then_some(value)
 }

@@ -4,6 +4,7 @@ mod calendar;
 mod digits;
 mod format;
 mod iso;
+mod layout;
 mod strftime;
 mod zone;
 
@@ -20,7 +21,7 @@ const NANOS: i64 = 1_000_000_000;
 /// How many seconds make a day.
 const DAY: i64 = 86_400;
 
-/// Fuzz entry: `data` is a format, a line feed and a text; the short way through the ISO layouts
+/// Fuzz entry: `data` is a format, a line feed and a text; the short way through the known layouts
 /// gives what the long way gives, and what was read can be written and read again.
 ///
 /// # Panics
