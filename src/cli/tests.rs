@@ -1,0 +1,433 @@
+//! Tests of the command line, over two plugins of their own.
+
+use super::*;
+use crate::config::{Plugin, PluginKind, Property, Section, Transport, properties};
+use expect_test::{Expect, expect};
+use std::fmt::Write as _;
+
+properties! {
+    /// Follows files by path pattern.
+    struct FollowOptions for "tail" {
+        /// Files to follow.
+        path: Vec<String> ["Path"],
+        /// Upper bound of one line; a longer one is cut and flagged, or passed over whole with
+        /// `Skip_Long_Lines`.
+        buffer_max_size: crate::config::Size ["Buffer_Max_Size" = "32k"],
+    }
+}
+
+properties! {
+    /// Writes records to standard output.
+    struct PrintOptions for "stdout" {
+        /// The syntax.
+        format: Option<String> ["Format"],
+    }
+}
+
+const fn plugin(
+    name: &'static str,
+    kind: PluginKind,
+    doc: &'static str,
+    properties: &'static [Property],
+    check: fn(&mut Section, &mut Diagnostics),
+) -> Plugin {
+    Plugin { name, kind, doc, properties, transport: Transport::Local, check }
+}
+
+const CATALOG: Catalog = Catalog(&[
+    &plugin(
+        FollowOptions::NAME,
+        PluginKind::Input,
+        FollowOptions::DOC,
+        FollowOptions::PROPERTIES,
+        FollowOptions::check,
+    ),
+    &plugin(
+        PrintOptions::NAME,
+        PluginKind::Output,
+        PrintOptions::DOC,
+        PrintOptions::PROPERTIES,
+        PrintOptions::check,
+    ),
+]);
+
+#[expect(clippy::unnecessary_wraps, reason = "as a plan that can fail")]
+fn plan(model: Model, _diagnostics: &mut Diagnostics) -> Option<Model> {
+    Some(model)
+}
+
+/// Runs a command line, `@DIR@` standing for a folder with these files.
+fn check_files(files: &[(&str, &str)], line: &[&str], expected: &Expect) {
+    let folder = tempfile::tempdir().unwrap();
+    let real = folder.path().canonicalize().unwrap();
+    let dir = real.to_str().unwrap();
+    for (name, text) in files {
+        std::fs::write(real.join(name), text.replace("@DIR@", dir)).unwrap();
+    }
+    let arguments = line.iter().map(|argument| OsString::from(argument.replace("@DIR@", dir)));
+    let mut diagnostics = Diagnostics::new();
+    let mut out = match command(arguments, CATALOG, plan, &mut diagnostics) {
+        Command::Run(model) => shown(&model),
+        Command::Print(text) => text,
+        Command::Passed(text) => format!("passed: {text}"),
+        Command::Refused => "refused\n".to_owned(),
+    };
+    write!(out, "{diagnostics}").unwrap();
+    expected.assert_eq(&out.replace(dir, "@DIR@"));
+}
+
+fn check(line: &[&str], expected: &Expect) {
+    check_files(&[], line, expected);
+}
+
+fn shown(model: &Model) -> String {
+    let service = &model.service;
+    let mut out = format!("flush {:?}, log {:?}\n", service.flush, service.log_level);
+    for parser in &model.parsers {
+        writeln!(out, "parser {} {:?}", parser.name, parser.format).unwrap();
+    }
+    for input in &model.inputs {
+        let FollowOptions { path, buffer_max_size } = input.options(FollowOptions::read);
+        let tag = input.common.tag.as_deref();
+        writeln!(out, "input {} tag {tag:?} {path:?} {buffer_max_size:?}", input.name).unwrap();
+    }
+    for output in &model.outputs {
+        let PrintOptions { format } = output.options(PrintOptions::read);
+        let pattern = output.common.pattern.as_deref();
+        writeln!(out, "output {} match {pattern:?} {format:?}", output.name).unwrap();
+    }
+    out
+}
+
+#[test]
+fn a_pipeline_of_options() {
+    check(
+        &["-q", "-f", "2", "-i", "tail", "-p", "path=/a", "-t", "x", "-o", "stdout", "-m", "*"],
+        &expect![[r#"
+            flush 2s, log Off
+            input tail.0 tag Some("x") ["/a"] Size(32000)
+            output stdout.0 match Some("*") None
+        "#]],
+    );
+    check(
+        &["-vi", "TAIL", "--output=stdout"],
+        &expect![[r#"
+        flush 1s, log Debug
+        input tail.0 tag None [] Size(32000)
+        output stdout.0 match Some("*") None
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_not_understood() {
+    check(
+        &["-p", "a=b"],
+        &expect![[r#"
+        refused
+        command line: `-p` belongs to no plugin; write it behind `-i`, `-F` or `-o`
+    "#]],
+    );
+    check(
+        &["-i", "tial"],
+        &expect![[r#"
+        refused
+        command line: there is no input `tial`; did you mean `tail`?
+    "#]],
+    );
+    check(
+        &["-i", "tail", "-m", "x", "-p", "path", "-p", "pth=/x"],
+        &expect![[r#"
+        refused
+        command line: warning: `-m` has no effect: it belongs behind `-F` or `-o`
+        command line: warning: `-p` without `=` sets nothing
+        command line: `tail` has no property `pth`; did you mean `Path`?
+    "#]],
+    );
+    check(
+        &["-i", "systemd", "-o", "stdout"],
+        &expect![[r#"
+        refused
+        command line: input `systemd` is not supported yet; let journald write to files and `tail` them
+    "#]],
+    );
+}
+
+#[test]
+fn arguments_that_are_refused() {
+    check(
+        &["--confg", "x"],
+        &expect![[r#"
+        refused
+        command line: there is no option `--confg`; did you mean `--config`?
+    "#]],
+    );
+    check(
+        &["-c"],
+        &expect![[r#"
+        refused
+        command line: missing argument for option '-c'
+    "#]],
+    );
+    check(
+        &["-e", "x.so", "-x"],
+        &expect![[r#"
+        refused
+        command line: `-e` is not supported: shared libraries cannot be loaded
+        command line: there is no option `-x`; `-h` lists them
+    "#]],
+    );
+    check(
+        &["-o", "stdout://h:1/x", "-i", "tail", "stray"],
+        &expect![[r#"
+        refused
+        command line: warning: `stray` is no option and is passed over
+        command line: `/x` in the plugin's name is not supported; set it by its property: `Index`, `URI`
+    "#]],
+    );
+    check(
+        &["-c", "@DIR@/none.conf", "-w", "@DIR@/none"],
+        &expect![[r#"
+        refused
+        command line: cannot change to folder `@DIR@/none`: No such file or directory (os error 2)
+    "#]],
+    );
+    check(
+        &["check"],
+        &expect![[r#"
+        refused
+        command line: check what? write `tailwater check FILE`
+    "#]],
+    );
+}
+
+#[test]
+fn help_and_version() {
+    check(
+        &["help", "stdot"],
+        &expect![[r#"
+        refused
+        command line: there is no plugin `stdot`; did you mean `stdout`?
+    "#]],
+    );
+    check(
+        &["-V"],
+        &expect![[r#"
+        tailwater v0.1.0
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_lists_flags_and_plugins() {
+    check(
+        &["--help"],
+        &expect![[r#"
+        Usage: tailwater [OPTION]…
+               tailwater check FILE [--strict]
+               tailwater help [PLUGIN]
+
+        Options
+          -c, --config=FILE               configuration file
+          -i, --input=INPUT               add an input
+          -F, --filter=FILTER             add a filter
+          -o, --output=OUTPUT             add an output
+          -p, --prop=KEY=VALUE            property of the plugin named last
+          -m, --match=MATCH               tags that the filter or output named last takes
+          -t, --tag=TAG                   tag of the input named last
+          -f, --flush=SECONDS             longest time a record waits
+          -R, --parser=FILE               parsers file; may be repeated
+          -D, --dry-run                   check the configuration and stop
+          -q, --quiet                     log nothing
+          -v, --verbose                   log more; -vv logs most
+          -l, --log_file=FILE             log to a file
+          -b, --storage_path=PATH         folder of what waits on disk
+          -w, --workdir=PATH              change to this folder first
+          -H, --http                      serve metrics and health
+          -L, --http_listen=ADDRESS       address of the HTTP server
+          -P, --port=PORT                 port of the HTTP server
+          -Y, --enable-hot-reload         read the configuration again on SIGHUP
+          -W, --disable-thread-safety-on-hot-reload
+                                          no effect: a reload always waits
+          -d, --daemon                    no effect: the agent stays in the foreground
+          -s, --coro_stack_size=BYTES     no effect: there are no coroutines
+          -Z, --enable-chunk-trace        no effect: there is no tap
+              --supervisor                no effect: let systemd or Kubernetes start it again
+          -V, --version                   print the version
+          -h, --help                      print this help; after -i, -F or -o, the plugin's
+
+        Inputs
+          tail                            Follows files by path pattern.
+
+        Filters
+
+        Outputs
+          stdout                          Writes records to standard output.
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_a_plugin_is_its_table() {
+    let mut diagnostics = Diagnostics::new();
+    let line = ["-i", "TAIL", "-h"].map(OsString::from);
+    let Command::Print(text) = command(line, CATALOG, plan, &mut diagnostics) else {
+        panic!("{diagnostics}")
+    };
+    let (own, common) = text.split_once("Properties of every input").unwrap();
+    expect![[r#"
+        input tail: Follows files by path pattern.
+
+        Properties of tail
+          Path                            Files to follow.
+                                          > comma list
+          Buffer_Max_Size                 Upper bound of one line; a longer one is cut and flagged, or
+                                          passed over whole with `Skip_Long_Lines`.
+                                          > size, default: 32k
+
+    "#]].assert_eq(own);
+    assert!(common.contains("Mem_Buf_Limit"));
+}
+
+const MAIN: &str = "@SET tag=kube\n[SERVICE]\n    Flush 5\n    Parsers_File parsers.conf\n\
+    [INPUT]\n    Name tail\n    Path @DIR@/*.log\n    Tag ${tag}.*  # pods\n\
+    [OUTPUT]\n    Name stdout\n    Match *\n    Alias ${NO_SUCH_VARIABLE_HERE}\n";
+const PARSERS: &str = "[PARSER]\n    Name cri\n    Format json\n";
+
+#[test]
+fn file_and_options_together() {
+    let files = [("main.conf", MAIN), ("parsers.conf", PARSERS)];
+    check_files(
+        &files,
+        &["-c", "@DIR@/main.conf", "-f", "1", "-o", "stdout"],
+        &expect![[r#"
+        flush 5s, log Info
+        parser cri Json
+        input tail.0 tag Some("kube.*") ["@DIR@/*.log"] Size(32000)
+        output stdout.0 match None None
+        output stdout.1 match Some("*") None
+        @DIR@/main.conf:3: warning: `Flush` of `SERVICE` is set 2 times; the last one counts, as in Fluent Bit
+            Flush 5
+        @DIR@/main.conf:8: warning: `# pods` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
+        @DIR@/main.conf:12: warning: variable `NO_SUCH_VARIABLE_HERE` is not set
+        command line: warning: output `stdout.0` has no `Match`: it ships nothing
+    "#]],
+    );
+    check_files(
+        &files,
+        &["-c", "@DIR@/main.conf", "-D"],
+        &expect![[r#"
+        passed: configuration test is successful
+        @DIR@/main.conf:8: warning: `# pods` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
+        @DIR@/main.conf:12: warning: variable `NO_SUCH_VARIABLE_HERE` is not set
+    "#]],
+    );
+    check_files(
+        &files,
+        &["check", "@DIR@/main.conf", "--strict"],
+        &expect![[r#"
+        refused
+        @DIR@/main.conf:8: warning: `# pods` is taken as a comment, not as a part of the value; put comments on lines of their own, Fluent Bit knows no others
+        @DIR@/main.conf:12: warning: variable `NO_SUCH_VARIABLE_HERE` is not set
+    "#]],
+    );
+}
+
+#[test]
+fn includes_lie_beside_the_main_file() {
+    let main = "@INCLUDE in-*.inc\n@INCLUDE out.inc\n";
+    let input = "[INPUT]\n Name tail\n Path @DIR@/${HOSTNAME:-none}\n Alias a\n";
+    let second = "[INPUT]\n\tName tail\n\tPath /b\n";
+    let output = "[OUTPUT]\n    Name stdout\n    Match *\n    Retry_Limit many\n";
+    let files =
+        [("main.conf", main), ("in-2.inc", second), ("in-1.inc", input), ("out.inc", output)];
+    check_files(
+        &files,
+        &["-c", "@DIR@/main.conf", "-D"],
+        &expect![[r#"
+        passed: configuration test is successful
+        @DIR@/out.inc:4: warning: `Retry_Limit`: neither a number above 0, `no_limits` nor `no_retries`; taken as 1
+            Retry_Limit many
+    "#]],
+    );
+    check_files(
+        &files[..1],
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+        refused
+        @DIR@/main.conf:1: `in-*.inc`: no file matches
+        @DIR@/main.conf:2: `out.inc` cannot be read: No such file or directory (os error 2)
+    "#]],
+    );
+    let again = [("main.conf", "@INCLUDE a.inc\n@INCLUDE a.inc\n"), ("a.inc", "# nothing\n")];
+    check_files(
+        &again,
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+        refused
+        @DIR@/main.conf:2: `@DIR@/a.inc` is included twice
+    "#]],
+    );
+    check_files(
+        &[("a.yaml", "")],
+        &["-c", "@DIR@/a.yaml"],
+        &expect![[r#"
+            flush 1s, log Info
+            @DIR@/a.yaml: warning: there is no input
+            @DIR@/a.yaml: warning: there is no output
+        "#]],
+    );
+}
+
+#[test]
+fn values_may_come_from_files() {
+    let main = "@SET path=file://@DIR@/secret\n@SET gone=file://@DIR@/gone\n[INPUT]\n  \
+        Name tail\n  Path ${path},${gone:-/else}\n[OUTPUT]\n  Name stdout\n";
+    check_files(
+        &[("main.conf", main), ("secret", "/kept\n")],
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+            flush 1s, log Info
+            input tail.0 tag None ["/kept", "/else"] Size(32000)
+            output stdout.0 match Some("*") None
+            @DIR@/main.conf:2: warning: `gone` is not set, its file cannot be read: No such file or directory (os error 2)
+        "#]],
+    );
+}
+
+#[test]
+fn files_that_are_refused() {
+    let main = "[SERVICE]\n  Flush 0\n  Whatever 1\n  Daemon 1\n  Parsers_File none\n  \
+        Parsers_File p\n[PARSER]\n  Name x\n[INPUT]\n  Path x\n[INPUT]\n  Name tail\n  \
+        storage.type filesystem\n  Mem_Buf_Limit lots\n  tls on\n[CUSTOM]\n  Name c\n";
+    let parsers = "@SET a=b\n[PARSER]\n Name a\n Format regex\n[PARSER]\n Name b\n \
+        Format jsn\n[PARSER]\n Name c\n Format json\n[PARSER]\n Name c\n Format json\n\
+        [PARSER]\n Format json\n Nme x\n[SERVICE]\n Flush 1\n";
+    check_files(
+        &[("main.conf", main), ("p", parsers)],
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+            refused
+            @DIR@/main.conf:2: `Flush` must be above 0
+            @DIR@/main.conf:3: warning: `SERVICE` has no property `Whatever`
+            @DIR@/main.conf:4: note: `Daemon` of `SERVICE` has no effect: the agent stays in the foreground, where its supervisor sees it
+                Daemon 1
+            @DIR@/main.conf:5: parsers file `@DIR@/none` cannot be read: No such file or directory (os error 2)
+            @DIR@/main.conf:7: `[PARSER]` cannot stand in the main file; put it into a file named by `Parsers_File` of `[SERVICE]`
+            @DIR@/main.conf:9: `[INPUT]` has no `Name`
+            @DIR@/main.conf:13: input `tail.0` waits on disk, but there is no folder; set `storage.path` in `[SERVICE]`
+            @DIR@/main.conf:14: `Mem_Buf_Limit`: no size; write bytes, or a number with K, M or G
+                Mem_Buf_Limit lots
+            @DIR@/main.conf:15: `tail` opens no connection, so it has no TLS
+            @DIR@/main.conf:17: custom `c` is not supported; leave it out: it reports to its vendor's service
+            @DIR@/p:1: warning: `a` has no effect: a parsers file sets nothing
+            @DIR@/p:2: the parser has no `Regex`
+            @DIR@/p:7: `Format`: none of regex, json, logfmt, ltsv; did you mean `json`?
+                Format jsn
+            @DIR@/p:11: parser `c` exists already, @DIR@/p:8
+            @DIR@/p:14: the parser has no `Name`
+            @DIR@/p:16: warning: `PARSER` has no property `Nme`; did you mean `Name`?
+            @DIR@/p:17: warning: `[SERVICE]` has no effect in a parsers file
+        "#]],
+    );
+}
