@@ -48,6 +48,8 @@ properties! {
         log_file: Option<String> ["Log_File"],
         /// Files with `[PARSER]` and `[MULTILINE_PARSER]` sections.
         parsers_files: Repeated<String> ["Parsers_File"],
+        /// Files with `[PLUGINS]`: shared libraries, which cannot be loaded; a stock file names none.
+        plugins_files: Repeated<String> ["Plugins_File"],
         /// Serves metrics and health over HTTP.
         http_server: bool ["HTTP_Server" = "off"],
         /// Address the HTTP server listens on.
@@ -70,7 +72,6 @@ properties! {
         storage_path: Option<String> ["storage.path"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
-            "Streams_File": "there is no stream processor",
             "storage.type": "records wait in memory, and in the files they come from",
             "storage.inherit": "records wait in memory, and in the files they come from",
             "storage.sync": "nothing waits on disk yet",
@@ -102,7 +103,9 @@ properties! {
             "Hot_Reload.Timeout": "there is no reload",
         }
         @refused {
-            "Plugins_File": "shared libraries cannot be loaded",
+            "Streams_File": "there is no stream processor; use filters",
+            "telemetry": "it is a map, in YAML, and has no effect",
+            "telemetry.*": "it is a map, in YAML, and has no effect",
             "security.fips_mode": "no validated cryptography is built in",
         }
     }
