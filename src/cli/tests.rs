@@ -62,6 +62,7 @@ fn check_files(files: &[(&str, &str)], line: &[&str], expected: &Expect) {
     let real = folder.path().canonicalize().unwrap();
     let dir = real.to_str().unwrap();
     for (name, text) in files {
+        std::fs::create_dir_all(real.join(name).parent().unwrap()).unwrap();
         std::fs::write(real.join(name), text.replace("@DIR@", dir)).unwrap();
     }
     let arguments = line.iter().map(|argument| OsString::from(argument.replace("@DIR@", dir)));
@@ -429,5 +430,149 @@ fn files_that_are_refused() {
             @DIR@/p:16: warning: `PARSER` has no property `Nme`; did you mean `Name`?
             @DIR@/p:17: warning: `[SERVICE]` has no effect in a parsers file
         "#]],
+    );
+}
+
+#[test]
+fn values_of_no_effect_are_checked_where_fluent_bit_checks_them() {
+    let main = "[SERVICE]\n  Coro_Stack_Size 4095\n[INPUT]\n  Name tail\n  Log_Level thisdoesnotexist\n  \
+        threaded maybe\n  thread.ring_buffer.window 101\n[OUTPUT]\n  Name stdout\n  Match *\n  \
+        Log_Level off\n  storage.total_limit_size lots\n";
+    check_files(
+        &[("main.conf", main)],
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+        refused
+        @DIR@/main.conf:2: `Coro_Stack_Size`: no whole number from 4096 up
+            Coro_Stack_Size 4095
+        @DIR@/main.conf:5: `Log_Level`: none of info, off, error, warn, debug, trace
+            Log_Level thisdoesnotexist
+        @DIR@/main.conf:6: `threaded`: no boolean; write `on` or `off`
+            threaded maybe
+        @DIR@/main.conf:7: `thread.ring_buffer.window`: no whole number from 1 to 100
+            thread.ring_buffer.window 101
+        @DIR@/main.conf:12: `storage.total_limit_size`: no size; write bytes, or a number with K, M or G
+            storage.total_limit_size lots
+    "#]],
+    );
+}
+
+#[test]
+fn what_no_record_comes_to() {
+    let main = "[INPUT]\n  Name tail\n  Tag kube.*\n[INPUT]\n  Name tail\n[OUTPUT]\n  Name stdout\n  \
+        Match kub.*\n[OUTPUT]\n  Name stdout\n  Match_Regex ^tail\\.[1-9]$\n[OUTPUT]\n  Name stdout\n  \
+        Match host\n  Match_Regex .\n[OUTPUT]\n  Name stdout\n";
+    check_files(
+        &[("main.conf", main)],
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+        flush 1s, log Info
+        input tail.0 tag Some("kube.*") [] Size(32000)
+        input tail.1 tag None [] Size(32000)
+        output stdout.0 match Some("kub.*") None
+        output stdout.1 match None None
+        output stdout.2 match Some("host") None
+        output stdout.3 match None None
+        @DIR@/main.conf:8: warning: output `stdout.0`: no input has a tag like `kub.*`: it ships nothing; did you mean `kube.*`?
+        @DIR@/main.conf:14: warning: output `stdout.2`: no input has a tag like `host`: it ships nothing
+        @DIR@/main.conf:16: warning: output `stdout.3` has no `Match`: it ships nothing
+    "#]],
+    );
+    let regex = main.replace("kube.*", "kube").replace("^tail", "^host");
+    check_files(
+        &[("main.conf", &regex)],
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+            flush 1s, log Info
+            input tail.0 tag Some("kube") [] Size(32000)
+            input tail.1 tag None [] Size(32000)
+            output stdout.0 match Some("kub.*") None
+            output stdout.1 match None None
+            output stdout.2 match Some("host") None
+            output stdout.3 match None None
+            @DIR@/main.conf:8: warning: output `stdout.0`: no input has a tag like `kub.*`: it ships nothing
+            @DIR@/main.conf:11: warning: output `stdout.1`: `Match_Regex` takes no input's tag: it ships nothing
+            @DIR@/main.conf:14: warning: output `stdout.2`: no input has a tag like `host`: it ships nothing
+            @DIR@/main.conf:16: warning: output `stdout.3` has no `Match`: it ships nothing
+        "#]],
+    );
+}
+
+#[test]
+fn sections_that_are_there_for_something_else() {
+    let main = "[UPSTREAM]\n  Name u\n[NODE]\n  Name n\n[STREAM_TASK]\n  Name t\n[CUSTOM]\n  Name calyptia\n\
+        [PLUGINS]\n  Path /x.so\n[stream_processor]\n  exec SQL\n[SERVICE]\n  Streams_File s\n  \
+        Plugins_File p\n  Plugins_File full\n";
+    let files = [
+        ("main.conf", main),
+        ("p", "[PLUGINS]\n    # Path /x.so\n"),
+        ("full", "[PLUGINS]\n    Path /y.so\n"),
+    ];
+    check_files(
+        &files,
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+            refused
+            @DIR@/main.conf:1: warning: several hosts of one output are not supported yet: no effect; let a load balancer or a DNS name stand for them
+            @DIR@/main.conf:3: warning: `NODE` has no effect here: it belongs into the file that an `Upstream` names
+            @DIR@/main.conf:5: warning: `STREAM_TASK` has no effect here: it belongs into a `Streams_File`
+            @DIR@/main.conf:8: custom `calyptia` is not supported; leave it out: it reports to its vendor's service
+            @DIR@/main.conf:10: `/x.so` cannot be loaded, nor can any shared library; leave it out, or keep Fluent Bit for this one
+            @DIR@/main.conf:11: the stream processor is not supported; use filters, or keep Fluent Bit for this one
+            @DIR@/main.conf:14: `Streams_File` of `SERVICE` is not supported: there is no stream processor; use filters
+                Streams_File s
+            @DIR@/full:2: `/y.so` cannot be loaded, nor can any shared library; leave it out, or keep Fluent Bit for this one
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_is_read_like_the_classic_syntax() {
+    let main = "env:\n  files: '@DIR@'\n  secret: file://@DIR@/none\nservice:\n  parsers_file: p.yaml\n  \
+        Whatever: 1\nincludes: [sub/out-*.yaml]\npipeline:\n  inputs:\n    - name: tail\n      \
+        path: ${files}/a,${none:-b}\n      bufferMaxSize: 5k\n      pth: x\nparsers:\n  - name: own\n    \
+        format: json\nmultiline_parsers:\n  - name: m\n    type: regex\n    rules:\n      \
+        - {state: cont, regex: x, next_state: cont}\n";
+    let files = [
+        ("main.yaml", main),
+        ("p.yaml", "parsers:\n  - name: other\n    format: jsn\n"),
+        ("sub/out-1.yaml", "pipeline:\n  outputs:\n    - name: stdot\n      match: '*'\n"),
+        ("sub/.out-2.yaml", "- broken"),
+    ];
+    check_files(
+        &files,
+        &["-c", "@DIR@/main.yaml"],
+        &expect![[r#"
+        refused
+        @DIR@/main.yaml:3: `secret` is not set, its file cannot be read: No such file or directory (os error 2)
+        @DIR@/main.yaml:6: warning: `SERVICE` has no property `Whatever`
+        @DIR@/main.yaml:13: `tail` has no property `pth`; did you mean `Path`?
+        @DIR@/main.yaml:21: the first rule must have the state `start_state`
+        @DIR@/p.yaml:3: `format`: none of regex, json, logfmt, ltsv; did you mean `json`?
+            format jsn
+        @DIR@/sub/out-1.yaml:3: there is no output `stdot`; did you mean `stdout`?
+    "#]],
+    );
+    let good = main
+        .replace("  secret: file://@DIR@/none\n", "")
+        .replace("      pth: x\n", "")
+        .replace("state: cont, regex", "state: start_state, regex")
+        .replace("next_state: cont", "next_state: start_state");
+    let files = [
+        ("main.yaml", good.as_str()),
+        ("p.yaml", "parsers:\n  - name: other\n    format: json\n"),
+        ("sub/out-1.yaml", "pipeline:\n  outputs:\n    - name: stdout\n"),
+    ];
+    check_files(
+        &files,
+        &["-c", "@DIR@/main.yaml"],
+        &expect![[r#"
+        flush 1s, log Info
+        parser other Json
+        parser own Json
+        input tail.0 tag None ["@DIR@/a", "b"] Size(5000)
+        output stdout.0 match Some("*") None
+        @DIR@/main.yaml:5: warning: `SERVICE` has no property `Whatever`
+    "#]],
     );
 }

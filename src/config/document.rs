@@ -200,6 +200,10 @@ const KINDS: &[(&str, SectionKind)] = &[
     ("outputs", SectionKind::Output),
 ];
 
+/// Sections of files that only Fluent Bit reads.
+const ELSEWHERE: &[(&str, &str)] =
+    &[("stream_task", "a `Streams_File`"), ("node", "the file that an `Upstream` names")];
+
 /// What a section's name means. Fluent Bit compares as many letters as the name has, so that `[IN]` is an
 /// input; other names it ignores in silence.
 pub(super) fn kind_of(
@@ -222,6 +226,12 @@ pub(super) fn kind_of(
         }
         return kind.clone();
     }
+    let kind = SectionKind::Other(name.to_owned());
+    if let Some((_, file)) = ELSEWHERE.iter().find(|(word, _)| word.eq_ignore_ascii_case(name)) {
+        let message = format!("`{name}` has no effect here: it belongs into {file}");
+        diagnostics.warning(location, message);
+        return kind;
+    }
     let found =
         finding(Severity::Warning, location, format!("`{name}` is no section and is passed over"));
     let near = nearest(name.trim(), KINDS.iter().map(|(word, _)| *word));
@@ -229,5 +239,5 @@ pub(super) fn kind_of(
         Some(word) => found.with_remedy(format!("did you mean `{}`?", word.to_uppercase())),
         None => found,
     });
-    SectionKind::Other(name.to_owned())
+    kind
 }

@@ -19,6 +19,7 @@ mod network;
 mod parser;
 mod plugin;
 pub mod property;
+mod routes;
 pub mod section;
 mod service;
 pub mod value;
@@ -37,4 +38,4 @@ pub use property::{Field, Keyed, Kind, Located, Ordered, Property, Repeated, Rul
 pub use section::{Entry, Section, SectionKind};
 pub use service::{LogLevel, ServiceOptions, StorageType};
 pub(crate) use value::choices;
-pub use value::{Limit, Reading, Secret, Size, Value, Verbatim};
+pub use value::{Limit, Reading, Secret, Size, Value, Verbatim, Within};

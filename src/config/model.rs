@@ -13,7 +13,8 @@ use super::multiline::MultilineParser;
 use super::network::{NetOptions, TlsOptions};
 use super::parser::{ParserDefinition, ParserOptions};
 use super::plugin::{Catalog, Plugin, PluginKind, Transport};
-use super::property::{Field as _, Kind, Located, Property, Rules};
+use super::property::{Field as _, Kind, Located, Property, Rules, no_refusal};
+use super::routes;
 use super::section::{Section, SectionKind};
 use super::service::{LogLevel, ServiceOptions, StorageType};
 use super::value::{Reading, Value as _};
@@ -408,32 +409,15 @@ impl Loader<'_> {
         instance
     }
 
-    /// What matches nothing is told; one input and one output belong together without a pattern.
+    /// What is missing, and what no record comes to.
     fn routes(&mut self, model: &mut Model) {
-        if let ([_], [output]) = (model.inputs.as_slice(), model.outputs.as_mut_slice())
-            && output.common.pattern.is_none()
-            && output.common.pattern_regex.is_none()
-        {
-            output.common.pattern = Some("*".to_owned());
-        }
         if model.inputs.is_empty() {
             self.diagnostics.warning(&self.start, "there is no input");
         }
         if model.outputs.is_empty() {
             self.diagnostics.warning(&self.start, "there is no output");
         }
-        for output in &model.outputs {
-            if output.common.pattern.is_none() && output.common.pattern_regex.is_none() {
-                let message = format!("output `{}` has no `Match`: it ships nothing", output.name);
-                self.diagnostics.warning(&output.location, message);
-            }
-        }
-        for filter in &model.filters {
-            if filter.common.pattern.is_none() && filter.common.pattern_regex.is_none() {
-                let message = format!("filter `{}` has no `Match`: it does nothing", filter.name);
-                self.diagnostics.warning(&filter.location, message);
-            }
-        }
+        routes::check(&model.inputs, &model.filters, &mut model.outputs, self.diagnostics);
     }
 
     /// What inputs ask for that has no meaning here.
@@ -478,4 +462,5 @@ const NAME: Property = Property {
     default: None,
     doc: "The plugin.",
     repeated: String::REPEATED,
+    refusal: no_refusal,
 };

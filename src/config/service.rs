@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::property::Repeated;
+use super::value::Within;
 use super::{choices, properties};
 
 choices! {
@@ -92,7 +93,7 @@ properties! {
             "dns.resolver": "the system's resolver is asked",
             "dns.prefer_ipv4": "set `net.dns.prefer_ipv4` at the output",
             "dns.prefer_ipv6": "set `net.dns.prefer_ipv6` at the output",
-            "Coro_Stack_Size": "there are no coroutines",
+            "Coro_Stack_Size" as Within<4_096, { u64::MAX }>: "there are no coroutines",
             "json.convert_nan_to_null": "JSON has no NaN: it always becomes null",
             "sp.convert_from_str_to_num": "there is no stream processor",
             "Enable_Chunk_Trace": "there is no tap",

@@ -309,12 +309,27 @@ impl Reader<'_> {
                 Value::List(_) if *kind == SectionKind::Filter => {
                     self.diagnostics.warning(location, "a filter has no processors: no effect");
                 }
-                _ => self.diagnostics.add(
-                    finding(Severity::Error, location, "processors are not supported yet")
-                        .with_remedy("use filters"),
-                ),
+                Value::List(items) => {
+                    for item in items {
+                        self.processor(item, file);
+                    }
+                }
+                other => self.misshapen(key, "a list", other, &file.at(*line)),
             }
         }
+    }
+
+    fn processor(&mut self, item: &Node, file: &File) {
+        let pairs = if let Value::Map(pairs) = &item.value { pairs.as_slice() } else { &[] };
+        let name = pairs.iter().find(|pair| pair.key.eq_ignore_ascii_case("name"));
+        let message = match name.map(|pair| &pair.node.value) {
+            Some(Value::Scalar(name)) => format!("processor `{name}` is not supported yet"),
+            _ => "a processor must be a map that begins with `name`".to_owned(),
+        };
+        self.diagnostics.add(
+            finding(Severity::Error, &file.at(item.line), message)
+                .with_remedy("use filters: `modify`, `grep`, `parser`"),
+        );
     }
 
     /// A list of maps whose values are scalars, but for `rules` and `nodes`.
@@ -690,7 +705,7 @@ mod tests {
                 [OUTPUT]
                   main.yaml:13 name: "d"
                 main.yaml:4: `routes` are not supported yet; let `match` of the outputs select by tag
-                main.yaml:5: processors are not supported yet; use filters
+                main.yaml:6: processor `x` is not supported yet; use filters: `modify`, `grep`, `parser`
                 main.yaml:8: `processors` has no `trace`; it has `logs`
                 main.yaml:11: warning: a filter has no processors: no effect
                 main.yaml:14: note: `routes` has no effect here
