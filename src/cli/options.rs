@@ -6,7 +6,8 @@ use super::flags::{Effect, FLAGS, Flag, by_letter, by_name};
 use super::{Asked, Strictness, help};
 use crate::config::diagnostics::finding;
 use crate::config::{
-    Catalog, Diagnostics, Location, PluginKind, Request, Section, SectionKind, Severity, nearest,
+    Catalog, Diagnostics, Location, Plugin, PluginKind, Request, Section, SectionKind, Severity,
+    nearest,
 };
 
 /// What the options say so far.
@@ -90,7 +91,8 @@ impl<'a> Options<'a> {
             Effect::Quiet => self.verbosity = Some(0),
             Effect::DryRun => self.dry_run = Some(Strictness::Errors),
             Effect::Version => return Some(version()),
-            Effect::Help => return Some(self.help()),
+            Effect::Help => return Some(self.help(help::plugin, help::overview)),
+            Effect::HelpJson => return Some(self.help(help::plugin_json, help::overview_json)),
             Effect::Accepted => {
                 self.diagnostics.note(&self.location, format!("`{name}`: {}", flag.doc));
             }
@@ -146,8 +148,8 @@ impl<'a> Options<'a> {
     }
 
     /// The overview, or behind `-i`, `-F` or `-o` the plugin's own.
-    fn help(&mut self) -> String {
-        let Some(section) = self.plugins.last() else { return help::overview(self.catalog) };
+    fn help(&mut self, of_plugin: fn(&Plugin) -> String, of_all: fn(Catalog) -> String) -> String {
+        let Some(section) = self.plugins.last() else { return of_all(self.catalog) };
         let kind = match section.kind {
             SectionKind::Input => PluginKind::Input,
             SectionKind::Filter => PluginKind::Filter,
@@ -155,7 +157,7 @@ impl<'a> Options<'a> {
         };
         let name = section.entries().first().map(|name| name.value.clone()).unwrap_or_default();
         match self.catalog.find(kind, &name, &self.location) {
-            Ok(plugin) => help::plugin(plugin),
+            Ok(plugin) => of_plugin(plugin),
             Err(found) => {
                 self.diagnostics.add(found);
                 String::new()

@@ -224,47 +224,48 @@ fn the_help_lists_flags_and_plugins() {
     check(
         &["--help"],
         &expect![[r#"
-        Usage: tailwater [OPTION]…
-               tailwater check FILE [--strict]
-               tailwater help [PLUGIN]
+            Usage: tailwater [OPTION]…
+                   tailwater check FILE [--strict]
+                   tailwater help [PLUGIN]
 
-        Options
-          -c, --config=FILE               configuration file
-          -i, --input=INPUT               add an input
-          -F, --filter=FILTER             add a filter
-          -o, --output=OUTPUT             add an output
-          -p, --prop=KEY=VALUE            property of the plugin named last
-          -m, --match=MATCH               tags that the filter or output named last takes
-          -t, --tag=TAG                   tag of the input named last
-          -f, --flush=SECONDS             longest time a record waits
-          -R, --parser=FILE               parsers file; may be repeated
-          -D, --dry-run                   check the configuration and stop
-          -q, --quiet                     log nothing
-          -v, --verbose                   log more; -vv logs most
-          -l, --log_file=FILE             log to a file
-          -b, --storage_path=PATH         folder of what waits on disk
-          -w, --workdir=PATH              change to this folder first
-          -H, --http                      serve metrics and health
-          -L, --http_listen=ADDRESS       address of the HTTP server
-          -P, --port=PORT                 port of the HTTP server
-          -Y, --enable-hot-reload         read the configuration again on SIGHUP
-          -W, --disable-thread-safety-on-hot-reload
-                                          no effect: a reload always waits
-          -d, --daemon                    no effect: the agent stays in the foreground
-          -s, --coro_stack_size=BYTES     no effect: there are no coroutines
-          -Z, --enable-chunk-trace        no effect: there is no tap
-              --supervisor                no effect: let systemd or Kubernetes start it again
-          -V, --version                   print the version
-          -h, --help                      print this help; after -i, -F or -o, the plugin's
+            Options
+              -c, --config=FILE               configuration file
+              -i, --input=INPUT               add an input
+              -F, --filter=FILTER             add a filter
+              -o, --output=OUTPUT             add an output
+              -p, --prop=KEY=VALUE            property of the plugin named last
+              -m, --match=MATCH               tags that the filter or output named last takes
+              -t, --tag=TAG                   tag of the input named last
+              -f, --flush=SECONDS             longest time a record waits
+              -R, --parser=FILE               parsers file; may be repeated
+              -D, --dry-run                   check the configuration and stop
+              -q, --quiet                     log nothing
+              -v, --verbose                   log more; -vv logs most
+              -l, --log_file=FILE             log to a file
+              -b, --storage_path=PATH         folder of what waits on disk
+              -w, --workdir=PATH              change to this folder first
+              -H, --http                      serve metrics and health
+              -L, --http_listen=ADDRESS       address of the HTTP server
+              -P, --port=PORT                 port of the HTTP server
+              -Y, --enable-hot-reload         no effect: start it anew; with a `DB`, nothing is lost
+              -W, --disable-thread-safety-on-hot-reload
+                                              no effect: there is no reload
+              -d, --daemon                    no effect: the agent stays in the foreground
+              -s, --coro_stack_size=BYTES     no effect: there are no coroutines
+              -Z, --enable-chunk-trace        no effect: there is no tap
+                  --supervisor                no effect: let systemd or Kubernetes start it again
+              -V, --version                   print the version
+              -h, --help                      print this help; after -i, -F or -o, the plugin's
+              -J, --help-json                 the help as JSON
 
-        Inputs
-          tail                            Follows files by path pattern.
+            Inputs
+              tail                            Follows files by path pattern.
 
-        Filters
+            Filters
 
-        Outputs
-          stdout                          Writes records to standard output.
-    "#]],
+            Outputs
+              stdout                          Writes records to standard output.
+        "#]],
     );
 }
 
@@ -573,6 +574,40 @@ fn yaml_is_read_like_the_classic_syntax() {
         input tail.0 tag None ["@DIR@/a", "b"] Size(5000)
         output stdout.0 match Some("*") None
         @DIR@/main.yaml:5: warning: `SERVICE` has no property `Whatever`
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_as_json_has_the_shape_of_fluent_bits() {
+    let mut diagnostics = Diagnostics::new();
+    let mut ask = |line: &[&str]| {
+        let line = line.iter().map(OsString::from);
+        let Command::Print(text) = command(line, CATALOG, plan, &mut diagnostics) else {
+            panic!("nothing to print")
+        };
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let all = ask(&["-J"]);
+    let tail = ask(&["-i", "tail", "--help-json"]);
+    assert_eq!(all["inputs"][0], tail);
+    assert_eq!(all["outputs"][0]["name"], "stdout");
+    let size = &tail["properties"]["options"][1];
+    assert_eq!((&size["name"], &size["default"]), (&"Buffer_Max_Size".into(), &"32k".into()));
+    assert!(tail["properties"]["global_options"].as_array().is_some_and(|rows| rows.len() > 5));
+}
+
+#[test]
+fn an_expression_for_tags_that_is_none() {
+    let main = "[INPUT]\n  Name tail\n[OUTPUT]\n  Name stdout\n  Match_Regex (\n";
+    check_files(
+        &[("main.conf", main)],
+        &["-c", "@DIR@/main.conf"],
+        &expect![[r#"
+        flush 1s, log Info
+        input tail.0 tag None [] Size(32000)
+        output stdout.0 match Some("*") None
+        @DIR@/main.conf:5: warning: `Match_Regex` is passed over: regular expression is not valid: unclosed group
     "#]],
     );
 }

@@ -33,6 +33,7 @@ properties! {
             "threaded" as bool: "one thread reads for all inputs, and none of them waits",
             "thread.ring_buffer.capacity" as Within<1, { u64::MAX }>: "there is no ring between threads",
             "thread.ring_buffer.window" as Within<1, 100>: "there is no ring between threads",
+            "oauth2.*": "it is for inputs that listen",
             "rate_window" as Within<1, { u64::MAX }>: "metrics have no window",
         }
         @refused {

@@ -417,7 +417,8 @@ impl Loader<'_> {
         if model.outputs.is_empty() {
             self.diagnostics.warning(&self.start, "there is no output");
         }
-        routes::check(&model.inputs, &model.filters, &mut model.outputs, self.diagnostics);
+        let Model { inputs, filters, outputs, .. } = model;
+        routes::check(inputs, filters, outputs, self.diagnostics);
     }
 
     /// What inputs ask for that has no meaning here.

@@ -3,7 +3,7 @@
 //! A tag may hold parts that are known only later (`kube.*` of `tail`, `<pod>` of a `Tag_Regex`): a pattern
 //! is told only if no text in their place could make it match.
 
-use tailwater_parsers::regex::Pattern;
+use tailwater_parsers::regex::{Error, Pattern};
 
 use super::diagnostics::{Diagnostics, Location, Severity, finding};
 use super::instance::{FilterCommon, InputCommon, Instance, OutputCommon};
@@ -18,10 +18,16 @@ const STEP_COUNT_MAX: usize = 1 << 20;
 /// a pattern.
 pub(super) fn check(
     inputs: &[Instance<InputCommon>],
-    filters: &[Instance<FilterCommon>],
+    filters: &mut [Instance<FilterCommon>],
     outputs: &mut [Instance<OutputCommon>],
     diagnostics: &mut Diagnostics,
 ) {
+    for filter in &mut *filters {
+        drop_broken(&mut filter.common.pattern_regex, diagnostics);
+    }
+    for output in &mut *outputs {
+        drop_broken(&mut output.common.pattern_regex, diagnostics);
+    }
     if let ([_], [output]) = (inputs, &mut *outputs)
         && output.common.pattern.is_none()
         && output.common.pattern_regex.is_none()
@@ -30,7 +36,7 @@ pub(super) fn check(
     }
     let tags = inputs.iter().map(|input| input.common.tag.as_ref().unwrap_or(&input.name));
     let tags = Tags(tags.map(String::as_str).collect());
-    for filter in filters {
+    for filter in &*filters {
         let FilterCommon { pattern, pattern_regex, .. } = &filter.common;
         let selection = Selection { pattern, regex: pattern_regex };
         tags.check(filter, &selection, "it does nothing", diagnostics);
@@ -39,6 +45,16 @@ pub(super) fn check(
         let OutputCommon { pattern, pattern_regex, .. } = &output.common;
         let selection = Selection { pattern, regex: pattern_regex };
         tags.check(output, &selection, "it ships nothing", diagnostics);
+    }
+}
+
+/// Takes a `Match_Regex` that is no expression as not set, as Fluent Bit does in silence.
+fn drop_broken(regex: &mut Option<Located<Verbatim>>, diagnostics: &mut Diagnostics) {
+    if let Some(Located { value, location }) = regex
+        && let Err(error @ Error::Syntax(_)) = Pattern::new(value)
+    {
+        diagnostics.warning(location, format!("`Match_Regex` is passed over: {error}"));
+        *regex = None;
     }
 }
 
