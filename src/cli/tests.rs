@@ -436,25 +436,27 @@ fn files_that_are_refused() {
 
 #[test]
 fn values_of_no_effect_are_checked_where_fluent_bit_checks_them() {
-    let main = "[SERVICE]\n  Coro_Stack_Size 4095\n[INPUT]\n  Name tail\n  Log_Level thisdoesnotexist\n  \
+    let main = "[SERVICE]\n  Coro_Stack_Size 4095\n  Flush ${NO_SUCH_VARIABLE_HERE}\n[INPUT]\n  Name tail\n  Log_Level thisdoesnotexist\n  \
         threaded maybe\n  thread.ring_buffer.window 101\n[OUTPUT]\n  Name stdout\n  Match *\n  \
         Log_Level off\n  storage.total_limit_size lots\n";
     check_files(
         &[("main.conf", main)],
         &["-c", "@DIR@/main.conf"],
         &expect![[r#"
-        refused
-        @DIR@/main.conf:2: `Coro_Stack_Size`: no whole number from 4096 up
-            Coro_Stack_Size 4095
-        @DIR@/main.conf:5: `Log_Level`: none of info, off, error, warn, debug, trace
-            Log_Level thisdoesnotexist
-        @DIR@/main.conf:6: `threaded`: no boolean; write `on` or `off`
-            threaded maybe
-        @DIR@/main.conf:7: `thread.ring_buffer.window`: no whole number from 1 to 100
-            thread.ring_buffer.window 101
-        @DIR@/main.conf:12: `storage.total_limit_size`: no size; write bytes, or a number with K, M or G
-            storage.total_limit_size lots
-    "#]],
+            refused
+            @DIR@/main.conf:2: `Coro_Stack_Size`: no whole number from 4096 up
+                Coro_Stack_Size 4095
+            @DIR@/main.conf:3: warning: variable `NO_SUCH_VARIABLE_HERE` is not set
+            @DIR@/main.conf:3: `Flush` has no value; give its variable one
+            @DIR@/main.conf:6: `Log_Level`: none of info, off, error, warn, debug, trace
+                Log_Level thisdoesnotexist
+            @DIR@/main.conf:7: `threaded`: no boolean; write `on` or `off`
+                threaded maybe
+            @DIR@/main.conf:8: `thread.ring_buffer.window`: no whole number from 1 to 100
+                thread.ring_buffer.window 101
+            @DIR@/main.conf:13: `storage.total_limit_size`: no size; write bytes, or a number with K, M or G
+                storage.total_limit_size lots
+        "#]],
     );
 }
 

@@ -166,6 +166,13 @@ impl Loader<'_> {
     }
 
     fn service(&mut self, section: &mut Section) -> ServiceOptions {
+        // Both are read as nothing then, which Fluent Bit does not start with.
+        for entry in section.entries().iter().filter(|entry| entry.value.is_empty()) {
+            if ["Flush", "Log_Level"].iter().any(|key| entry.key.eq_ignore_ascii_case(key)) {
+                let message = format!("`{}` has no value; give its variable one", entry.key);
+                self.diagnostics.error(&entry.location, message);
+            }
+        }
         let mut service = ServiceOptions::read(section, self.diagnostics);
         section.finish(self.diagnostics);
         if service.flush.is_zero() {
