@@ -17,3 +17,4 @@ pub mod cri;
 pub mod json;
 pub mod regex;
 pub mod time;
+mod word;

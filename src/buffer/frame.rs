@@ -180,7 +180,7 @@ mod tests {
         let mut batch = Batch::new(bump, Tag::new("kube.ä"), source, 10);
         for (n, own_time) in [(0_u32, true), (1, false)] {
             let mut fields = Fields::new_in(bump);
-            fields.push(Field { key: "n", value: Value::Int(n.into()) });
+            fields.push(Field::new("n", Value::Int(n.into())));
             let from = 10 + u64::from(n) * 10;
             batch.records.push(Record {
                 time: 99,

@@ -149,17 +149,17 @@ impl Operation {
     fn apply<'a>(&self, Words { key, other }: Words<'a>, fields: &mut Fields<'a>) {
         match self {
             Self::Set => {
-                fields.retain(|field| field.key != key);
-                fields.push(Field { key, value: Value::Str(other) });
+                fields.retain(|field| field.key() != key);
+                fields.push(Field::new(key, Value::Str(other)));
             }
             Self::Add => {
                 if count(fields, key) == 0 {
-                    fields.push(Field { key, value: Value::Str(other) });
+                    fields.push(Field::new(key, Value::Str(other)));
                 }
             }
-            Self::Remove => fields.retain(|field| field.key != key),
-            Self::RemovePrefix => fields.retain(|field| !field.key.starts_with(key)),
-            Self::RemoveMatching(pattern) => fields.retain(|field| !pattern.is_match(field.key)),
+            Self::Remove => fields.retain(|field| field.key() != key),
+            Self::RemovePrefix => fields.retain(|field| !field.key().starts_with(key)),
+            Self::RemoveMatching(pattern) => fields.retain(|field| !pattern.is_match(field.key())),
             Self::MoveToStart => move_to_start(fields, |name| name.starts_with(key)),
             Self::MoveToEnd => move_to_start(fields, |name| !name.starts_with(key)),
             Self::Rename => {
@@ -169,7 +169,7 @@ impl Operation {
             }
             Self::HardRename => {
                 if count(fields, key) > 0 {
-                    fields.retain(|field| field.key != other);
+                    fields.retain(|field| field.key() != other);
                     rename(fields, key, other);
                 }
             }
@@ -180,7 +180,7 @@ impl Operation {
             }
             Self::HardCopy => {
                 if count(fields, key) == 1 && count(fields, other) <= 1 {
-                    fields.retain(|field| field.key != other);
+                    fields.retain(|field| field.key() != other);
                     copy(fields, key, other);
                 }
             }
@@ -264,7 +264,7 @@ impl Condition {
 
     fn holds<'a>(&self, fields: &Fields<'a>, bump: &'a Bump, scratch: &mut String) -> bool {
         let a_key_matches =
-            |pattern: &Pattern| fields.iter().any(|field| pattern.is_match(field.key));
+            |pattern: &Pattern| fields.iter().any(|field| pattern.is_match(field.key()));
         match self {
             Self::KeyExists(accessor) => accessor.on_fields(fields, bump).is_some(),
             Self::KeyDoesNotExist(accessor) => accessor.on_fields(fields, bump).is_none(),
@@ -300,8 +300,8 @@ fn matching_have_matching(
 ) -> bool {
     fields
         .iter()
-        .filter(|field| keys.is_match(field.key))
-        .all(|field| matches(field.value, values, scratch))
+        .filter(|field| keys.is_match(field.key()))
+        .all(|field| matches(field.value(), values, scratch))
 }
 
 /// Whether the value is this text; only strings are.
@@ -312,27 +312,27 @@ fn equals(value: Value<'_>, text: &str, scratch: &mut String) -> bool {
 /// Whether the value is a string or a boolean that matches; Fluent Bit matches no other kind.
 fn matches(value: Value<'_>, pattern: &Pattern, scratch: &mut String) -> bool {
     match value {
-        Value::Bool(true) => pattern.is_match("true"),
-        Value::Bool(false) => pattern.is_match("false"),
+        Value::True => pattern.is_match("true"),
+        Value::False => pattern.is_match("false"),
         _ => value.read_str(scratch).is_some_and(|text| pattern.is_match(text)),
     }
 }
 
 fn count(fields: &[Field<'_>], key: &str) -> usize {
-    fields.iter().filter(|field| field.key == key).count()
+    fields.iter().filter(|field| field.key() == key).count()
 }
 
 fn rename<'a>(fields: &mut [Field<'a>], key: &str, new: &'a str) {
-    for field in fields.iter_mut().filter(|field| field.key == key) {
-        field.key = new;
+    for field in fields.iter_mut().filter(|field| field.key() == key) {
+        *field = Field::new(new, field.value());
     }
 }
 
 /// Puts a copy of the field `key` right behind it.
 fn copy<'a>(fields: &mut Fields<'a>, key: &str, new: &'a str) {
-    let found = fields.iter().enumerate().find(|(_, field)| field.key == key);
-    if let Some((at, &Field { value, .. })) = found {
-        fields.insert(at + 1, Field { key: new, value });
+    let found = fields.iter().enumerate().find(|(_, field)| field.key() == key);
+    if let Some((at, value)) = found.map(|(at, field)| (at, field.value())) {
+        fields.insert(at + 1, Field::new(new, value));
     }
 }
 
@@ -340,7 +340,7 @@ fn copy<'a>(fields: &mut Fields<'a>, key: &str, new: &'a str) {
 fn move_to_start(fields: &mut [Field<'_>], is_chosen: impl Fn(&str) -> bool) {
     let mut chosen_count = 0;
     for at in 0..fields.len() {
-        if fields.get(at).is_some_and(|field| is_chosen(field.key)) {
+        if fields.get(at).is_some_and(|field| is_chosen(field.key())) {
             if let Some(range) = fields.get_mut(chosen_count..=at) {
                 range.rotate_right(1);
             }
@@ -467,8 +467,8 @@ mod tests {
             r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "nest": {"k": "sample"}}
 {"t": "2015-11-24T22:15:41Z", "nest": {"k1": 1}}"#,
             &expect![[r#"
-                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k": "sample"},"key":"not_found"}
-                2015-11-24T22:15:41Z {"nest":{"k1": 1}}
+                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k":"sample"},"key":"not_found"}
+                2015-11-24T22:15:41Z {"nest":{"k1":1}}
             "#]],
         );
     }
@@ -481,7 +481,7 @@ mod tests {
             r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "nest": {"k1": "nest"}}
 {"t": "2015-11-24T22:15:41Z", "k1": 1, "nest": {}}"#,
             &expect![[r#"
-                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k1": "nest"},"key":"found"}
+                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k1":"nest"},"key":"found"}
                 2015-11-24T22:15:41Z {"k1":1,"nest":{}}
             "#]],
         );
@@ -509,8 +509,8 @@ mod tests {
             r#"{"t": "2015-11-24T22:15:40Z", "nest": {"k1": "sample3"}}
 {"t": "2015-11-24T22:15:41Z", "nest": {"k1": "sample2"}}"#,
             &expect![[r#"
-                2015-11-24T22:15:40Z {"nest":{"k1": "sample3"},"key":"not_found"}
-                2015-11-24T22:15:41Z {"nest":{"k1": "sample2"}}
+                2015-11-24T22:15:40Z {"nest":{"k1":"sample3"},"key":"not_found"}
+                2015-11-24T22:15:41Z {"nest":{"k1":"sample2"}}
             "#]],
         );
     }
@@ -522,7 +522,7 @@ mod tests {
              Add kv no_matches"#,
             r#"{"t": "2015-11-24T22:15:40Z", "k1": "sample1", "nest": {"k2": "22"}}"#,
             &expect![[r#"
-                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k2": "22"},"kv":"no_matches"}
+                2015-11-24T22:15:40Z {"k1":"sample1","nest":{"k2":"22"},"kv":"no_matches"}
             "#]],
         );
     }

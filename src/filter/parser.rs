@@ -112,7 +112,7 @@ impl ParserFilter {
             },
             _ => return,
         };
-        let mut fields = BumpVec::with_capacity_in(expected_count, bump);
+        let mut fields = BumpVec::with_capacity_in(expected_count + FIELDS_SPARE, bump);
         // Where the format lacks the year, it is that of the record so far.
         let now = record.time;
         let scratch = &mut self.scratch;
@@ -136,6 +136,9 @@ impl ParserFilter {
         record.fields = fields;
     }
 }
+
+/// Room for fields that later filters add: most add a few.
+const FIELDS_SPARE: usize = 4;
 
 impl Filter for ParserFilter {
     fn apply(&mut self, batch: &mut Batch<'_>) {
@@ -178,9 +181,10 @@ impl Key {
             Self::Name(name) => {
                 let is_text =
                     |value| matches!(value, Value::Str(_) | Value::Plain(_) | Value::Escaped(_));
-                let at =
-                    fields.iter().rposition(|field| field.key == name && is_text(field.value))?;
-                fields.get(at).map(|field| (Some(at), field.value))
+                let at = fields
+                    .iter()
+                    .rposition(|field| field.key() == name && is_text(field.value()))?;
+                fields.get(at).map(|field| (Some(at), field.value()))
             }
             Self::Accessor(accessor) => accessor.on_fields(fields, bump).map(|value| (None, value)),
         }

@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn records_come_at_their_rate() {
         check(&[], 10, r#"{"message":"dummy"}"#);
-        check(&[("Rate", "5"), ("Dummy", r#"{"a": [1, 2]}"#)], 50, r#"{"a":[1, 2]}"#);
+        check(&[("Rate", "5"), ("Dummy", r#"{"a": [1, 2]}"#)], 50, r#"{"a":[1,2]}"#);
         check(&[("Rate", "5"), ("Interval_Sec", "2")], 5, r#"{"message":"dummy"}"#);
         check(&[("Interval_NSec", "500000000")], 20, r#"{"message":"dummy"}"#);
         check(&[("Samples", "3"), ("Copies", "4")], 12, r#"{"message":"dummy"}"#);

@@ -19,8 +19,9 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 use std::sync::Arc;
 
-/// Room for fields that a record begins with: most have no more.
-const FIELDS_GUESS: usize = 8;
+/// Room for fields that a record begins with: those of a container's line and `Path_Key`. As the last thing in the
+/// arena it grows in place.
+const FIELDS_GUESS: usize = 4;
 
 /// What becomes of a line that does not fit `Buffer_Max_Size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +66,16 @@ impl<'a> Origin<'a> {
     /// A line that is not parsed: where it came from, then the line.
     fn push_raw(&self, text: &'a str, from: u64, fields: &mut Fields<'a>) {
         self.push(from, fields);
-        fields.push(Field { key: self.key, value: Value::Str(text) });
+        fields.push(Field::new(self.key, Value::Str(text)));
     }
 
     /// `Path_Key` and `Offset_Key`.
     fn push(&self, from: u64, fields: &mut Fields<'a>) {
         if let Some(key) = self.path_key {
-            fields.push(Field { key, value: Value::Str(self.path) });
+            fields.push(Field::new(key, Value::Str(self.path)));
         }
         if let Some(key) = self.offset_key {
-            fields.push(Field { key, value: Value::Int(from.cast_signed()) });
+            fields.push(Field::new(key, Value::Int(from.cast_signed())));
         }
     }
 }
@@ -222,7 +223,7 @@ impl Lines {
             None
         };
         if is_long && self.long == LongLines::Flag {
-            fields.push(Field { key: CUT_KEY, value: Value::Bool(true) });
+            fields.push(Field::new(CUT_KEY, Value::True));
         }
         batch.records.push(Record {
             time: time.unwrap_or(now),

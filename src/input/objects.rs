@@ -47,10 +47,8 @@ pub(super) fn read<'a>(
         count += 1;
     });
     let len = len.map_err(blame)?;
-    let [Some(header), Some(json::Value::Nested(body) | json::Value::DirtyNested(body))] = items
-    else {
-        return Err(NoObject::Other);
-    };
+    let [Some(header), Some(body)] = items else { return Err(NoObject::Other) };
+    let body = body.nested().ok_or(NoObject::Other)?;
     let time = read_time(header).filter(|_| count == 2).ok_or(NoObject::Other)?;
     // The array is whole, so that nothing in it is unfinished.
     let object = read_fields(body, bump, scratch).map_err(|_| NoObject::Other)?;
@@ -65,28 +63,24 @@ fn read_fields<'a>(
 ) -> Result<Object<'a>, NoObject> {
     let mut is_repaired = false;
     let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
-    let len = json::object(text, |key, value| {
+    let len = json::object(text, |key, value, run| {
         is_repaired |= key.is_dirty() || value.is_dirty();
-        fields.push(Field::from_json(key, value, bump, scratch));
+        fields.push(Field::from_json(key, value, run, bump, scratch));
     });
     Ok(Object { fields, time: None, len: len.map_err(blame)?, is_repaired })
 }
 
 /// Seconds, or the first of a nested header.
 fn read_time(header: json::Value<'_>) -> Option<Nanos> {
-    match header {
+    let mut first = None;
+    if let Some(text) = header.nested() {
+        let read = json::array(text, |item| {
+            first.get_or_insert(item);
+        });
+        read.ok()?;
+    }
+    match first.unwrap_or(header) {
         json::Value::Number(text) => nanos(text),
-        json::Value::Nested(text) => {
-            let mut first = None;
-            json::array(text, |item| {
-                first.get_or_insert(item);
-            })
-            .ok()?;
-            match first? {
-                json::Value::Number(text) => nanos(text),
-                _ => None,
-            }
-        }
         _ => None,
     }
 }

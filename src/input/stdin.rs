@@ -257,7 +257,7 @@ fn split_values<'a>(
                 let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
                 counts.unparsed += 1;
                 let mut fields = Fields::new_in(bump);
-                fields.push(Field { key: "log", value: Value::Str(line.trim_end()) });
+                fields.push(Field::new("log", Value::Str(line.trim_end())));
                 push(batch, None, now, fields);
                 rest = behind;
             }

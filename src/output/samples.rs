@@ -3,7 +3,7 @@
 use super::{Output, Request};
 use crate::buffer::{Chunk, ChunkBuilder, Open, RouteSet};
 use crate::config::{Diagnostics, Location, Section, SectionKind};
-use crate::record::{Batch, Field, Fields, Nanos, Record, Source, SourceId, Tag, Value};
+use crate::record::{Batch, Field, Fields, Nanos, Record, Source, SourceId, Tag};
 use bumpalo::Bump;
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -22,10 +22,9 @@ pub(super) fn chunk(records: &[(&str, Nanos, &str)]) -> Chunk {
         let mut batch = Batch::new(&bump, Tag::new(frame[0].0), source, 0);
         for (number, (_, time, text)) in (0..).zip(frame) {
             let mut fields = Fields::new_in(&bump);
-            json::object(text, |key, value| {
-                let mut scratch = String::new();
-                let key = bump.alloc_str(key.decode(&mut scratch));
-                fields.push(Field { key, value: Value::from_json(value, &bump) });
+            let mut scratch = String::new();
+            json::object(text, |key, value, run| {
+                fields.push(Field::from_json(key, value, run, &bump, &mut scratch));
             })
             .unwrap();
             let from = number * 10;

@@ -184,8 +184,8 @@ fn write_notation(chunk: &Chunk, out: &mut Vec<u8>) {
 fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
     match value {
         json::Value::Null => out.extend_from_slice(b"nil"),
-        json::Value::Bool(true) => out.extend_from_slice(b"true"),
-        json::Value::Bool(false) => out.extend_from_slice(b"false"),
+        json::Value::True => out.extend_from_slice(b"true"),
+        json::Value::False => out.extend_from_slice(b"false"),
         json::Value::Number(text) => match text.parse::<f64>() {
             Ok(number) if text.contains(['.', 'e', 'E']) => {
                 out.extend_from_slice(format!("{number:.6}").as_bytes());
@@ -194,7 +194,11 @@ fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
         },
         json::Value::String(text) => write_string(text, out),
         // The depth of what is nested is bounded where it was read.
-        json::Value::Nested(text) | json::Value::DirtyNested(text) if text.starts_with('[') => {
+        json::Value::Nested(text)
+        | json::Value::SpacedNested(text)
+        | json::Value::DirtyNested(text)
+            if text.starts_with('[') =>
+        {
             let mut before: &[u8] = b"[";
             let _read_before = json::array(text, |item| {
                 out.extend_from_slice(before);
@@ -203,9 +207,11 @@ fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if before == b"[" { b"[]" } else { b"]" });
         }
-        json::Value::Nested(text) | json::Value::DirtyNested(text) => {
+        json::Value::Nested(text)
+        | json::Value::SpacedNested(text)
+        | json::Value::DirtyNested(text) => {
             let mut before: &[u8] = b"{";
-            let _read_before = json::object(text, |key, item| {
+            let _read_before = json::object(text, |key, item, _| {
                 out.extend_from_slice(before);
                 write_string(key, out);
                 out.extend_from_slice(b"=>");

@@ -81,14 +81,18 @@ fn read_part(text: &str) -> Result<(Part, &str), AccessorError> {
 pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
     match value {
         json::Value::Null => out.push_str("null"),
-        json::Value::Bool(true) => out.push_str("true"),
-        json::Value::Bool(false) => out.push_str("false"),
+        json::Value::True => out.push_str("true"),
+        json::Value::False => out.push_str("false"),
         json::Value::Number(text) | json::Value::String(Text::Plain(text)) => out.push_str(text),
         json::Value::String(Text::Escaped(body) | Text::Dirty(body)) => json::unescape(body, out),
-        json::Value::Nested(text) | json::Value::DirtyNested(text) if text.starts_with('{') => {
+        json::Value::Nested(text)
+        | json::Value::SpacedNested(text)
+        | json::Value::DirtyNested(text)
+            if text.starts_with('{') =>
+        {
             write_compact(text, out);
         }
-        json::Value::Nested(_) | json::Value::DirtyNested(_) => {}
+        json::Value::Nested(_) | json::Value::SpacedNested(_) | json::Value::DirtyNested(_) => {}
     }
 }
 

@@ -87,7 +87,7 @@ impl Captured {
                 Some(types) => types.cast(name, text, bump),
             };
             // The name lives as long as the parser, the field as long as the batch.
-            fields.push(Field { key: bump.alloc_str(name), value });
+            fields.push(Field::new(bump.alloc_str(name), value));
         };
         match &self.matcher {
             Matcher::Cri(names) => {

@@ -49,8 +49,8 @@ impl Types {
             Type::Integer => Value::Int(integer(text)),
             Type::Float => Value::Float(float(text)),
             Type::Hex => hex(text, bump),
-            Type::Bool if starts_with(text, "true") => Value::Bool(true),
-            Type::Bool if starts_with(text, "false") => Value::Bool(false),
+            Type::Bool if starts_with(text, "true") => Value::True,
+            Type::Bool if starts_with(text, "false") => Value::False,
             Type::Bool => Value::Str(text),
         }
     }

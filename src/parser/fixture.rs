@@ -57,7 +57,7 @@ pub(crate) fn batch<'a>(
         let parsed = parsers.get(name).unwrap().parse(&mut scratch, line, bump, NOW, &mut fields);
         if parsed.is_none() {
             assert!(fields.is_empty(), "no match, but fields");
-            fields.push(Field { key: "log", value: Value::Str(line) });
+            fields.push(Field::new("log", Value::Str(line)));
         }
         let time = parsed.and_then(|parsed| parsed.time);
         batch.records.push(Record {

@@ -24,7 +24,7 @@ pub(super) fn parse<'a>(
     let mut pending_time = time_field;
     let mut time = None;
     let mut is_repaired = false;
-    let read = json::object(text, |key, value| {
+    let read = json::object(text, |key, value, run| {
         if let Some(field) = pending_time
             && key.is(&field.key)
         {
@@ -35,7 +35,7 @@ pub(super) fn parse<'a>(
             }
         }
         is_repaired |= key.is_dirty() || value.is_dirty();
-        fields.push(Field::from_json(key, value, bump, text_of));
+        fields.push(Field::from_json(key, value, run, bump, text_of));
     });
     let is_alone = read
         .is_ok_and(|end| text.split_at_checked(end).is_some_and(|(_, rest)| !holds_value(rest)));

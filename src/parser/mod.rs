@@ -125,7 +125,7 @@ not json"#,
             expect![[r#"
                 now {}
                 now {"a":1}
-                now {"a":{"b":[1, 2]},"c":null,"k\"\n":"\u00e9","a":false}
+                now {"a":{"b":[1,2]},"c":null,"k\"\n":"\u00e9","a":false}
                 now {"a":1}
                 now {"log":"{\"a\":1}{\"b\":2}"}
                 now {"log":"{\"a\":1} 2"}

@@ -278,7 +278,7 @@ mod tests {
             let mut batch = Batch::new(&bump, Tag::new("t"), source, self.at);
             let (from, to) = (self.at, self.at + 1);
             let mut fields = Fields::new_in(&bump);
-            fields.push(Field { key: "log", value: Value::Str("line") });
+            fields.push(Field::new("log", Value::Str("line")));
             batch.to = to;
             batch.records.push(Record { time: 9, own_time: true, from, to, ordinal: 0, fields });
             intake.take(batch);

@@ -354,7 +354,7 @@ mod tests {
             let mut batch = Batch::new(&bump, Tag::new(tag), source, from);
             let mut fields = Fields::new_in(&bump);
             let text = bump.alloc_str(&"x".repeat(len));
-            fields.push(Field { key: "log", value: Value::Str(text) });
+            fields.push(Field::new("log", Value::Str(text)));
             (batch.to, batch.bytes) = (from + 10, 10);
             let to = batch.to;
             batch.records.push(Record { time: 9, own_time: true, from, to, ordinal: 0, fields });

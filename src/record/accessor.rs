@@ -98,7 +98,7 @@ impl Accessor {
 
     /// The value in `fields`; of a repeated key the last one, as in Fluent Bit.
     pub fn on_fields<'a>(&self, fields: &Fields<'a>, bump: &'a Bump) -> Option<Value<'a>> {
-        let value = fields.iter().rfind(|field| field.key == &*self.key)?.value;
+        let value = fields.iter().rfind(|field| field.key() == &*self.key)?.value();
         match value {
             Value::Json(text) if !self.steps.is_empty() => {
                 self.descend(text).map(|found| Value::from_json(found, bump))
@@ -110,13 +110,9 @@ impl Accessor {
     /// The value in a record that is encoded as one JSON object. Stops at the first field of the key.
     pub fn on_json<'a>(&self, record: &'a str) -> Option<json::Value<'a>> {
         let value = json::get(record, &self.key)?;
-        match value {
-            json::Value::Nested(text) | json::Value::DirtyNested(text)
-                if !self.steps.is_empty() =>
-            {
-                self.descend(text)
-            }
-            scalar_or_whole => Some(scalar_or_whole),
+        match value.nested() {
+            Some(text) if !self.steps.is_empty() => self.descend(text),
+            _ => Some(value),
         }
     }
 
@@ -124,9 +120,7 @@ impl Accessor {
     fn descend<'a>(&self, text: &'a str) -> Option<json::Value<'a>> {
         let mut value = json::Value::Nested(text);
         for step in &self.steps {
-            let (json::Value::Nested(text) | json::Value::DirtyNested(text)) = value else {
-                return None;
-            };
+            let text = value.nested()?;
             value = match step {
                 Step::Key(key) => json::get(text, key)?,
                 Step::Index(index) => item(text, *index)?,
@@ -208,9 +202,8 @@ mod tests {
             Err(error) => return expected.assert_eq(&format!("error: {error}")),
         };
         let mut fields: Fields<'_> = BumpVec::new_in(&bump);
-        json::object(RECORD, |key, value| {
-            let json::Text::Plain(key) = key else { unreachable!() };
-            fields.push(Field { key, value: Value::from_json(value, &bump) });
+        json::object(RECORD, |key, value, run| {
+            fields.push(Field::from_json(key, value, run, &bump, &mut String::new()));
         })
         .unwrap();
         let on_fields = accessor.on_fields(&fields, &bump);
@@ -284,8 +277,8 @@ mod tests {
     fn the_last_of_a_repeated_key_counts() {
         let bump = Bump::new();
         let mut fields: Fields<'_> = BumpVec::new_in(&bump);
-        fields.push(Field { key: "a", value: Value::Int(1) });
-        fields.push(Field { key: "a", value: Value::Int(2) });
+        fields.push(Field::new("a", Value::Int(1)));
+        fields.push(Field::new("a", Value::Int(2)));
         let accessor = Accessor::parse("a").unwrap();
         assert_eq!(accessor.on_fields(&fields, &bump), Some(Value::Int(2)));
     }

@@ -8,20 +8,32 @@ use tailwater_parsers::json;
 pub type Fields<'a> = BumpVec<'a, Field<'a>>;
 
 /// One key with its value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// The key, decoded.
-    pub key: &'a str,
-    /// The value.
-    pub value: Value<'a>,
+    key: &'a str,
+    value: Value<'a>,
+    /// Where the field came from JSON that says just this.
+    run: Option<json::Run<'a>>,
 }
 
 impl<'a> Field<'a> {
+    /// A field of this key, decoded.
+    #[inline]
+    pub fn new(key: &'a str, value: Value<'a>) -> Self {
+        Self { key, value, run: None }
+    }
+
     /// Takes over a field that the JSON scanner found; only text that is not clean JSON, and a key with escapes,
     /// is copied. `scratch` is overwritten.
+    #[expect(
+        clippy::inline_always,
+        reason = "moving values through memory took longer than reading them"
+    )]
+    #[inline(always)]
     pub fn from_json(
         key: json::Text<'a>,
         value: json::Value<'a>,
+        run: Option<json::Run<'a>>,
         bump: &'a Bump,
         scratch: &mut String,
     ) -> Self {
@@ -29,7 +41,28 @@ impl<'a> Field<'a> {
             json::Text::Plain(key) => key,
             key => bump.alloc_str(key.decode(scratch)),
         };
-        Self { key, value: Value::from_json(value, bump) }
+        Self { key, value: Value::from_json(value, bump), run }
+    }
+
+    /// The key, decoded.
+    #[inline]
+    pub fn key(&self) -> &'a str {
+        self.key
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> Value<'a> {
+        self.value
+    }
+
+    /// Whether `next` is written behind this by going on in the same text.
+    #[inline]
+    fn is_followed_by(&self, next: &Self) -> bool {
+        match (&self.run, &next.run) {
+            (Some(run), Some(next)) => run.is_followed_by(next),
+            _ => false,
+        }
     }
 }
 
@@ -42,8 +75,10 @@ impl<'a> Field<'a> {
 pub enum Value<'a> {
     /// JSON `null`.
     Null,
-    /// `true` or `false`.
-    Bool(bool),
+    /// `true`. (Not one variant with a `bool`, see [`json::Value::True`].)
+    True,
+    /// `false`.
+    False,
     /// A number made by a filter or a type cast.
     Int(i64),
     /// A number made by a filter or a type cast. Not finite is written as `null`.
@@ -56,25 +91,29 @@ pub enum Value<'a> {
     Plain(&'a str),
     /// Text as the body of a JSON string that holds at least one escape: well formed, surrogates paired.
     Escaped(&'a str),
-    /// An object or an array as valid JSON text.
+    /// An object or an array as valid JSON text without white space between its parts.
     Json(&'a str),
 }
 
 impl<'a> Value<'a> {
     /// Takes over what the JSON scanner found; only text that is not clean JSON is copied, mended.
+    #[expect(
+        clippy::inline_always,
+        reason = "moving values through memory took longer than reading them"
+    )]
+    #[inline(always)]
     pub fn from_json(value: json::Value<'a>, bump: &'a Bump) -> Self {
         match value {
             json::Value::Null => Self::Null,
-            json::Value::Bool(truth) => Self::Bool(truth),
+            json::Value::True => Self::True,
+            json::Value::False => Self::False,
             json::Value::Number(text) => Self::Number(text),
             json::Value::String(json::Text::Plain(text)) => Self::Plain(text),
             json::Value::String(json::Text::Escaped(body)) => Self::Escaped(body),
             json::Value::String(json::Text::Dirty(body)) => Self::Str(unescape(body, bump)),
             json::Value::Nested(text) => Self::Json(text),
-            json::Value::DirtyNested(text) => {
-                let mut clean = String::with_capacity(text.len());
-                json::repair(text, &mut clean);
-                Self::Json(bump.alloc_str(&clean))
+            json::Value::SpacedNested(text) | json::Value::DirtyNested(text) => {
+                Self::Json(repair(text, bump))
             }
         }
     }
@@ -99,8 +138,8 @@ impl<'a> Value<'a> {
     /// Appends the value as JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match *self {
-            Self::Bool(true) => out.extend_from_slice(b"true"),
-            Self::Bool(false) => out.extend_from_slice(b"false"),
+            Self::True => out.extend_from_slice(b"true"),
+            Self::False => out.extend_from_slice(b"false"),
             Self::Int(number) => write_display(number, out),
             Self::Float(number) if number.is_finite() => write_display(number, out),
             Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
@@ -120,10 +159,19 @@ impl<'a> Value<'a> {
 }
 
 /// Decodes a string body into the arena.
+#[cold]
 fn unescape<'a>(body: &str, bump: &'a Bump) -> &'a str {
     let mut text = String::with_capacity(body.len());
     json::unescape(body, &mut text);
     bump.alloc_str(&text)
+}
+
+/// Mends and compacts an object or array into the arena.
+#[cold]
+fn repair<'a>(text: &str, bump: &'a Bump) -> &'a str {
+    let mut clean = String::with_capacity(text.len());
+    json::repair(text, &mut clean);
+    bump.alloc_str(&clean)
 }
 
 fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
@@ -135,13 +183,19 @@ fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
 /// Appends `fields` as one JSON object.
 pub fn write_json(fields: &[Field<'_>], out: &mut Vec<u8>) {
     out.push(b'{');
-    let mut first = true;
-    for field in fields {
-        out.extend_from_slice(if first { b"\"" } else { b",\"" });
-        first = false;
-        json::escape(field.key, out);
+    let mut separator: &[u8] = b"";
+    for stretch in fields.chunk_by(Field::is_followed_by) {
+        let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
+        out.extend_from_slice(separator);
+        separator = b",";
+        if let (Some(run), Some(last)) = (&first.run, &last.run) {
+            out.extend_from_slice(run.to_end_of(last).as_bytes());
+            continue;
+        }
+        out.push(b'"');
+        json::escape(first.key, out);
         out.extend_from_slice(b"\":");
-        field.value.write_json(out);
+        first.value.write_json(out);
     }
     out.push(b'}');
 }
@@ -158,7 +212,7 @@ mod tests {
     }
 
     fn field<'a>(key: &'a str, value: Value<'a>) -> Field<'a> {
-        Field { key, value }
+        Field::new(key, value)
     }
 
     #[test]
@@ -166,7 +220,7 @@ mod tests {
         check(
             &[
                 field("n", Value::Null),
-                field("b", Value::Bool(true)),
+                field("b", Value::True),
                 field("i", Value::Int(-3)),
                 field("f", Value::Float(0.5)),
                 field("nan", Value::Float(f64::NAN)),
@@ -178,6 +232,28 @@ mod tests {
             &expect![[
                 r#"{"n":null,"b":true,"i":-3,"f":0.5,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
             ]],
+        );
+    }
+
+    /// What becomes of an object's fields that are written out again.
+    fn check_again(text: &str, expected: &str) {
+        let (bump, mut scratch) = (Bump::new(), String::new());
+        let mut fields = Fields::new_in(&bump);
+        json::object(text, |key, value, run| {
+            fields.push(Field::from_json(key, value, run, &bump, &mut scratch));
+        })
+        .unwrap();
+        let mut out = Vec::new();
+        write_json(&fields, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{text}");
+    }
+
+    #[test]
+    fn an_object_is_written_in_one_line_without_blanks() {
+        check_again(r#"{"a":1,"b":{"c":[1,2]},"d":"e"}"#, r#"{"a":1,"b":{"c":[1,2]},"d":"e"}"#);
+        check_again(
+            "{ \"a\" : 1,\n\"b\":2,\"c\":{\r\n\t\"d\": [1,\n2], \"e f\": \"g\\n h\"}, \"i\":\"\n\"}",
+            r#"{"a":1,"b":2,"c":{"d":[1,2],"e f":"g\n h"},"i":"\n"}"#,
         );
     }
 

@@ -1,7 +1,7 @@
 //! The scanner: walks over JSON text once, eight bytes at a time inside strings.
 
 use super::text::{self, Escape};
-use super::{Error, Problem, Text, Value};
+use super::{Error, Problem, Run, Text, Value};
 
 /// How deep objects and arrays may lie in each other, the outermost one included: one bit of a
 /// `u128` for each, so that no input can make the program recurse or allocate. `serde_json` draws
@@ -14,19 +14,21 @@ pub(super) struct Scanner<'a> {
     at: usize,
     /// How many brackets are open around the values that are read.
     outer: u32,
+    /// Whether there was white space since this was last set to false.
+    is_spaced: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// To read a value.
     #[inline]
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, outer: 0 }
+        Self { text, at: 0, outer: 0, is_spaced: false }
     }
 
     /// To read what lies in an object or array.
     #[inline]
     pub(super) fn inside(text: &'a str) -> Self {
-        Self { text, at: 0, outer: 1 }
+        Self { text, at: 0, outer: 1, is_spaced: false }
     }
 
     /// How many bytes were read.
@@ -59,12 +61,30 @@ impl<'a> Scanner<'a> {
         Err(self.expected(what))
     }
 
+    /// Goes to where a field starts, and returns where that is.
+    #[inline]
+    pub(super) fn start_field(&mut self) -> usize {
+        self.skip_space();
+        self.is_spaced = false;
+        self.at
+    }
+
+    /// The field that was read since `start`, if it could be copied as it stands.
+    #[inline]
+    pub(super) fn run(&self, start: usize, key: Text<'a>, value: Value<'a>) -> Option<Run<'a>> {
+        let is_clean = !self.is_spaced && !key.is_dirty() && value.is_clean();
+        is_clean.then(|| Run::new(self.text, start, self.at)).flatten()
+    }
+
     /// Reads a key and its colon.
     #[expect(clippy::inline_always, reason = "a third of the time of a short object")]
     #[inline(always)]
     pub(super) fn key(&mut self) -> Result<Text<'a>, Error> {
         self.expect(b'"', "a key in double quotes")?;
-        let key = self.string()?;
+        let key = match self.plain_string() {
+            Some(body) => Text::Plain(body),
+            None => self.special_string()?,
+        };
         self.expect(b':', "`:`")?;
         Ok(key)
     }
@@ -76,34 +96,48 @@ impl<'a> Scanner<'a> {
         match self.skip_space() {
             Some(b'"') => {
                 self.at += 1;
-                self.string().map(Value::String)
+                match self.plain_string() {
+                    Some(body) => Ok(Value::String(Text::Plain(body))),
+                    None => self.special_string().map(Value::String),
+                }
             }
-            Some(b'{' | b'[') => self.nested(),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
+            Some(b'{' | b'[') => {
+                let start = self.at;
+                let shape = self.nested()?;
+                let text = self.slice(start)?;
+                Ok(match shape {
+                    Shape::Compact => Value::Nested(text),
+                    Shape::Spaced => Value::SpacedNested(text),
+                    Shape::Dirty => Value::DirtyNested(text),
+                })
+            }
+            Some(b't') => self.word("true", Value::True),
+            Some(b'f') => self.word("false", Value::False),
             Some(b'n') => self.word("null", Value::Null),
-            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'-' | b'0'..=b'9') => {
+                let start = self.at;
+                self.number()?;
+                self.slice(start).map(Value::Number)
+            }
             _ => Err(self.expected("a value")),
         }
     }
 
-    /// Reads a string whose opening quote was read.
+    /// Reads a string whose opening quote was read, if all of it is plain.
     #[expect(clippy::inline_always, reason = "a third of the time of a short object")]
     #[inline(always)]
-    fn string(&mut self) -> Result<Text<'a>, Error> {
-        let start = self.at;
-        self.at += text::plain_len(self.rest());
-        if self.peek() == Some(b'"') {
-            let body = self.slice(start)?;
-            self.at += 1;
-            return Ok(Text::Plain(body));
-        }
-        self.escaped_string(start)
+    fn plain_string(&mut self) -> Option<&'a str> {
+        let length = text::plain_len(self.rest());
+        let (body, rest) = self.text.get(self.at..)?.split_at_checked(length)?;
+        rest.starts_with('"').then_some(())?;
+        self.at += length + 1;
+        Some(body)
     }
 
-    /// Reads a string on from its first escape or control character.
+    /// Reads a string whose opening quote was read, with escapes or control characters in it.
     #[cold]
-    fn escaped_string(&mut self, start: usize) -> Result<Text<'a>, Error> {
+    fn special_string(&mut self) -> Result<Text<'a>, Error> {
+        let start = self.at;
         let mut dirty = false;
         loop {
             self.at += text::plain_len(self.rest());
@@ -128,8 +162,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// Walks over an object or array without going into its meaning.
-    fn nested(&mut self) -> Result<Value<'a>, Error> {
-        let start = self.at;
+    fn nested(&mut self) -> Result<Shape, Error> {
+        let was_spaced = std::mem::take(&mut self.is_spaced);
         let mut dirty = false;
         let mut levels = Levels::default();
         loop {
@@ -161,8 +195,12 @@ impl<'a> Scanner<'a> {
                 levels.pop();
             }
             if levels.depth == 0 {
-                let raw = self.slice(start)?;
-                return Ok(if dirty { Value::DirtyNested(raw) } else { Value::Nested(raw) });
+                let is_spaced = std::mem::replace(&mut self.is_spaced, was_spaced);
+                return Ok(match (dirty, is_spaced) {
+                    (true, _) => Shape::Dirty,
+                    (false, true) => Shape::Spaced,
+                    (false, false) => Shape::Compact,
+                });
             }
         }
     }
@@ -175,8 +213,8 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    fn number(&mut self) -> Result<Value<'a>, Error> {
-        let start = self.at;
+    /// Walks over a number.
+    fn number(&mut self) -> Result<(), Error> {
         self.at += usize::from(self.peek() == Some(b'-'));
         if self.peek() == Some(b'0') {
             self.at += 1;
@@ -192,7 +230,7 @@ impl<'a> Scanner<'a> {
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
         }
-        self.slice(start).map(Value::Number)
+        Ok(())
     }
 
     /// Reads one digit or more.
@@ -221,6 +259,7 @@ impl<'a> Scanner<'a> {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(byte);
             }
+            self.is_spaced = true;
             self.at += 1;
         }
     }
@@ -248,6 +287,16 @@ impl<'a> Scanner<'a> {
         let problem = if over { Problem::End } else { Problem::Expected(what) };
         Error { offset: self.at, problem }
     }
+}
+
+/// What the text of an object or array is like.
+#[derive(Clone, Copy)]
+enum Shape {
+    Compact,
+    /// With white space between its parts.
+    Spaced,
+    /// With dirty strings.
+    Dirty,
 }
 
 /// The brackets that are open, innermost in the lowest bit: 1 for an object.

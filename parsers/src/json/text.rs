@@ -1,8 +1,10 @@
 //! Strings of JSON: what is special in them, escaping, decoding and repair.
 
 use memchr::memchr;
+use wide::u8x16;
 
 use super::{Text, Value};
+use crate::word::first_word;
 
 impl Text<'_> {
     /// Whether this stands for `text`, escapes decoded.
@@ -58,15 +60,29 @@ impl Text<'_> {
     }
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// The text of an object or array.
+    #[inline]
+    pub fn nested(self) -> Option<&'a str> {
+        match self {
+            Self::Nested(text) | Self::SpacedNested(text) | Self::DirtyNested(text) => Some(text),
+            Self::Null | Self::True | Self::False | Self::Number(_) | Self::String(_) => None,
+        }
+    }
+
     /// Whether there are dirty strings in it, so that it is copied mended.
     #[inline]
     pub fn is_dirty(self) -> bool {
         match self {
             Self::String(text) => text.is_dirty(),
-            Self::DirtyNested(_) => true,
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Nested(_) => false,
+            _ => matches!(self, Self::DirtyNested(_)),
         }
+    }
+
+    /// Whether its text is copied as it is.
+    #[inline]
+    pub(super) fn is_clean(self) -> bool {
+        !self.is_dirty() && !matches!(self, Self::SpacedNested(_))
     }
 }
 
@@ -137,20 +153,21 @@ fn escaped(byte: u8) -> (usize, [u8; 6]) {
     (2, [b'\\', short, 0, 0, 0, 0])
 }
 
-/// Appends a value's text with its dirty strings made clean: control characters escaped, halves of
-/// surrogate pairs replaced by U+FFFD. The text must be one that [`super::value`] accepts.
+/// Appends a value's text without the white space between its parts and with its dirty strings made
+/// clean: control characters escaped, halves of surrogate pairs replaced by U+FFFD. The text must be
+/// one that [`super::value`] accepts.
 pub fn repair(text: &str, out: &mut String) {
     let mut rest = text;
     // Outside of strings there is no quote, and inside of them none that is not escaped.
     while let Some((before, string)) = split_at_quote(rest) {
-        out.push_str(before);
+        out.extend(before.split_ascii_whitespace());
         let length = repair_body(string, |piece| out.push_str(piece));
         let Some((_, behind)) = string.split_at_checked(length) else { return };
         let Some(behind) = behind.strip_prefix('"') else { return };
         out.push('"');
         rest = behind;
     }
-    out.push_str(rest);
+    out.extend(rest.split_ascii_whitespace());
 }
 
 /// Splits behind the first quote.
@@ -229,45 +246,49 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Bytes that are looked at together.
-const BLOCK_LEN: usize = 32;
-
-/// Whether the inside of a JSON string cannot hold the byte as it is.
-#[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "a branch would keep it from being vectorised")]
-fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
-}
-
 /// How many bytes lie before the first quote, backslash or control character.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    // Blocks first, without a branch per byte, so that the compiler makes vector instructions of them.
-    let (blocks, _) = bytes.as_chunks::<BLOCK_LEN>();
-    let is_plain = |block: &&[u8; BLOCK_LEN]| {
-        !block.iter().fold(false, |special, byte| special | is_special(*byte))
-    };
-    let mut length = blocks.iter().take_while(is_plain).count() * BLOCK_LEN;
-    let (words, rest) = bytes.get(length..).unwrap_or_default().as_chunks::<8>();
-    for word in words {
-        let special = special_bytes(u64::from_le_bytes(*word));
+    let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
+    let mut length = 0;
+    for block in blocks {
+        let special = special_bytes(*block);
         if special != 0 {
-            return length + (special.trailing_zeros() / 8) as usize;
+            return length + special.trailing_zeros() as usize;
         }
-        length += 8;
+        length += BLOCK_LEN;
     }
-    length + rest.iter().take_while(|byte| !is_special(**byte)).count()
+    let (word, behind) = rest.split_at_checked(8).unwrap_or((rest, &[]));
+    let plain = plain_len_of_word(word);
+    length + if plain < 8 { plain } else { 8 + plain_len_of_word(behind) }
 }
 
-/// Sets the high bit of every special byte of a word, and of none below the lowest special one.
-/// (Above it, a borrow of the subtractions may set others.)
+/// The same of at most eight bytes.
 #[inline]
-fn special_bytes(word: u64) -> u64 {
+fn plain_len_of_word(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let word = first_word(bytes);
+    // A byte that is too low borrows from its highest bit. What this does to the bytes above does not matter: the
+    // lowest special one counts.
     let control = word.wrapping_sub(ONES * 0x20);
     let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
     let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
     // A byte from 0x80 on is none of them, and the xor leaves its high bit alone.
-    (control | quote | backslash) & !word & HIGH
+    let special = (control | quote | backslash) & !word & HIGH;
+    bytes.len().min((special.trailing_zeros() / 8) as usize)
+}
+
+/// Bytes that are looked at together.
+const BLOCK_LEN: usize = 16;
+
+/// A bit for each byte that the inside of a JSON string cannot hold as it is, the first one lowest.
+#[inline]
+fn special_bytes(block: [u8; BLOCK_LEN]) -> u32 {
+    let bytes = u8x16::new(block);
+    let quote = bytes.simd_eq(u8x16::splat(b'"'));
+    let backslash = bytes.simd_eq(u8x16::splat(b'\\'));
+    // There is no unsigned comparison in SSE2: at most 0x1f is what the lower one of the two leaves as it is.
+    let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
+    (quote | backslash | control).to_bitmask()
 }

@@ -7,6 +7,8 @@
 //! have more than nine digits before something else, and an offset before `%L` counts.
 
 use super::calendar::{Moment, days_since_epoch};
+use super::digits::fraction;
+use super::iso::Iso;
 use super::{DAY, NANOS, Timestamp, zone};
 
 /// A compiled `Time_Format`.
@@ -69,10 +71,9 @@ impl Format {
     /// Reads a time; `None` where the text is none, or lies outside of what a timestamp can hold.
     #[inline]
     pub fn parse(&self, text: &str, defaults: &Defaults) -> Option<Timestamp> {
-        match self.iso.and_then(|iso| iso.parse(text.as_bytes())) {
-            Some(fields) => self.timestamp(&fields, defaults),
-            None => self.parse_step_by_step(text, defaults),
-        }
+        self.iso
+            .and_then(|iso| iso.parse(text.as_bytes(), defaults.offset_seconds))
+            .or_else(|| self.parse_step_by_step(text, defaults))
     }
 
     /// Reads a time by its steps alone; what [`Self::parse`] gives.
@@ -116,7 +117,7 @@ impl Format {
 
 /// One step through a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// Any white space, or none.
     Space,
     Literal(u8),
@@ -402,18 +403,6 @@ fn epoch(rest: &mut &[u8]) -> Option<i64> {
     }))
 }
 
-/// Reads the digits of a fraction, of which nine count; returns nanoseconds.
-#[inline]
-fn fraction(rest: &mut &[u8]) -> Option<i64> {
-    let (mut nanos, mut unit) = (0, NANOS);
-    while let [digit @ b'0'..=b'9', behind @ ..] = *rest {
-        unit /= 10;
-        nanos += i64::from(digit - b'0') * unit;
-        *rest = behind;
-    }
-    (unit < NANOS).then_some(nanos)
-}
-
 fn skip_digits(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| !byte.is_ascii_digit());
     end.and_then(|end| text.get(end..)).unwrap_or_default()
@@ -427,87 +416,6 @@ pub(super) fn skip_space(text: &[u8]) -> &[u8] {
 /// C's `isspace`: unlike Rust's, with the vertical tab.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
-}
-
-/// `%Y-%m-%dT%H:%M:%S`, then perhaps `.%L`, then perhaps `%z`: read without steps, where the text
-/// has two digits everywhere. Everything else goes the long way.
-#[derive(Clone, Copy, Debug)]
-struct Iso {
-    separator: u8,
-    /// What stands before the fraction.
-    point: Option<u8>,
-    zone: bool,
-}
-
-impl Iso {
-    fn recognise(steps: &[Step]) -> Option<Self> {
-        use Step::{Day, Fraction, Hour, Literal, Minute, Month, Offset, Second, Space, Year};
-        let [
-            Year,
-            Literal(b'-'),
-            Month,
-            Literal(b'-'),
-            Day,
-            separator,
-            Hour,
-            Literal(b':'),
-            Minute,
-            Literal(b':'),
-            Second,
-            tail @ ..,
-        ] = steps
-        else {
-            return None;
-        };
-        let separator = match separator {
-            Literal(byte) => *byte,
-            Space => b' ',
-            _ => return None,
-        };
-        let (point, zone) = match tail {
-            [] => (None, false),
-            [Offset] => (None, true),
-            [Literal(point), Fraction] => (Some(*point), false),
-            [Literal(point), Fraction, Offset] => (Some(*point), true),
-            _ => return None,
-        };
-        Some(Self { separator, point, zone })
-    }
-
-    #[inline]
-    fn parse(self, text: &[u8]) -> Option<Fields> {
-        let (date, rest) = text.split_first_chunk::<10>()?;
-        let (clock, mut rest) = rest.split_first_chunk::<9>()?;
-        let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = *date else { return None };
-        let [separator, h0, h1, b':', n0, n1, b':', s0, s1] = *clock else { return None };
-        let mut fields = Fields {
-            year: two(y0, y1, 0, 99)? * 100 + two(y2, y3, 0, 99)?,
-            month: two(m0, m1, 1, 12)?,
-            day: two(d0, d1, 1, 31)?,
-            hour: two(h0, h1, 0, 23)?,
-            minute: two(n0, n1, 0, 59)?,
-            second: two(s0, s1, 0, 60)?,
-            ..Fields::default()
-        };
-        if separator != self.separator {
-            return None;
-        }
-        if let Some(point) = self.point {
-            rest = rest.strip_prefix(&[point])?;
-            fields.nanos = fraction(&mut rest)?;
-        }
-        if self.zone {
-            fields.offset = zone::read_offset(&mut rest)?;
-        }
-        Some(fields)
-    }
-}
-
-#[inline]
-fn two(tens: u8, ones: u8, min: i64, max: i64) -> Option<i64> {
-    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    let value = i64::from(tens) * 10 + i64::from(ones);
-    (tens < 10 && ones < 10 && min <= value && value <= max).then_some(value)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Times: text to nanoseconds since the epoch and back, by the formats of strptime and strftime.
 
 mod calendar;
+mod digits;
 mod format;
+mod iso;
 mod strftime;
 mod zone;
 

@@ -255,7 +255,7 @@ impl Metadata {
                 }
                 scratch.clear();
                 match value {
-                    Value::Nested(text) | Value::DirtyNested(text) => write_compact(text, scratch),
+                    Value::Nested(text) => write_compact(text, scratch),
                     _ => write_text(value, scratch),
                 }
                 pairs.add(name, scratch);
@@ -273,7 +273,7 @@ fn write_map<'a>(
     mut field: impl FnMut(&str, Value<'a>, &mut String),
 ) {
     let mut name = String::new();
-    let _end = json::object(map, |key, value| {
+    let _end = json::object(map, |key, value, _| {
         name.clear();
         write_name(key.decode(scratch), &mut name);
         field(&name, value, scratch);

@@ -71,7 +71,7 @@ impl Cuts {
         out.push(b'{');
         let mut separator: &[u8] = b"\"";
         // It was valid when it was encoded.
-        let _end = json::object(object, |key, value| {
+        let _end = json::object(object, |key, value, _| {
             let mut cut = self.0.iter_mut().find(|cut| key.is(&cut.name));
             if let Some(cut) = cut.as_mut().filter(|cut| cut.is_watched) {
                 write_json(Value::String(Text::Plain(&cut.name)), seen);
@@ -188,7 +188,7 @@ fn text(record: &[u8]) -> &str {
 fn single_value(object: &str) -> Option<Value<'_>> {
     let mut count = 0;
     let mut first = None;
-    json::object(object, |_, value| {
+    json::object(object, |_, value, _| {
         count += 1;
         first = Some(value);
     })
@@ -210,7 +210,7 @@ fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out
 /// Appends `key=value` for each field.
 fn write_pairs(object: &str, out: &mut Vec<u8>) {
     let mut separator: &[u8] = b"";
-    let _end = json::object(object, |key, value| {
+    let _end = json::object(object, |key, value, _| {
         out.extend_from_slice(separator);
         separator = b" ";
         key.write_decoded(out);
@@ -228,7 +228,9 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             text.write_decoded(out);
             out.push(b'"');
         }
-        Value::Nested(text) | Value::DirtyNested(text) if text.starts_with('[') => {
+        Value::Nested(text) | Value::SpacedNested(text) | Value::DirtyNested(text)
+            if text.starts_with('[') =>
+        {
             let mut separator: &[u8] = b"\"[";
             let _end = json::array(text, |item| {
                 out.extend_from_slice(separator);
@@ -237,9 +239,9 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"[]\"" });
         }
-        Value::Nested(text) | Value::DirtyNested(text) => {
+        Value::Nested(text) | Value::SpacedNested(text) | Value::DirtyNested(text) => {
             let mut separator: &[u8] = b"\"map[";
-            let _end = json::object(text, |key, item| {
+            let _end = json::object(text, |key, item, _| {
                 out.extend_from_slice(separator);
                 separator = b" ";
                 key.write_decoded(out);
@@ -248,7 +250,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"map[]\"" });
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => write_json(value, out),
+        Value::Null | Value::True | Value::False | Value::Number(_) => write_json(value, out),
     }
 }
 
@@ -256,9 +258,12 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
 fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(text) | Value::Nested(text) | Value::DirtyNested(text) => {
+        Value::True => out.extend_from_slice(b"true"),
+        Value::False => out.extend_from_slice(b"false"),
+        Value::Number(text)
+        | Value::Nested(text)
+        | Value::SpacedNested(text)
+        | Value::DirtyNested(text) => {
             out.extend_from_slice(text.as_bytes());
         }
         Value::String(text) => {

@@ -460,7 +460,7 @@ mod tests {
             ],
             &expect![[r#"
                 {"create":{"_index":"fluent-bit"}}
-                {"at":"22:15.123Z","flb-key":"a.b","_le_vel":"e.r","fo_o":[{"_o_k" : [{"b_\"ar":"b.a:z"}]}]}
+                {"at":"22:15.123Z","flb-key":"a.b","_le_vel":"e.r","fo_o":[{"_o_k":[{"b_\"ar":"b.a:z"}]}]}
                 {"create":{"_index":"fluent-bit"}}
                 {"at":"22:15.123Z","flb-key":"c"}
             "#]],
