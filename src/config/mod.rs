@@ -30,7 +30,7 @@ pub use instance::{FilterCommon, InputCommon, Instance, OutputCommon, RetryLimit
 pub use model::{Model, Request};
 pub use multiline::{MultilineKind, MultilineOptions, MultilineParser, Rule, RuleOptions};
 pub use near::nearest;
-pub use network::{NetOptions, TlsOptions};
+pub use network::{CIPHERS, Ciphers, NetOptions, TlsOptions, TlsVersion};
 pub use parser::{ParserDefinition, ParserFormat, ParserOptions};
 pub use plugin::{Catalog, Plugin, PluginKind, Transport};
 pub(crate) use property::properties;

@@ -378,13 +378,12 @@ mod tests {
         "#]],
         );
         check(
-            "Key_Name data\n Parser l",
+            "Key_Name data\n Parser l\n Reserve_Data On",
             &["Name l\n Format logfmt"],
-            "",
+            r#"{"data":"a=1 b","x":1}"#,
             &expect![[r#"
-            command line: note: parser `l` cannot be used: `Format logfmt` is not supported yet
-            command line: parser `l` cannot be used: `Format logfmt` is not supported yet
-        "#]],
+                now {"a":"1","b":true,"x":1}
+            "#]],
         );
         check(
             "Key_Name data\n Parser jt\n Unescape_key On",

@@ -95,7 +95,8 @@ impl Rig {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let endpoint =
             Endpoint { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port() };
-        let client = Client::new(endpoint, &NetOptions::default(), &TlsOptions::default()).unwrap();
+        let (net, tls) = (NetOptions::default(), TlsOptions::default());
+        let client = Client::new(endpoint, &net, &tls, None, &mut Vec::new()).unwrap();
         let output =
             Text { greets: setup.greets, records_max: AtomicUsize::new(setup.records_per_request) };
         let policy = Policy {

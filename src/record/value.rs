@@ -141,7 +141,10 @@ impl<'a> Value<'a> {
             Self::True => out.extend_from_slice(b"true"),
             Self::False => out.extend_from_slice(b"false"),
             Self::Int(number) => write_display(number, out),
-            Self::Float(number) if number.is_finite() => write_display(number, out),
+            // As in Fluent Bit, a whole one keeps its fraction, so that a store sees one type.
+            Self::Float(number) if number.is_finite() => {
+                write_display(format_args!("{number:?}"), out);
+            }
             Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Number(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
             Self::Str(text) => {
@@ -223,6 +226,8 @@ mod tests {
                 field("b", Value::True),
                 field("i", Value::Int(-3)),
                 field("f", Value::Float(0.5)),
+                field("whole", Value::Float(-5.0)),
+                field("large", Value::Float(1e300)),
                 field("nan", Value::Float(f64::NAN)),
                 field("t", Value::Number("1e3")),
                 field("s", Value::Str("a\"b\u{1}")),
@@ -230,7 +235,7 @@ mod tests {
                 field("j", Value::Json("[1,2]")),
             ],
             &expect![[
-                r#"{"n":null,"b":true,"i":-3,"f":0.5,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
+                r#"{"n":null,"b":true,"i":-3,"f":0.5,"whole":-5.0,"large":1e300,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
             ]],
         );
     }

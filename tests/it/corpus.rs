@@ -5,6 +5,7 @@ use std::path::Path;
 use tailwater::config::classic::fuzz_classic;
 use tailwater::config::yaml::fuzz_yaml;
 use tailwater::output::opensearch::fuzz_judge;
+use tailwater::parser::fuzz_decoders;
 
 fn check(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -21,6 +22,11 @@ fn check(target: &str, entry: fn(&[u8])) {
 fn configurations() {
     check("classic", fuzz_classic);
     check("yaml", fuzz_yaml);
+}
+
+#[test]
+fn decoded_fields() {
+    check("decoders", fuzz_decoders);
 }
 
 #[test]
