@@ -44,6 +44,8 @@ pub(super) enum Effect {
     Version,
     /// Prints the help, of a plugin if one was named.
     Help,
+    /// Prints the help as JSON, of a plugin if one was named.
+    HelpJson,
     /// Is taken without effect.
     Accepted,
     /// Is refused: to go on would not be what was asked.
@@ -116,14 +118,14 @@ pub(super) const FLAGS: &[Flag] = &[
         'Y',
         &["enable-hot-reload"],
         None,
-        "read the configuration again on SIGHUP",
+        "no effect: start it anew; with a `DB`, nothing is lost",
         Effect::Service("Hot_Reload", "on"),
     ),
     flag(
         'W',
         &["disable-thread-safety-on-hot-reload", "disable-thread-safety-on-hot-reloading"],
         None,
-        "no effect: a reload always waits",
+        "no effect: there is no reload",
         Effect::Service("Hot_Reload.Ensure_Thread_Safety", "off"),
     ),
     flag(
@@ -156,6 +158,7 @@ pub(super) const FLAGS: &[Flag] = &[
     },
     flag('V', &["version"], None, "print the version", Effect::Version),
     flag('h', &["help"], None, "print this help; after -i, -F or -o, the plugin's", Effect::Help),
+    flag('J', &["help-json"], None, "the help as JSON", Effect::HelpJson),
     flag('e', &["plugin"], Some("FILE"), "shared libraries cannot be loaded", Effect::Refused),
     flag('C', &["custom"], Some("CUSTOM"), "there are no custom plugins", Effect::Refused),
     flag(
@@ -166,13 +169,6 @@ pub(super) const FLAGS: &[Flag] = &[
         Effect::Refused,
     ),
     flag('T', &["sp-task"], Some("SQL"), "there is no stream processor", Effect::Refused),
-    flag(
-        'J',
-        &["help-json"],
-        None,
-        "there is no schema yet; use `tailwater help`",
-        Effect::Refused,
-    ),
     flag('S', &["sosreport"], None, "there is no support report", Effect::Refused),
     Flag {
         short: None,
@@ -205,14 +201,32 @@ pub(super) fn by_letter(letter: char) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.short == Some(letter))
 }
 
-/// The flag of that long name.
+/// The flag of that long name, or of the only one that begins so, as getopt_long(3) takes it.
 pub(super) fn by_name(name: &str) -> Option<&'static Flag> {
-    FLAGS.iter().find(|flag| flag.long.contains(&name))
+    let begins = |flag: &&Flag| flag.long.iter().any(|long| long.starts_with(name));
+    FLAGS.iter().find(|flag| flag.long.contains(&name)).or_else(|| {
+        let mut found = FLAGS.iter().filter(begins);
+        let flag = found.next()?;
+        found.next().is_none().then_some(flag)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_may_be_cut_short() {
+        let check = |name: &str, expected: Option<char>| {
+            assert_eq!(by_name(name).and_then(|flag| flag.short), expected, "{name}");
+        };
+        check("config", Some('c'));
+        check("conf", Some('c'));
+        check("http", Some('H'));
+        check("http_l", Some('L'));
+        check("he", None);
+        check("confg", None);
+    }
 
     #[test]
     fn no_letter_and_no_name_stands_twice() {

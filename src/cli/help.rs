@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use serde_json::{Value, json};
+
 use super::flags::{Effect, FLAGS};
 use crate::config::{
     Catalog, FilterCommon, InputCommon, Kind, NetOptions, OutputCommon, Plugin, PluginKind,
@@ -47,18 +49,69 @@ pub(super) fn plugin(plugin: &Plugin) -> String {
     written(|out| {
         writeln!(out, "{kind} {}: {}", plugin.name, plugin.doc.trim())?;
         properties(out, &format!("Properties of {}", plugin.name), plugin.properties)?;
-        let common = match plugin.kind {
-            PluginKind::Input => InputCommon::PROPERTIES,
-            PluginKind::Filter => FilterCommon::PROPERTIES,
-            PluginKind::Output => OutputCommon::PROPERTIES,
-        };
-        properties(out, &format!("Properties of every {kind}"), common)?;
+        properties(out, &format!("Properties of every {kind}"), common(plugin.kind))?;
         if plugin.transport == Transport::Network {
             properties(out, "Connections", NetOptions::PROPERTIES)?;
             properties(out, "Encryption", TlsOptions::PROPERTIES)?;
         }
         Ok(())
     })
+}
+
+/// Every plugin with its properties, in the shape of Fluent Bit's `--help-json`.
+pub(super) fn overview_json(catalog: Catalog) -> String {
+    let of = |kind| catalog.of_kind(kind).map(schema).collect::<Value>();
+    let os = std::env::consts::OS;
+    let all = json!({
+        "fluent-bit": { "version": env!("CARGO_PKG_VERSION"), "schema_version": "1", "os": os },
+        "customs": [],
+        "inputs": of(PluginKind::Input),
+        "processors": [],
+        "filters": of(PluginKind::Filter),
+        "outputs": of(PluginKind::Output),
+    });
+    format!("{all}\n")
+}
+
+/// A plugin with its properties, in the shape of Fluent Bit's `--help-json`.
+pub(super) fn plugin_json(plugin: &Plugin) -> String {
+    format!("{}\n", schema(plugin))
+}
+
+fn schema(plugin: &Plugin) -> Value {
+    let rows = |table: &[Property]| {
+        let row = |property: &Property| {
+            json!({
+                "name": property.name,
+                "description": property.doc.trim(),
+                "default": property.default,
+                "type": property.kind.to_string(),
+            })
+        };
+        table.iter().map(row).collect::<Value>()
+    };
+    let is_network = plugin.transport == Transport::Network;
+    let connection = |table| if is_network { rows(table) } else { json!([]) };
+    json!({
+        "type": plugin.kind.name(),
+        "name": plugin.name,
+        "description": plugin.doc.trim(),
+        "properties": {
+            "global_options": rows(common(plugin.kind)),
+            "options": rows(plugin.properties),
+            "networking": connection(NetOptions::PROPERTIES),
+            "network_tls": connection(TlsOptions::PROPERTIES),
+        },
+    })
+}
+
+/// What every plugin of a kind can be told.
+fn common(kind: PluginKind) -> &'static [Property] {
+    match kind {
+        PluginKind::Input => InputCommon::PROPERTIES,
+        PluginKind::Filter => FilterCommon::PROPERTIES,
+        PluginKind::Output => OutputCommon::PROPERTIES,
+    }
 }
 
 fn properties(out: &mut String, title: &str, rows: &[Property]) -> fmt::Result {

@@ -7,62 +7,15 @@
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostics, Location, Severity, finding};
-use super::near::nearest;
+use super::document::{Base, Document, Files, Opened, Setting, fuzz, kind_of};
 use super::section::{Section, SectionKind};
 
-/// Files read for one configuration, as in Fluent Bit.
-pub const FILE_COUNT_MAX: usize = 1_000;
-/// Includes inside of includes; each level holds one stack frame and one file.
-pub const INCLUDE_DEPTH_MAX: usize = 50;
-/// Fluent Bit's bound of a line; a whole file is bounded by it here.
-pub const FILE_BYTES_MAX: u64 = 32 << 20;
 /// A ConfigMap holds at most 1 MiB, so no line that anyone wrote is longer.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// Where files come from: the disk, or a test's memory.
-pub trait Source {
-    /// The file at `path`, which is relative to the working directory or the main file's folder.
-    fn open(&mut self, path: &str) -> Result<Opened, String>;
-
-    /// The files that match a pattern relative to the main file's folder, sorted; never none.
-    fn matching(&mut self, pattern: &str) -> Result<Vec<String>, String>;
-}
-
-/// A file as a [`Source`] gave it.
-#[derive(Debug)]
-pub struct Opened {
-    /// How messages call it.
-    pub name: String,
-    /// The same for two names of one file: device and inode.
-    pub identity: (u64, u64),
-    /// Its content.
-    pub bytes: Vec<u8>,
-}
-
-/// An `@SET name=value`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// The variable.
-    pub name: String,
-    /// What `${name}` stands for, everywhere in the configuration.
-    pub value: String,
-    /// Where it was written.
-    pub location: Location,
-}
-
-/// What was read: sections in order, `SERVICE` sections joined into the first.
-#[derive(Debug, Default)]
-pub struct Document {
-    /// Sections, in order.
-    pub sections: Vec<Section>,
-    /// `@SET` lines, in order; the last one of a name counts.
-    pub settings: Vec<Setting>,
-}
-
 /// Reads a file and everything it includes. Mistakes are recorded.
-pub fn read(path: &str, source: &mut dyn Source, diagnostics: &mut Diagnostics) -> Document {
-    let mut reader =
-        Reader { source, diagnostics, document: Document::default(), seen: Vec::new() };
+pub(super) fn read<'a>(path: &str, files: Files<'a>, diagnostics: &'a mut Diagnostics) -> Document {
+    let mut reader = Reader { files, diagnostics, document: Document::default() };
     let start = Location::new(&Arc::from(path), 0);
     reader.open(path, &start, 0);
     reader.document
@@ -70,36 +23,13 @@ pub fn read(path: &str, source: &mut dyn Source, diagnostics: &mut Diagnostics) 
 
 /// Reads arbitrary bytes as a configuration whose includes all lead back to it: the fuzz entry.
 pub fn fuzz_classic(bytes: &[u8]) {
-    /// Every path is the same bytes under another identity, so that includes nest to the bound.
-    struct Memory<'a>(&'a [u8], u64);
-
-    /// Files to include before the source runs dry: the work stays small.
-    const OPEN_COUNT_MAX: u64 = 8;
-
-    impl Source for Memory<'_> {
-        fn open(&mut self, path: &str) -> Result<Opened, String> {
-            self.1 += 1;
-            if self.1 > OPEN_COUNT_MAX {
-                return Err("enough".to_owned());
-            }
-            Ok(Opened { name: path.to_owned(), identity: (0, self.1), bytes: self.0.to_vec() })
-        }
-
-        fn matching(&mut self, pattern: &str) -> Result<Vec<String>, String> {
-            Ok(vec![pattern.to_owned(), pattern.to_owned()])
-        }
-    }
-
-    let mut diagnostics = Diagnostics::new();
-    read("fuzz.conf", &mut Memory(bytes, 0), &mut diagnostics);
+    fuzz("fuzz.conf", bytes);
 }
 
 struct Reader<'a> {
-    source: &'a mut dyn Source,
+    files: Files<'a>,
     diagnostics: &'a mut Diagnostics,
     document: Document,
-    /// Every file read so far; none is read twice, so includes end.
-    seen: Vec<(u64, u64)>,
 }
 
 /// Where reading stands in one file. Sections do not reach from one file into another.
@@ -127,25 +57,12 @@ enum Target {
 impl Reader<'_> {
     /// Reads the file at `path`, named at `from`.
     fn open(&mut self, path: &str, from: &Location, depth: usize) {
-        if self.seen.len() >= FILE_COUNT_MAX || depth > INCLUDE_DEPTH_MAX {
-            self.diagnostics.error(
-                from,
-                format!(
-                    "`{path}` is not read: at most {FILE_COUNT_MAX} files, \
-                     {INCLUDE_DEPTH_MAX} of them inside of each other"
-                ),
-            );
-            return;
-        }
-        match self.source.open(path) {
-            Ok(opened) if self.seen.contains(&opened.identity) => {
-                self.diagnostics.error(from, format!("`{}` is included twice", opened.name));
+        if let Some(opened) = self.files.open(path, Base::Main, from, depth, self.diagnostics) {
+            if opened.is_folder {
+                let message = format!("`{}` is a folder: nothing is read from it", opened.name);
+                self.diagnostics.warning(from, message);
             }
-            Ok(opened) => {
-                self.seen.push(opened.identity);
-                self.file(&opened, depth);
-            }
-            Err(why) => self.diagnostics.error(from, format!("`{path}` cannot be read: {why}")),
+            self.file(&opened, depth);
         }
     }
 
@@ -189,17 +106,8 @@ impl Reader<'_> {
     }
 
     fn include(&mut self, path: &str, location: &Location, depth: usize) {
-        if !path.contains('*') {
-            self.open(path, location, depth);
-            return;
-        }
-        match self.source.matching(path) {
-            Ok(paths) => {
-                for path in paths {
-                    self.open(&path, location, depth);
-                }
-            }
-            Err(why) => self.diagnostics.error(location, format!("`{path}`: {why}")),
+        for path in self.files.included(path, Base::Main, location, self.diagnostics) {
+            self.open(&path, location, depth);
         }
     }
 
@@ -223,6 +131,7 @@ impl Reader<'_> {
             name: name.to_owned(),
             value: value.to_owned(),
             location: location.clone(),
+            severity: Severity::Warning,
         });
     }
 
@@ -231,51 +140,16 @@ impl Reader<'_> {
             self.diagnostics.error(location, "section header without `]`");
             return;
         };
-        let kind = self.kind(name, location);
-        let sections = &mut self.document.sections;
+        let kind = kind_of(name, location, self.diagnostics);
         if kind == SectionKind::Service
-            && let Some(index) = sections.iter().position(|it| it.kind == SectionKind::Service)
+            && let Some(index) = self.document.service()
         {
             file.target = Target::Section(index);
             return;
         }
+        let sections = &mut self.document.sections;
         file.target = Target::Section(sections.len());
         sections.push(Section::new(kind, location.clone()));
-    }
-
-    /// What a header's name means. Fluent Bit compares as many letters as the name has, so that
-    /// `[IN]` is an input; other names it ignores in silence.
-    fn kind(&mut self, name: &str, location: &Location) -> SectionKind {
-        let begins = |word: &str| {
-            !name.is_empty()
-                && word
-                    .split_at_checked(name.len())
-                    .is_some_and(|(a, _)| a.eq_ignore_ascii_case(name))
-        };
-        for (word, kind) in KINDS {
-            if !begins(word) {
-                continue;
-            }
-            let stem = word.strip_suffix('s').unwrap_or(word);
-            if name.len() < stem.len() {
-                self.diagnostics.warning(
-                    location,
-                    format!("`[{name}]` is taken as `[{}]`", stem.to_uppercase()),
-                );
-            }
-            return kind.clone();
-        }
-        let found = finding(
-            Severity::Warning,
-            location,
-            format!("`[{name}]` is no section and is passed over"),
-        );
-        let near = nearest(name.trim(), KINDS.iter().map(|(word, _)| *word));
-        self.diagnostics.add(match near {
-            Some(word) => found.with_remedy(format!("did you mean `[{}]`?", word.to_uppercase())),
-            None => found,
-        });
-        SectionKind::Other(name.to_owned())
     }
 
     fn indented(&mut self, file: &mut File, line: &str, location: &Location) {
@@ -371,18 +245,6 @@ impl Reader<'_> {
     }
 }
 
-/// Section names in the order in which Fluent Bit compares them.
-const KINDS: &[(&str, SectionKind)] = &[
-    ("service", SectionKind::Service),
-    ("parser", SectionKind::Parser),
-    ("multiline_parser", SectionKind::MultilineParser),
-    ("plugins", SectionKind::Plugins),
-    ("customs", SectionKind::Custom),
-    ("inputs", SectionKind::Input),
-    ("filters", SectionKind::Filter),
-    ("outputs", SectionKind::Output),
-];
-
 /// The path of an `@INCLUDE path` line.
 fn include_path(line: &str) -> Option<&str> {
     let (command, path) = line.split_at_checked("@INCLUDE ".len())?;
@@ -427,52 +289,13 @@ fn content<'a>(line: &'a str, indent: &str) -> Content<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::section::Entry;
+    use super::super::document;
+    use super::super::fixture::{Memory, show};
     use super::*;
     use expect_test::{Expect, expect};
-    use std::fmt::Write as _;
-
-    /// Files in memory: `--- name` lines part them, the first one is read.
-    struct Memory(Vec<(String, String)>);
-
-    impl Source for Memory {
-        fn open(&mut self, path: &str) -> Result<Opened, String> {
-            let index = self.0.iter().position(|(name, _)| name == path).ok_or("no such file")?;
-            let bytes = self.0[index].1.clone().into_bytes();
-            Ok(Opened { name: path.to_owned(), identity: (0, index as u64), bytes })
-        }
-
-        fn matching(&mut self, pattern: &str) -> Result<Vec<String>, String> {
-            let stem = pattern.trim_end_matches('*');
-            let names = self.0.iter().map(|(name, _)| name.clone());
-            let names: Vec<String> = names.filter(|name| name.starts_with(stem)).collect();
-            if names.is_empty() { Err("no file matches".to_owned()) } else { Ok(names) }
-        }
-    }
 
     fn check(text: &str, expected: &Expect) {
-        let mut files = vec![("main".to_owned(), String::new())];
-        for line in text.split_inclusive('\n') {
-            if let Some(name) = line.strip_prefix("--- ") {
-                files.push((name.trim_end().to_owned(), String::new()));
-            } else {
-                files.last_mut().unwrap().1.push_str(line);
-            }
-        }
-        let mut diagnostics = Diagnostics::new();
-        let document = read("main", &mut Memory(files), &mut diagnostics);
-        let mut out = String::new();
-        for setting in &document.settings {
-            writeln!(out, "{} = {:?}", setting.name, setting.value).unwrap();
-        }
-        for section in &document.sections {
-            writeln!(out, "[{}]", section.title()).unwrap();
-            for entry in section.entries() {
-                let Entry { location, key, value, .. } = entry;
-                writeln!(out, "  {location} {key}: {value:?}").unwrap();
-            }
-        }
-        expected.assert_eq(&(out + &diagnostics.to_string()));
+        expected.assert_eq(&show("main", text));
     }
 
     #[test]
@@ -600,9 +423,9 @@ mod tests {
               main:6 a: "b"
             []
               main:8 a: "b"
-            main:1: warning: `[IN]` is taken as `[INPUT]`
-            main:3: warning: `[INPUT ]` is no section and is passed over; did you mean `[INPUTS]`?
-            main:7: warning: `[]` is no section and is passed over
+            main:1: warning: `IN` is taken as `INPUT`
+            main:3: warning: `INPUT ` is no section and is passed over; did you mean `INPUTS`?
+            main:7: warning: `` is no section and is passed over
         "#]],
         );
     }
@@ -716,7 +539,7 @@ mod tests {
         let text = format!("[INPUT]\n  Path {}\n", "x".repeat(LINE_BYTES_MAX));
         let mut diagnostics = Diagnostics::new();
         let mut memory = Memory(vec![("main".to_owned(), text)]);
-        let document = read("main", &mut memory, &mut diagnostics);
+        let document = document::read("main", &mut memory, &mut diagnostics);
         assert!(diagnostics.has_errors());
         assert!(document.sections[0].is_empty());
     }

@@ -5,7 +5,16 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::classic::{FILE_BYTES_MAX, FILE_COUNT_MAX, Opened, Source};
+use glob::MatchOptions;
+
+use super::document::{Base, FILE_BYTES_MAX, FILE_COUNT_MAX, Opened, Source};
+
+/// As glob(3) matches: a ConfigMap's folder has links that begin with a dot.
+const LIKE_GLOB: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
 
 /// Where the kernel says the machine's name; shells know it, but rarely export it.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -32,31 +41,44 @@ impl Disk {
 }
 
 impl Source for Disk {
-    fn open(&mut self, path: &str) -> Result<Opened, String> {
-        let path = self.locate(path);
+    fn open(&mut self, path: &str, base: Base<'_>) -> Result<Opened, String> {
+        let path = match base {
+            Base::Main => self.locate(path),
+            Base::Beside(file) => beside(file, path),
+        };
         let text = |error: std::io::Error| error.to_string();
         let file = fs::File::open(&path).map_err(text)?;
         let metadata = file.metadata().map_err(text)?;
-        if metadata.is_dir() {
-            return Err("it is a folder".to_owned());
-        }
+        let is_folder = metadata.is_dir();
         let mut bytes = Vec::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(text)?;
+        if !is_folder {
+            file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(text)?;
+        }
         if u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_BYTES_MAX) {
             return Err(format!("it is longer than {FILE_BYTES_MAX} bytes"));
         }
         let identity = (metadata.dev(), metadata.ino());
-        Ok(Opened { name: path.display().to_string(), identity, bytes })
+        Ok(Opened { name: path.display().to_string(), identity, bytes, is_folder })
     }
 
-    fn matching(&mut self, pattern: &str) -> Result<Vec<String>, String> {
-        let full = self.root.join(pattern);
-        let found = glob::glob(&full.to_string_lossy()).map_err(|error| error.to_string())?;
-        let paths = found.filter_map(Result::ok).take(FILE_COUNT_MAX + 1);
-        // An absolute path is found as it is, whatever the working directory.
-        let paths: Vec<String> = paths.map(|path| path.display().to_string()).collect();
+    fn matching(&mut self, pattern: &str, base: Base<'_>) -> Result<Vec<String>, String> {
+        let full = match base {
+            Base::Main => self.root.join(pattern),
+            Base::Beside(file) => beside(file, pattern),
+        };
+        // What is found is opened beside the same file again.
+        let full = std::path::absolute(full).map_err(|error| error.to_string())?;
+        let found = glob::glob_with(&full.to_string_lossy(), LIKE_GLOB);
+        let paths = found.map_err(|error| error.to_string())?.filter_map(Result::ok);
+        let paths = paths.take(FILE_COUNT_MAX + 1).map(|path| path.display().to_string());
+        let paths: Vec<String> = paths.collect();
         if paths.is_empty() { Err("no file matches".to_owned()) } else { Ok(paths) }
     }
+}
+
+/// A path as it is seen from the folder of a file; an absolute one stays.
+fn beside(file: &str, path: &str) -> PathBuf {
+    Path::new(file).with_file_name("").join(path)
 }
 
 /// A variable of the process; `HOSTNAME` is always there.

@@ -6,8 +6,8 @@ use super::plugin::Plugin;
 use super::properties;
 use super::property::{Kind, Located};
 use super::section::Section;
-use super::service::StorageType;
-use super::value::{Reading, Size, Value, Verbatim};
+use super::service::{LogLevel, StorageType};
+use super::value::{Limit, Reading, Size, Value, Verbatim, Within};
 
 properties! {
     /// What every input can be told.
@@ -23,16 +23,18 @@ properties! {
         /// Whether the records go to outputs at all; `off` is refused.
         routable: bool ["routable" = "on"],
         @accepted {
-            "Log_Level": "one level holds for all: set it in `[SERVICE]`",
+            "Log_Level" as LogLevel: "one level holds for all: set it in `[SERVICE]`",
             "Log_Suppress_Interval": "what repeats is always logged once in a while only",
             "IPv6": "both versions are used",
-            "storage.pause_on_chunks_overlimit": "an input pauses at its `Mem_Buf_Limit`",
+            "storage.pause_on_chunks_overlimit" as bool: "an input pauses at its `Mem_Buf_Limit`",
             "Listen": "no input listens yet",
             "Host": "no input connects or listens yet",
             "Port": "no input connects or listens yet",
-            "threaded": "one thread reads for all inputs, and none of them waits",
-            "thread.ring_buffer.*": "there is no ring between threads",
-            "rate_window": "metrics have no window",
+            "threaded" as bool: "one thread reads for all inputs, and none of them waits",
+            "thread.ring_buffer.capacity" as Within<1, { u64::MAX }>: "there is no ring between threads",
+            "thread.ring_buffer.window" as Within<1, 100>: "there is no ring between threads",
+            "oauth2.*": "it is for inputs that listen",
+            "rate_window" as Within<1, { u64::MAX }>: "metrics have no window",
         }
         @refused {
             "rate_gate": "there is no limit of records per second yet",
@@ -52,7 +54,7 @@ properties! {
         /// Name of the instance in logs and metrics.
         alias: Option<String> ["Alias"],
         @accepted {
-            "Log_Level": "one level holds for all: set it in `[SERVICE]`",
+            "Log_Level" as LogLevel: "one level holds for all: set it in `[SERVICE]`",
             "Log_Suppress_Interval": "what repeats is always logged once in a while only",
         }
     }
@@ -74,11 +76,12 @@ properties! {
         /// Port to ship to.
         port: Option<u16> ["Port"],
         @accepted {
-            "Log_Level": "one level holds for all: set it in `[SERVICE]`",
+            "Log_Level" as LogLevel: "one level holds for all: set it in `[SERVICE]`",
             "Log_Suppress_Interval": "what repeats is always logged once in a while only",
             "IPv6": "both versions are used",
             "Workers": "one thread sends for all outputs, several requests at once",
-            "storage.total_limit_size": "nothing waits on disk yet: the input pauses, and its files wait",
+            "storage.total_limit_size" as Limit: "nothing waits on disk yet: the input pauses, and its files wait",
+            "_debug.http.*": "requests are logged at `Log_Level trace`, without their content",
         }
         @refused {
             "oauth2.*": "there is no OAuth2 yet",

@@ -1,27 +1,34 @@
-//! Reads configurations: the classic syntax, the model, units, diagnostics.
+//! Reads configurations: both syntaxes, the model, units, diagnostics.
 //!
-//! Text becomes [`Section`]s with file and line ([`classic`]); sections become typed options
+//! Text becomes [`Section`]s with file and line ([`classic`], [`yaml`]); sections become typed options
 //! through tables that are also the help and the hints ([`property`]); [`Model`] is the checked
 //! whole. Nothing behind this module sees an optional string or checks a range again.
 
 pub mod classic;
 pub mod diagnostics;
 mod disk;
+pub mod document;
 pub mod environment;
+#[cfg(test)]
+mod fixture;
 mod instance;
 mod model;
+mod multiline;
 mod near;
 mod network;
 mod parser;
 mod plugin;
 pub mod property;
+mod routes;
 pub mod section;
 mod service;
 pub mod value;
+pub mod yaml;
 
 pub use diagnostics::{Diagnostics, Finding, Location, Severity};
 pub use instance::{FilterCommon, InputCommon, Instance, OutputCommon, RetryLimit};
 pub use model::{Model, Request};
+pub use multiline::{MultilineKind, MultilineOptions, MultilineParser, Rule, RuleOptions};
 pub use near::nearest;
 pub use network::{CIPHERS, Ciphers, NetOptions, TlsOptions, TlsVersion};
 pub use parser::{ParserDefinition, ParserFormat, ParserOptions};
@@ -31,4 +38,4 @@ pub use property::{Field, Keyed, Kind, Located, Ordered, Property, Repeated, Rul
 pub use section::{Entry, Section, SectionKind};
 pub use service::{LogLevel, ServiceOptions, StorageType};
 pub(crate) use value::choices;
-pub use value::{Limit, Reading, Secret, Size, Value, Verbatim};
+pub use value::{Limit, Reading, Secret, Size, Value, Verbatim, Within};

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::classic::{self, Document, Source as _};
-use super::diagnostics::{Diagnostics, Finding, Location, Severity, finding};
+use super::diagnostics::{Diagnostics, Location, Severity, finding};
 use super::disk::{self, Disk};
+use super::document::{self, Base, Document, Source as _};
 use super::environment::Environment;
 use super::instance::{FilterCommon, InputCommon, Instance, OutputCommon};
-use super::near::nearest;
+use super::multiline::MultilineParser;
 use super::network::{NetOptions, TlsOptions, examine_host};
 use super::parser::{ParserDefinition, ParserOptions};
 use super::plugin::{Catalog, Plugin, PluginKind, Transport};
-use super::property::{Field as _, Kind, Property, Rules};
+use super::property::{Field as _, Kind, Located, Property, Rules, no_refusal};
+use super::routes;
 use super::section::{Section, SectionKind};
 use super::service::{LogLevel, ServiceOptions, StorageType};
 use super::value::{Reading, Value as _};
@@ -35,8 +36,8 @@ pub struct Model {
     pub service: ServiceOptions,
     /// Parsers, in order; names are unique.
     pub parsers: Vec<ParserDefinition>,
-    /// `[MULTILINE_PARSER]` sections, in order.
-    pub multiline_parsers: Vec<Section>,
+    /// Multiline parsers, in order.
+    pub multiline_parsers: Vec<MultilineParser>,
     /// Inputs, in order.
     pub inputs: Vec<Instance<InputCommon>>,
     /// Filters, in the order in which records pass them. One without a pattern sees no record.
@@ -49,7 +50,7 @@ impl Model {
     /// Reads everything the request names. All problems are recorded; the model is whole only if
     /// there was no error.
     pub fn load(request: Request, catalog: Catalog, diagnostics: &mut Diagnostics) -> Self {
-        let mut document = Document { sections: request.sections, settings: Vec::new() };
+        let mut document = Document { sections: request.sections, ..Document::default() };
         let mut disk = Disk::seen_from(Path::new(request.file.as_deref().unwrap_or(".")));
         let start = match &request.file {
             Some(file) => Location::new(&Arc::from(file.as_str()), 0),
@@ -62,22 +63,6 @@ impl Model {
         Loader { catalog, environment, disk, diagnostics, start, numbers: BTreeMap::new() }
             .load(document)
     }
-
-    /// The parser of that name (letter case counts), named at `location`; else what is wrong.
-    pub fn parser(&self, name: &str, location: &Location) -> Result<&ParserDefinition, Finding> {
-        if let Some(parser) = self.parsers.iter().find(|parser| parser.name == name) {
-            return Ok(parser);
-        }
-        let found = finding(Severity::Error, location, format!("there is no parser `{name}`"));
-        let near = nearest(name, self.parsers.iter().map(|parser| parser.name.as_str()));
-        Err(match near {
-            Some(near) => found.with_remedy(format!("did you mean `{near}`?")),
-            None if self.parsers.is_empty() => {
-                found.with_remedy("name a file with it by `Parsers_File` of `[SERVICE]`")
-            }
-            None => found,
-        })
-    }
 }
 
 /// Reads the main file behind the sections of the command line.
@@ -87,30 +72,16 @@ fn add_main_file(
     document: &mut Document,
     diagnostics: &mut Diagnostics,
 ) {
-    let is_yaml = Path::new(file)
-        .extension()
-        .is_some_and(|it| it.eq_ignore_ascii_case("yaml") || it.eq_ignore_ascii_case("yml"));
-    if is_yaml {
-        diagnostics.add(
-            finding(
-                Severity::Error,
-                &Location::new(&Arc::from(file), 0),
-                "the YAML syntax is not supported yet",
-            )
-            .with_remedy("write the classic syntax"),
-        );
-        return;
-    }
-    let main = classic::read(file, disk, diagnostics);
+    let main = document::read(file, disk, diagnostics);
     for section in main.sections {
-        let service =
-            document.sections.iter_mut().find(|section| section.kind == SectionKind::Service);
+        let service = document.service().and_then(|index| document.sections.get_mut(index));
         match service {
             Some(service) if section.kind == SectionKind::Service => service.append(section),
             _ => document.sections.push(section),
         }
     }
     document.settings = main.settings;
+    document.may_define_parsers = main.may_define_parsers;
 }
 
 /// The variables of the process and of `@SET`; a value `file:///path` stands for that file.
@@ -126,7 +97,7 @@ fn environment(document: &Document, diagnostics: &mut Diagnostics) -> Environmen
             Err(why) => {
                 let message =
                     format!("`{}` is not set, its file cannot be read: {why}", setting.name);
-                diagnostics.warning(&setting.location, message);
+                diagnostics.add(finding(setting.severity, &setting.location, message));
             }
         }
     }
@@ -165,17 +136,14 @@ impl Loader<'_> {
             filters: Vec::new(),
             outputs: Vec::new(),
         };
-        let files: Vec<(String, Location)> = model
-            .service
-            .parsers_files
-            .iter()
-            .map(|file| (file.value.clone(), file.location.clone()))
-            .collect();
-        for (file, location) in files {
-            self.parsers_file(&file, &location, &mut model);
+        for file in model.service.parsers_files.clone().iter() {
+            self.parsers_file(file, &mut model);
+        }
+        for file in model.service.plugins_files.clone().iter() {
+            self.plugins_file(file);
         }
         for section in sections {
-            self.section(section, &mut model);
+            self.section(section, document.may_define_parsers, &mut model);
         }
         if !self.diagnostics.has_errors() {
             self.routes(&mut model);
@@ -198,6 +166,13 @@ impl Loader<'_> {
     }
 
     fn service(&mut self, section: &mut Section) -> ServiceOptions {
+        // Both are read as nothing then, which Fluent Bit does not start with.
+        for entry in section.entries().iter().filter(|entry| entry.value.is_empty()) {
+            if ["Flush", "Log_Level"].iter().any(|key| entry.key.eq_ignore_ascii_case(key)) {
+                let message = format!("`{}` has no value; give its variable one", entry.key);
+                self.diagnostics.error(&entry.location, message);
+            }
+        }
         let mut service = ServiceOptions::read(section, self.diagnostics);
         section.finish(self.diagnostics);
         if service.flush.is_zero() {
@@ -211,24 +186,30 @@ impl Loader<'_> {
         service
     }
 
-    /// Reads a `Parsers_File`. Its includes are looked for beside it.
-    fn parsers_file(&mut self, file: &str, location: &Location, model: &mut Model) {
+    /// Reads a file that `SERVICE` names. Its includes are looked for beside it.
+    fn file_of(&mut self, kind: &str, file: &Located<String>) -> Option<Document> {
         let path = self.disk.locate(file).display().to_string();
         let mut disk = Disk::seen_from(Path::new(&path));
-        if let Err(why) = disk.open(&path) {
-            let message = format!("parsers file `{path}` cannot be read: {why}");
-            self.diagnostics.error(location, message);
-            return;
+        if let Err(why) = disk.open(&path, Base::Main) {
+            let message = format!("{kind} file `{path}` cannot be read: {why}");
+            self.diagnostics.error(&file.location, message);
+            return None;
         }
-        let document = classic::read(&path, &mut disk, self.diagnostics);
+        Some(document::read(&path, &mut disk, self.diagnostics))
+    }
+
+    /// Reads a `Parsers_File`.
+    fn parsers_file(&mut self, file: &Located<String>, model: &mut Model) {
+        let Some(document) = self.file_of("parsers", file) else { return };
         for setting in &document.settings {
-            self.diagnostics.warning(&setting.location, "`@SET` has no effect in a parsers file");
+            let message = format!("`{}` has no effect: a parsers file sets nothing", setting.name);
+            self.diagnostics.warning(&setting.location, message);
         }
         for mut section in document.sections {
             self.expand(&mut section);
             match section.kind {
                 SectionKind::Parser => self.parser(section, model),
-                SectionKind::MultilineParser => model.multiline_parsers.push(section),
+                SectionKind::MultilineParser => self.multiline_parser(section, model),
                 SectionKind::Other(_) => {}
                 _ => {
                     let message =
@@ -259,7 +240,11 @@ impl Loader<'_> {
         }
     }
 
-    fn section(&mut self, section: Section, model: &mut Model) {
+    fn multiline_parser(&mut self, section: Section, model: &mut Model) {
+        model.multiline_parsers.extend(MultilineParser::read(section, self.diagnostics));
+    }
+
+    fn section(&mut self, section: Section, may_define_parsers: bool, model: &mut Model) {
         match section.kind {
             SectionKind::Input => {
                 if let Some(input) = self.instance(section, PluginKind::Input, InputCommon::read) {
@@ -281,6 +266,10 @@ impl Loader<'_> {
                     model.outputs.push(self.named(output, |common| common.alias.as_deref()));
                 }
             }
+            SectionKind::Parser if may_define_parsers => self.parser(section, model),
+            SectionKind::MultilineParser if may_define_parsers => {
+                self.multiline_parser(section, model);
+            }
             SectionKind::Parser | SectionKind::MultilineParser => self.diagnostics.add(
                 finding(
                     Severity::Error,
@@ -289,12 +278,59 @@ impl Loader<'_> {
                 )
                 .with_remedy("put it into a file named by `Parsers_File` of `[SERVICE]`"),
             ),
-            SectionKind::Custom | SectionKind::Plugins => {
-                let message = format!("`[{}]` is not supported", section.title());
-                self.diagnostics.error(&section.location, message);
+            SectionKind::Custom => self.custom(section),
+            SectionKind::Plugins => self.libraries(&section),
+            SectionKind::StreamProcessor => {
+                let message = "the stream processor is not supported";
+                self.diagnostics.add(
+                    finding(Severity::Error, &section.location, message)
+                        .with_remedy("use filters, or keep Fluent Bit for this one"),
+                );
+            }
+            SectionKind::UpstreamServers => {
+                let message = "several hosts of one output are not supported yet: no effect";
+                self.diagnostics.add(
+                    finding(Severity::Warning, &section.location, message)
+                        .with_remedy("let a load balancer or a DNS name stand for them"),
+                );
             }
             // Read already, or told when it was met.
-            SectionKind::Service | SectionKind::Other(_) => {}
+            SectionKind::Service | SectionKind::Rule | SectionKind::Other(_) => {}
+        }
+    }
+
+    /// `[CUSTOM]`: Fluent Bit has one plugin of that kind.
+    fn custom(&mut self, mut section: Section) {
+        let taken = section.take(&[NAME], Rules::Parser, self.diagnostics);
+        let (message, location) = match taken.into_iter().next() {
+            Some(name) => (format!("custom `{}` is not supported", name.value), name.location),
+            None => (format!("`[{}]` has no `Name`", section.title()), section.location),
+        };
+        self.diagnostics.add(
+            finding(Severity::Error, &location, message)
+                .with_remedy("leave it out: it reports to its vendor's service"),
+        );
+    }
+
+    /// `[PLUGINS]`: a stock file has the section and nothing in it.
+    fn libraries(&mut self, section: &Section) {
+        for entry in section.entries() {
+            let message = format!("`{}` cannot be loaded, nor can any shared library", entry.value);
+            self.diagnostics.add(
+                finding(Severity::Error, &entry.location, message)
+                    .with_remedy("leave it out, or keep Fluent Bit for this one"),
+            );
+        }
+    }
+
+    /// Reads a `Plugins_File` for what would have to be loaded.
+    fn plugins_file(&mut self, file: &Located<String>) {
+        let Some(document) = self.file_of("plugins", file) else { return };
+        for mut section in document.sections {
+            self.expand(&mut section);
+            if section.kind == SectionKind::Plugins {
+                self.libraries(&section);
+            }
         }
     }
 
@@ -384,32 +420,16 @@ impl Loader<'_> {
         instance
     }
 
-    /// What matches nothing is told; one input and one output belong together without a pattern.
+    /// What is missing, and what no record comes to.
     fn routes(&mut self, model: &mut Model) {
-        if let ([_], [output]) = (model.inputs.as_slice(), model.outputs.as_mut_slice())
-            && output.common.pattern.is_none()
-            && output.common.pattern_regex.is_none()
-        {
-            output.common.pattern = Some("*".to_owned());
-        }
         if model.inputs.is_empty() {
             self.diagnostics.warning(&self.start, "there is no input");
         }
         if model.outputs.is_empty() {
             self.diagnostics.warning(&self.start, "there is no output");
         }
-        for output in &model.outputs {
-            if output.common.pattern.is_none() && output.common.pattern_regex.is_none() {
-                let message = format!("output `{}` has no `Match`: it ships nothing", output.name);
-                self.diagnostics.warning(&output.location, message);
-            }
-        }
-        for filter in &model.filters {
-            if filter.common.pattern.is_none() && filter.common.pattern_regex.is_none() {
-                let message = format!("filter `{}` has no `Match`: it does nothing", filter.name);
-                self.diagnostics.warning(&filter.location, message);
-            }
-        }
+        let Model { inputs, filters, outputs, .. } = model;
+        routes::check(inputs, filters, outputs, self.diagnostics);
     }
 
     /// What inputs ask for that has no meaning here.
@@ -454,4 +474,5 @@ const NAME: Property = Property {
     default: None,
     doc: "The plugin.",
     repeated: String::REPEATED,
+    refusal: no_refusal,
 };

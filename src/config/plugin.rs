@@ -140,6 +140,8 @@ const FOREIGN: &[Foreign] = foreign! {
         "kubernetes_events": KEEP, "docker_events": KEEP, "elasticsearch": KEEP, "splunk": KEEP,
         "kafka": KEEP, "mqtt": KEEP, "serial": KEEP, "random": "use `dummy`", "blob": KEEP,
         "ebpf": KEEP, "exec_wasi": KEEP, "winlog": KEEP, "winevtlog": KEEP, "winstat": KEEP,
+        "event_tracing_windows": KEEP, "lib": "it is for programs that embed Fluent Bit",
+        "event_test": "use `dummy`", "event_type": "use `dummy`", "calyptia_fleet": KEEP,
         "fluentbit_logs": "the agent logs to standard error",
         "cpu": METRICS, "mem": METRICS, "disk": METRICS, "netif": METRICS, "proc": METRICS,
         "health": METRICS, "thermal": METRICS, "docker": METRICS, "collectd": METRICS,
@@ -177,6 +179,7 @@ const FOREIGN: &[Foreign] = foreign! {
         "nats": VIA_HTTP, "pgsql": VIA_HTTP, "plot": VIA_HTTP, "skywalking": VIA_HTTP,
         "slack": VIA_HTTP, "td": VIA_HTTP, "websocket": VIA_HTTP, "vivo_exporter": VIA_HTTP,
         "oracle_log_analytics": VIA_HTTP, "calyptia": VIA_HTTP, "exit": KEEP, "retry": KEEP,
+        "lib": "it is for programs that embed Fluent Bit",
         "prometheus_exporter": METRICS, "prometheus_remote_write": METRICS,
     }
 };

@@ -76,6 +76,8 @@ pub struct Property {
     pub doc: &'static str,
     /// Whether it may stand several times.
     pub repeated: bool,
+    /// For accepted rows: why Fluent Bit does not start with a value.
+    pub refusal: fn(&str) -> Option<String>,
 }
 
 impl Property {
@@ -282,6 +284,11 @@ pub fn read_rows_without_field(
         for entry in section.take(&[*row], Rules::Common, diagnostics) {
             let name = format!("`{}` of `{}`", entry.key, section.title());
             let doc = row.doc.trim();
+            if let Some(why) = (row.refusal)(&entry.value) {
+                let message = format!("`{}`: {why}", entry.key);
+                diagnostics.add(entry.finding(Severity::Error, message));
+                continue;
+            }
             // `Daemon off`, `Docker_Mode off` ask for what happens anyway.
             if matches!(bool::read(&entry.value), Reading::Clear(false)) {
                 continue;
@@ -295,6 +302,19 @@ pub fn read_rows_without_field(
             }
         }
     }
+}
+
+/// Why a text is no value of that type.
+pub fn refusal<T: Value>(text: &str) -> Option<String> {
+    match T::read(text) {
+        Reading::Clear(_) | Reading::Guess(..) => None,
+        Reading::Bad(why) => Some(why),
+    }
+}
+
+/// Every text will do.
+pub fn no_refusal(_text: &str) -> Option<String> {
+    None
 }
 
 /// The value of an entry; a guess or a failure is reported.
@@ -347,7 +367,8 @@ fn default_value<T: Value>(default: Option<&'static str>) -> Option<T> {
 /// ```
 ///
 /// Further keys of a field (`|`) have a doc of their own. A property without default is its
-/// type's `Default` when unset (`None`, empty, 0, off). After `for "name"`, `as Common` or
+/// type's `Default` when unset (`None`, empty, 0, off). An accepted row `as Type` is refused with a value that
+/// cannot be read as one. After `for "name"`, `as Common` or
 /// `as Parser` picks other [`Rules`] than `Plugin`.
 macro_rules! properties {
     (
@@ -358,7 +379,9 @@ macro_rules! properties {
                 $field:ident : $type:ty
                     [$first:literal $(= $default:literal)? $(| $key:literal : $key_doc:literal)*],
             )*
-            $(@accepted { $($accepted:literal : $accepted_why:literal),* $(,)? })?
+            $(@accepted {
+                $($accepted:literal $(as $accepted_type:ty)? : $accepted_why:literal),* $(,)?
+            })?
             $(@refused { $($refused:literal : $refused_why:literal),* $(,)? })?
         }
     ) => {
@@ -378,8 +401,10 @@ macro_rules! properties {
                     ),
                     $($crate::config::properties!(@row $key, $type, (), $key_doc),)*
                 )*
-                $($($crate::config::properties!(@bare $accepted, Accepted, $accepted_why),)*)?
-                $($($crate::config::properties!(@bare $refused, Refused, $refused_why),)*)?
+                $($($crate::config::properties!(
+                    @bare $accepted, Accepted, ($($accepted_type)?), $accepted_why
+                ),)*)?
+                $($($crate::config::properties!(@bare $refused, Refused, (), $refused_why),)*)?
             ];
 
             /// What these options belong to, in one sentence.
@@ -429,17 +454,21 @@ macro_rules! properties {
             default: $crate::config::properties!(@default $($default)?),
             doc: $doc,
             repeated: <$type as $crate::config::Field>::REPEATED,
+            refusal: $crate::config::property::no_refusal,
         }
     };
-    (@bare $name:literal, $kind:ident, $why:literal) => {
+    (@bare $name:literal, $kind:ident, ($($type:ty)?), $why:literal) => {
         $crate::config::Property {
             name: $name,
             kind: $crate::config::Kind::$kind,
             default: None,
             doc: $why,
             repeated: true,
+            refusal: $crate::config::properties!(@refusal $($type)?),
         }
     };
+    (@refusal) => { $crate::config::property::no_refusal };
+    (@refusal $type:ty) => { $crate::config::property::refusal::<$type> };
     (@default) => { None };
     (@default $default:literal) => { Some($default) };
     (@rules) => { $crate::config::Rules::Plugin };

@@ -26,6 +26,12 @@ pub enum SectionKind {
     Custom,
     /// `[PLUGINS]`: shared libraries to load.
     Plugins,
+    /// `stream_processor`: SQL over records.
+    StreamProcessor,
+    /// `upstream_servers`, `[UPSTREAM]`: several hosts of one output.
+    UpstreamServers,
+    /// One of the `rules` of YAML's `multiline_parsers`.
+    Rule,
     /// Any other name, as written.
     Other(String),
 }
@@ -41,6 +47,8 @@ pub struct Entry {
     pub value: String,
     /// Where it was written.
     pub location: Location,
+    /// Whether the syntax knows comments of its own, so that a ` #` here is meant.
+    is_whole: bool,
     /// Whether a property of some table has read it.
     taken: bool,
 }
@@ -53,6 +61,8 @@ pub struct Section {
     /// Where its header is.
     pub location: Location,
     entries: Vec<Entry>,
+    /// Sections inside of it: the `rules` of a multiline parser in YAML.
+    groups: Vec<Self>,
     /// The tables that have read this section: where near names come from.
     tables: Vec<&'static [Property]>,
     /// How messages call it: the plugin's name, or `SERVICE`.
@@ -71,10 +81,13 @@ impl Section {
             SectionKind::MultilineParser => "MULTILINE_PARSER",
             SectionKind::Custom => "CUSTOM",
             SectionKind::Plugins => "PLUGINS",
+            SectionKind::StreamProcessor => "STREAM_PROCESSOR",
+            SectionKind::UpstreamServers => "UPSTREAM_SERVERS",
+            SectionKind::Rule => "rules",
             SectionKind::Other(name) => name,
         };
         let title = title.to_owned();
-        Self { kind, location, entries: Vec::new(), tables: Vec::new(), title }
+        Self { kind, location, entries: Vec::new(), groups: Vec::new(), tables: Vec::new(), title }
     }
 
     /// Appends an entry; `value` may still hold `${VAR}`, see [`Section::expand`].
@@ -84,12 +97,32 @@ impl Section {
             written: value.to_owned(),
             value: value.to_owned(),
             location,
+            is_whole: false,
             taken: false,
         });
     }
 
+    /// Appends an entry of a syntax that has comments of its own: a ` #` is a part of the value.
+    pub fn push_whole(&mut self, key: &str, value: &str, location: Location) {
+        self.push(key, value, location);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.is_whole = true;
+        }
+    }
+
+    /// Appends a section inside of this one.
+    pub fn push_group(&mut self, group: Self) {
+        self.groups.push(group);
+    }
+
+    /// Takes the sections inside of this one.
+    pub fn take_groups(&mut self) -> Vec<Self> {
+        std::mem::take(&mut self.groups)
+    }
+
     /// Replaces every value by what `expand` makes of it as written.
     pub fn expand(&mut self, mut expand: impl FnMut(&str, &Location) -> String) {
+        // A group's are taken as they are, as in Fluent Bit.
         for entry in &mut self.entries {
             entry.value = expand(&entry.written, &entry.location);
         }
@@ -176,9 +209,10 @@ impl Section {
             let message = format!("`{}` has no property `{}`", self.title, entry.key);
             // A mistyped `HTTP_Passwd` is not known to be a secret, so no value is shown.
             let severity = match self.kind {
-                SectionKind::Service | SectionKind::Parser | SectionKind::MultilineParser => {
-                    Severity::Warning
-                }
+                SectionKind::Service
+                | SectionKind::Parser
+                | SectionKind::MultilineParser
+                | SectionKind::Rule => Severity::Warning,
                 _ => Severity::Error,
             };
             let found = finding(severity, &entry.location, message);
@@ -246,6 +280,9 @@ impl Taken {
 /// The value without a trailing ` # comment`, where the property cannot hold one. Fluent Bit
 /// takes the comment as part of the value, and then mostly fails on it; so it is said.
 fn strip_comment(entry: &Entry, row: &Property, diagnostics: &mut Diagnostics) -> String {
+    if entry.is_whole {
+        return entry.value.clone();
+    }
     let Some(at) = comment_start(&entry.value) else { return entry.value.clone() };
     let (value, comment) = entry.value.split_at_checked(at).unwrap_or((&entry.value, ""));
     if row.kind == Kind::Secret {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::property::Repeated;
+use super::value::Within;
 use super::{choices, properties};
 
 choices! {
@@ -48,6 +49,8 @@ properties! {
         log_file: Option<String> ["Log_File"],
         /// Files with `[PARSER]` and `[MULTILINE_PARSER]` sections.
         parsers_files: Repeated<String> ["Parsers_File"],
+        /// Files with `[PLUGINS]`: shared libraries, which cannot be loaded; a stock file names none.
+        plugins_files: Repeated<String> ["Plugins_File"],
         /// Serves metrics and health over HTTP.
         http_server: bool ["HTTP_Server" = "off"],
         /// Address the HTTP server listens on.
@@ -70,7 +73,6 @@ properties! {
         storage_path: Option<String> ["storage.path"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
-            "Streams_File": "there is no stream processor",
             "storage.type": "records wait in memory, and in the files they come from",
             "storage.inherit": "records wait in memory, and in the files they come from",
             "storage.sync": "nothing waits on disk yet",
@@ -91,7 +93,7 @@ properties! {
             "dns.resolver": "the system's resolver is asked",
             "dns.prefer_ipv4": "set `net.dns.prefer_ipv4` at the output",
             "dns.prefer_ipv6": "set `net.dns.prefer_ipv6` at the output",
-            "Coro_Stack_Size": "there are no coroutines",
+            "Coro_Stack_Size" as Within<4_096, { u64::MAX }>: "there are no coroutines",
             "json.convert_nan_to_null": "JSON has no NaN: it always becomes null",
             "sp.convert_from_str_to_num": "there is no stream processor",
             "Enable_Chunk_Trace": "there is no tap",
@@ -102,7 +104,9 @@ properties! {
             "Hot_Reload.Timeout": "there is no reload",
         }
         @refused {
-            "Plugins_File": "shared libraries cannot be loaded",
+            "Streams_File": "there is no stream processor; use filters",
+            "telemetry": "it is a map, in YAML, and has no effect",
+            "telemetry.*": "it is a map, in YAML, and has no effect",
             "security.fips_mode": "no validated cryptography is built in",
         }
     }

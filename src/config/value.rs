@@ -130,6 +130,22 @@ macro_rules! integers {
 
 integers!(u16, u32, u64, usize, i32, i64);
 
+/// A whole number within bounds, both included; what follows it is left out, as C's `atoi` does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Within<const MIN: u64, const MAX: u64>(pub u64);
+
+impl<const MIN: u64, const MAX: u64> Value for Within<MIN, MAX> {
+    const KIND: Kind = Kind::Integer;
+
+    fn read(text: &str) -> Reading<Self> {
+        match split_number(text, Fraction::Refused).0.parse() {
+            Ok(value) if (MIN..=MAX).contains(&value) => Reading::Clear(Self(value)),
+            _ if MAX == u64::MAX => Reading::Bad(format!("no whole number from {MIN} up")),
+            _ => Reading::Bad(format!("no whole number from {MIN} to {MAX}")),
+        }
+    }
+}
+
 impl Value for f64 {
     const KIND: Kind = Kind::Number;
 

@@ -156,9 +156,40 @@ fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
         (1, &["fluent-bit.conf:4", "lots"]),
     );
     check(
+        &format!(
+            "[INPUT]\n    Name stdin\n    Tag app.log\n\
+             [FILTER]\n    Name grep\n    Match ap.log\n{output}"
+        ),
+        (0, &["fluent-bit.conf:6: warning", "did you mean `app.log`?"]),
+    );
+    check(
         &format!("[INPTU]\n    Name dummy\n{output}"),
         (0, &["fluent-bit.conf:1: warning", "INPUT"]),
     );
+}
+
+/// Variables, includes, lists and parsers of YAML, from the file to the records.
+#[test]
+fn yaml_says_what_the_classic_syntax_says() {
+    let place = Place::new("");
+    place.write("app.log", b"one\ntwo\n");
+    place.write(
+        "main.yaml",
+        b"includes:\n  - more*.yaml\nenv:\n  file: app.log\nservice:\n  flush: 0.2\nparsers:\n  - name: word\n    \
+        format: regex\n    regex: '^(?<word>\\w+)$'\npipeline:\n  inputs:\n    - name: tail\n      path: ${file}\n      \
+        readFromHead: true\n      exit_on_eof: on\n      parser: word\n  outputs:\n    - name: stdout\n      \
+        match: '*'\n      format: json_lines\n      json_date_key: false\n",
+    );
+    place.write(
+        "more-filters.yaml",
+        b"pipeline:\n  filters:\n    - name: modify\n      match: tail.*\n      add:\n        - a 1\n        - b 2\n",
+    );
+    let ended = place.finish(&["-c", "main.yaml"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let records: Vec<serde_json::Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = |word: &str| serde_json::json!({"word": word, "a": "1", "b": "2"});
+    assert_eq!(records, [expected("one"), expected("two")]);
 }
 
 #[test]

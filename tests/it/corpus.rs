@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use tailwater::config::classic::fuzz_classic;
+use tailwater::config::yaml::fuzz_yaml;
 use tailwater::output::opensearch::fuzz_judge;
 use tailwater::parser::fuzz_decoders;
 
@@ -20,6 +21,7 @@ fn check(target: &str, entry: fn(&[u8])) {
 #[test]
 fn configurations() {
     check("classic", fuzz_classic);
+    check("yaml", fuzz_yaml);
 }
 
 #[test]

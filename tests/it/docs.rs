@@ -4,8 +4,8 @@
 use std::fmt::Write;
 use std::path::Path;
 use tailwater::config::{
-    FilterCommon, InputCommon, Kind, NetOptions, OutputCommon, ParserOptions, Plugin, PluginKind,
-    Property, ServiceOptions, TlsOptions, Transport,
+    FilterCommon, InputCommon, Kind, MultilineOptions, NetOptions, OutputCommon, ParserOptions,
+    Plugin, PluginKind, Property, RuleOptions, ServiceOptions, TlsOptions, Transport,
 };
 use tailwater::metrics::{self, Scope};
 use tailwater::pipeline::CATALOG;
@@ -72,6 +72,8 @@ fn properties_that_are_shared() {
     check("docs/connections.md", "tls", &properties(TlsOptions::PROPERTIES));
     check("docs/service.md", "service", &properties(ServiceOptions::PROPERTIES));
     check("docs/parsers.md", "parser", &properties(ParserOptions::PROPERTIES));
+    check("docs/parsers.md", "multiline", &properties(MultilineOptions::PROPERTIES));
+    check("docs/parsers.md", "rules", &properties(RuleOptions::PROPERTIES));
 }
 
 /// What has an effect as a table, then what has none and what is refused.

@@ -1,0 +1,217 @@
+//! Which tags there are, and which patterns select none of them.
+//!
+//! A tag may hold parts that are known only later (`kube.*` of `tail`, `<pod>` of a `Tag_Regex`): a pattern
+//! is told only if no text in their place could make it match.
+
+use tailwater_parsers::regex::{Error, Pattern};
+
+use super::diagnostics::{Diagnostics, Location, Severity, finding};
+use super::instance::{FilterCommon, InputCommon, Instance, OutputCommon};
+use super::near::nearest;
+use super::property::Located;
+use super::value::Verbatim;
+
+/// Comparing takes as many steps as the two lengths multiply to; what is longer is not compared.
+const STEP_COUNT_MAX: usize = 1 << 20;
+
+/// Reports the filters and outputs that no record comes to. One input and one output belong together without
+/// a pattern.
+pub(super) fn check(
+    inputs: &[Instance<InputCommon>],
+    filters: &mut [Instance<FilterCommon>],
+    outputs: &mut [Instance<OutputCommon>],
+    diagnostics: &mut Diagnostics,
+) {
+    for filter in &mut *filters {
+        drop_broken(&mut filter.common.pattern_regex, diagnostics);
+    }
+    for output in &mut *outputs {
+        drop_broken(&mut output.common.pattern_regex, diagnostics);
+    }
+    if let ([_], [output]) = (inputs, &mut *outputs)
+        && output.common.pattern.is_none()
+        && output.common.pattern_regex.is_none()
+    {
+        output.common.pattern = Some("*".to_owned());
+    }
+    let tags = inputs.iter().map(|input| input.common.tag.as_ref().unwrap_or(&input.name));
+    let tags = Tags(tags.map(String::as_str).collect());
+    for filter in &*filters {
+        let FilterCommon { pattern, pattern_regex, .. } = &filter.common;
+        let selection = Selection { pattern, regex: pattern_regex };
+        tags.check(filter, &selection, "it does nothing", diagnostics);
+    }
+    for output in outputs {
+        let OutputCommon { pattern, pattern_regex, .. } = &output.common;
+        let selection = Selection { pattern, regex: pattern_regex };
+        tags.check(output, &selection, "it ships nothing", diagnostics);
+    }
+}
+
+/// Takes a `Match_Regex` that is no expression as not set, as Fluent Bit does in silence.
+fn drop_broken(regex: &mut Option<Located<Verbatim>>, diagnostics: &mut Diagnostics) {
+    if let Some(Located { value, location }) = regex
+        && let Err(error @ Error::Syntax(_)) = Pattern::new(value)
+    {
+        diagnostics.warning(location, format!("`Match_Regex` is passed over: {error}"));
+        *regex = None;
+    }
+}
+
+/// `Match` and `Match_Regex` of an instance.
+struct Selection<'a> {
+    pattern: &'a Option<String>,
+    regex: &'a Option<Located<Verbatim>>,
+}
+
+/// The tags of the inputs, with wildcards in them.
+struct Tags<'a>(Vec<&'a str>);
+
+impl Tags<'_> {
+    fn check<C>(
+        &self,
+        instance: &Instance<C>,
+        selection: &Selection<'_>,
+        effect: &str,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let (kind, name) = (instance.plugin.kind.name(), &instance.name);
+        let mut warn = |location: &Location, message: String, near: Option<&str>| {
+            let found = finding(Severity::Warning, location, message);
+            diagnostics.add(match near {
+                Some(near) => found.with_remedy(format!("did you mean `{near}`?")),
+                None => found,
+            });
+        };
+        // `Match` goes before `Match_Regex`, as in Fluent Bit.
+        if let Some(pattern) = selection.pattern {
+            if !self.0.is_empty() && !self.0.iter().any(|tag| may_match(pattern, tag)) {
+                let message =
+                    format!("{kind} `{name}`: no input has a tag like `{pattern}`: {effect}");
+                let near = nearest(pattern, self.0.iter().copied());
+                warn(instance.section.location_of("Match"), message, near);
+            }
+        } else if let Some(regex) = selection.regex {
+            // What cannot be read is told when it is built.
+            let Ok(compiled) = Pattern::new(regex) else { return };
+            let may_match = |tag: &&str| !is_fixed(tag) || compiled.is_match(tag);
+            if !self.0.is_empty() && !self.0.iter().any(may_match) {
+                let message =
+                    format!("{kind} `{name}`: `Match_Regex` takes no input's tag: {effect}");
+                warn(&regex.location, message, None);
+            }
+        } else {
+            let message = format!("{kind} `{name}` has no `Match`: {effect}");
+            warn(&instance.location, message, None);
+        }
+    }
+}
+
+/// Whether a tag is known before anything is read.
+fn is_fixed(tag: &str) -> bool {
+    !tag.contains(['*', '<'])
+}
+
+/// Whether a pattern with `*` can select what a tag with `*` and `<name>` becomes.
+fn may_match(pattern: &str, tag: &str) -> bool {
+    let tag = wild(tag);
+    if pattern.len().saturating_mul(tag.len()) > STEP_COUNT_MAX {
+        return true;
+    }
+    // Bit by bit of the pattern: the places of the tag at which reading may stand.
+    let tag = tag.as_bytes();
+    let mut places = vec![false; tag.len() + 1];
+    if let Some(start) = places.first_mut() {
+        *start = true;
+    }
+    pass_stars(tag, &mut places);
+    for letter in pattern.bytes() {
+        let mut next = vec![false; tag.len() + 1];
+        let mut is_reached = false;
+        for (at, is_place) in places.iter().enumerate() {
+            is_reached |= is_place;
+            let stays = letter == b'*' && is_reached || *is_place && tag.get(at) == Some(&b'*');
+            let moves = at.checked_sub(1).is_some_and(|before| {
+                places.get(before) == Some(&true) && tag.get(before) == Some(&letter)
+            });
+            if let Some(place) = next.get_mut(at) {
+                *place = stays || moves;
+            }
+        }
+        pass_stars(tag, &mut next);
+        places = next;
+    }
+    places.last() == Some(&true)
+}
+
+/// A `*` of the tag may stand for nothing.
+fn pass_stars(tag: &[u8], places: &mut [bool]) {
+    let mut before = false;
+    for (at, place) in places.iter_mut().enumerate() {
+        *place |= before;
+        before = *place && tag.get(at) == Some(&b'*');
+    }
+}
+
+/// A tag with `*` in place of `<name>`.
+fn wild(tag: &str) -> String {
+    let mut out = String::with_capacity(tag.len());
+    let mut rest = tag;
+    while let Some((before, behind)) = rest.split_once('<') {
+        let Some((_, after)) = behind.split_once('>') else { break };
+        out.push_str(before);
+        out.push('*');
+        rest = after;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, tag: &str, expected: bool) {
+        assert_eq!(may_match(pattern, tag), expected, "{pattern} on {tag}");
+    }
+
+    #[test]
+    fn patterns_and_tags() {
+        check("*", "tail.0", true);
+        check("kube.*", "kube.*", true);
+        check("kub.*", "kube.*", false);
+        check("kube.var.log.x", "kube.*", true);
+        check("*.log", "kube.*", true);
+        check("host.*", "kube.*", false);
+        check("kube", "kube.*", false);
+        check("kube.", "kube.*", true);
+        check("a*b", "a<x>c", false);
+        check("a*b", "a<x>b", true);
+        check("*shop*", "kube.<namespace>.<pod>", true);
+        check("x*", "<namespace>", true);
+        check("", "", true);
+        check("", "a", false);
+        check("a", "", false);
+        check("**", "a", true);
+        check("a*a", "a", false);
+    }
+
+    proptest::proptest! {
+        /// A tag without parts that are open is matched as records are.
+        #[test]
+        fn as_records_are_matched(pattern in "[ab*]{0,8}", tag in "[ab]{0,8}") {
+            use crate::record::{Match, Tag};
+            let expected = Match::Wildcard(pattern.clone()).is_match(&Tag::new(&tag));
+            proptest::prop_assert_eq!(may_match(&pattern, &tag), expected);
+        }
+
+        /// No text in the place of a `*` makes a pattern match that was said not to.
+        #[test]
+        fn nothing_that_matches_is_told(pattern in "[ab*]{0,6}", tag in "[ab*]{0,6}", text in "[ab]{0,4}") {
+            use crate::record::{Match, Tag};
+            let becomes = tag.replace('*', &text);
+            if Match::Wildcard(pattern.clone()).is_match(&Tag::new(&becomes)) {
+                proptest::prop_assert!(may_match(&pattern, &tag));
+            }
+        }
+    }
+}
