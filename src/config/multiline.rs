@@ -377,9 +377,9 @@ mod tests {
         "#]],
         );
         check(
-            "Name m\n Type regex\n Rule start_state /(?<n>a)\\g<n>/",
+            "Name m\n Type regex\n Rule start_state /(?<n>\\X)/",
             &expect![[r#"
-                command line: note: the multiline parser cannot be used: regular expression uses a call of a group at byte 8, which is not supported; rewrite it without
+                command line: note: the multiline parser cannot be used: regular expression uses `\X` at byte 6, which is not supported; rewrite it without
             "#]],
         );
     }
