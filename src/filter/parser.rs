@@ -4,7 +4,7 @@ use super::Filter;
 use crate::config::{Diagnostics, Located, Location, Repeated, properties};
 use crate::metrics::FilterMetrics;
 use crate::parser::{NoParser, Parser, Parsers, Scratch};
-use crate::record::{Accessor, Batch, Fields, Record, Value};
+use crate::record::{Accessor, Batch, Fields, Record, Value, push_last};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 use std::sync::Arc;
@@ -132,7 +132,9 @@ impl ParserFilter {
         let kept = record.fields.iter().enumerate().filter(|(index, _)| {
             if Some(*index) == at { self.preserve_key } else { self.reserve_data }
         });
-        fields.extend(kept.map(|(_, field)| *field));
+        for (_, field) in kept {
+            push_last(&mut fields, *field);
+        }
         record.fields = fields;
     }
 }
@@ -258,6 +260,18 @@ mod tests {
             &expect![[r#"
             2015-11-24T22:15:40Z {"INT":"100","FLOAT":"0.5","BOOL":"true","STRING":"This is an example","data":"100 0.5 true This is an example","extra":"Some more data"}
         "#]],
+        );
+    }
+
+    #[test]
+    fn a_kept_field_takes_the_place_of_a_parsed_one() {
+        check(
+            "Key_Name data\n Parser jt\n Reserve_Data On\n Preserve_Key On",
+            &[],
+            r#"{"data":"{\"a\":1,\"b\":2,\"data\":3}","a":4}"#,
+            &expect![[r#"
+                now {"b":2,"data":"{\"a\":1,\"b\":2,\"data\":3}","a":4}
+            "#]],
         );
     }
 

@@ -180,6 +180,15 @@ fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
     let _infallible = write!(out, "{number}");
 }
 
+/// Adds a field at the end and removes one of that name before it: where keys repeat, Fluent Bit writes the last
+/// one only, and stores refuse a document with both.
+pub fn push_last<'a>(fields: &mut Fields<'a>, field: Field<'a>) {
+    if fields.iter().any(|other| other.key() == field.key()) {
+        fields.retain(|other| other.key() != field.key());
+    }
+    fields.push(field);
+}
+
 /// Appends `fields` as one JSON object.
 pub fn write_json(fields: &[Field<'_>], out: &mut Vec<u8>) {
     out.push(b'{');
