@@ -152,7 +152,6 @@ const FOREIGN: &[Foreign] = foreign! {
     Filter {
         "kubernetes": KEEP,
         "nest": KEEP,
-        "record_modifier": "use `modify`",
         "multiline": KEEP,
         "throttle": KEEP,
         "rewrite_tag": KEEP,

@@ -9,6 +9,7 @@ use crate::filter::Filter;
 use crate::filter::grep::{Grep, GrepOptions};
 use crate::filter::modify::{Modify, ModifyOptions};
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
+use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::input::Input;
 use crate::input::dummy::{Dummy, DummyOptions};
 use crate::input::stdin::{Stdin, StdinError, StdinOptions};
@@ -45,6 +46,7 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Filter, GrepOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
+    plugin!(Filter, RecordModifierOptions, Local),
     plugin!(Output, BulkOptions, Network),
     &Plugin {
         name: OPENSEARCH,
@@ -153,6 +155,10 @@ pub(super) fn filter(
             let (location, metrics) = (&instance.location, Arc::clone(metrics));
             let filter = ParserFilter::build(&options, location, parsers, metrics, diagnostics)?;
             Some(Box::new(filter))
+        }
+        RecordModifierOptions::NAME => {
+            let options = instance.options(RecordModifierOptions::read);
+            Some(Box::new(RecordModifier::build(&options, diagnostics)))
         }
         _ => None,
     }
