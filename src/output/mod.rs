@@ -5,7 +5,9 @@ mod attempt;
 mod backoff;
 mod courier;
 mod dates;
+pub mod file;
 pub mod loki;
+mod notation;
 pub mod null;
 pub mod opensearch;
 #[cfg(test)]
@@ -18,7 +20,7 @@ pub mod writer;
 
 pub use backoff::Backoff;
 pub use courier::{Courier, Policy};
-pub use writer::Format;
+pub use writer::{Format, Local, Print, Taken};
 
 use crate::buffer::{Chunk, Open};
 use hyper::HeaderMap;

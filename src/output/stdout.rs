@@ -2,10 +2,11 @@
 
 use super::Format;
 use super::dates::{Dates, write_fraction};
+use super::notation::{write_number, write_time, write_value};
 use crate::buffer::{Chunk, Encoded};
 use crate::config::{choices, properties};
 use crate::record::Nanos;
-use tailwater_parsers::json::{self, Text};
+use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
 
 choices! {
@@ -170,64 +171,12 @@ fn write_notation(chunk: &Chunk, out: &mut Vec<u8>) {
             out.extend_from_slice(b"] ");
             out.extend_from_slice(tag.as_bytes());
             out.extend_from_slice(b": [[");
-            write_number(record.time.div_euclid(1_000_000_000), out);
-            out.push(b'.');
-            write_fraction::<9>(record.time, out);
+            write_time(record.time, out);
             out.extend_from_slice(b", {}], ");
             write_value(json::Value::Nested(str::from_utf8(record.json).unwrap_or("{}")), out);
             out.extend_from_slice(b"]\n");
         }
     }
-}
-
-/// Appends a value in that notation: text unescaped, `=>` between key and value.
-fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
-    match value {
-        json::Value::Null => out.extend_from_slice(b"nil"),
-        json::Value::True => out.extend_from_slice(b"true"),
-        json::Value::False => out.extend_from_slice(b"false"),
-        json::Value::Number(text) => match text.parse::<f64>() {
-            Ok(number) if text.contains(['.', 'e', 'E']) => {
-                out.extend_from_slice(format!("{number:.6}").as_bytes());
-            }
-            _ => out.extend_from_slice(text.as_bytes()),
-        },
-        json::Value::String(text) => write_string(text, out),
-        // The depth of what is nested is bounded where it was read.
-        json::Value::Nested(text)
-        | json::Value::SpacedNested(text)
-        | json::Value::DirtyNested(text)
-            if text.starts_with('[') =>
-        {
-            let mut before: &[u8] = b"[";
-            let _read_before = json::array(text, |item| {
-                out.extend_from_slice(before);
-                write_value(item, out);
-                before = b", ";
-            });
-            out.extend_from_slice(if before == b"[" { b"[]" } else { b"]" });
-        }
-        json::Value::Nested(text)
-        | json::Value::SpacedNested(text)
-        | json::Value::DirtyNested(text) => {
-            let mut before: &[u8] = b"{";
-            let _read_before = json::object(text, |key, item, _| {
-                out.extend_from_slice(before);
-                write_string(key, out);
-                out.extend_from_slice(b"=>");
-                write_value(item, out);
-                before = b", ";
-            });
-            out.extend_from_slice(if before == b"{" { b"{}" } else { b"}" });
-        }
-    }
-}
-
-/// Appends a string with its quotes, decoded.
-fn write_string(text: Text<'_>, out: &mut Vec<u8>) {
-    out.push(b'"');
-    text.write_decoded(out);
-    out.push(b'"');
 }
 
 /// Appends a time in seconds with the microseconds that a double of today can hold, at least one digit.
@@ -243,12 +192,6 @@ fn write_double(time: Nanos, out: &mut Vec<u8>) {
     while out.len() > fraction + 1 && out.last() == Some(&b'0') {
         out.pop();
     }
-}
-
-fn write_number(number: impl std::fmt::Display, out: &mut Vec<u8>) {
-    use std::io::Write;
-    // Writing to memory does not fail.
-    let _infallible = write!(out, "{number}");
 }
 
 #[cfg(test)]
