@@ -252,17 +252,18 @@ impl Planner<'_> {
         }
     }
 
-    /// `Match`, else `Match_Regex`, as in Fluent Bit.
+    /// `Match` and `Match_Regex`, of which one is enough.
     fn matches(
         &mut self,
         pattern: Option<&String>,
         pattern_regex: Option<&Located<Verbatim>>,
     ) -> Option<Match> {
-        if let Some(pattern) = pattern {
-            return Some(Match::Wildcard(pattern.clone()));
-        }
-        let regex = pattern_regex?;
-        self.built(&regex.location, Pattern::new(&regex.value.0)).map(Match::Regex)
+        let Some(regex) = pattern_regex else { return pattern.cloned().map(Match::Wildcard) };
+        let regex = self.built(&regex.location, Pattern::new(&regex.value.0))?;
+        Some(match pattern {
+            Some(pattern) => Match::Either(pattern.clone(), regex),
+            None => Match::Regex(regex),
+        })
     }
 }
 
