@@ -4,7 +4,7 @@ use super::Format;
 use super::dates::{Dates, write_fraction};
 use super::notation::{write_number, write_time, write_value};
 use crate::buffer::{Chunk, Encoded};
-use crate::config::{choices, properties};
+use crate::config::{ElseFirst, Kind, Reading, Value, choices, properties};
 use crate::record::Nanos;
 use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
@@ -39,13 +39,28 @@ choices! {
     }
 }
 
+/// A layout, but for the two of Fluent Bit's that are not known here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Printed(pub Layout);
+
+impl Value for Printed {
+    const KIND: Kind = Layout::KIND;
+
+    fn read(text: &str) -> Reading<Self> {
+        if ["otlp_json", "otlp_json_pretty"].iter().any(|otlp| text.eq_ignore_ascii_case(otlp)) {
+            return Reading::Bad("OTLP is not printed yet; write `json_lines`".to_owned());
+        }
+        ElseFirst::read(text).map(|ElseFirst(layout)| Self(layout))
+    }
+}
+
 properties! {
     /// Prints records to the standard output.
     pub struct StdoutOptions for "stdout" {
         /// How records are printed: `msgpack`, `json`, `json_lines` or `json_stream`.
-        format: Layout ["format" = "msgpack"],
+        format: Printed ["format" = "msgpack"],
         /// How the time of a record is written where the format is JSON.
-        json_date_format: DateFormat ["json_date_format" = "double"],
+        json_date_format: ElseFirst<DateFormat> ["json_date_format" = "double"],
         /// Name of the field that takes the time; `false` for none.
         json_date_key: String ["json_date_key" = "date"],
     }
@@ -72,13 +87,13 @@ impl Stdout {
             json::escape(&options.json_date_key, &mut date_key);
             date_key.extend_from_slice(b"\":");
         }
-        let pattern = match options.json_date_format {
+        let pattern = match options.json_date_format.0 {
             DateFormat::JavaSqlTimestamp => "%Y-%m-%d %H:%M:%S",
             _ => "%Y-%m-%dT%H:%M:%S",
         };
         Self {
-            layout: options.format,
-            date_format: options.json_date_format,
+            layout: options.format.0,
+            date_format: options.json_date_format.0,
             date_key,
             dates: Dates::new(Strftime::new(pattern)),
         }
@@ -198,6 +213,7 @@ fn write_double(time: Nanos, out: &mut Vec<u8>) {
 mod tests {
     use super::super::samples::{self, TIME};
     use super::*;
+    use crate::config::Diagnostics;
     use expect_test::{Expect, expect};
 
     /// Prints three records under two tags.
@@ -209,7 +225,8 @@ mod tests {
         ]);
         let mut section = samples::section(entries);
         let mut stdout = samples::built(|diagnostics| {
-            Some(Stdout::new(&StdoutOptions::read(&mut section, diagnostics)))
+            let options = StdoutOptions::read(&mut section, diagnostics);
+            Some(Stdout::new(&options))
         });
         let mut out = Vec::new();
         stdout.format(&chunk, &mut out);
@@ -291,5 +308,30 @@ mod tests {
         ] {
             check(&[("format", "json_lines"), ("json_date_format", format)], &expected);
         }
+    }
+
+    #[test]
+    fn words_that_cannot_be_meant() {
+        let check = |entries: &[(&str, &str)], expected: &Expect| {
+            let mut diagnostics = Diagnostics::new();
+            StdoutOptions::read(&mut samples::section(entries), &mut diagnostics);
+            expected.assert_eq(&diagnostics.to_string());
+        };
+        check(
+            &[("format", "jsonl"), ("json_date_format", "iso")],
+            &expect![[r#"
+            command line: warning: `format`: taken as the first, none of msgpack, json, json_stream, json_lines; did you mean `json`?
+                format jsonl
+            command line: warning: `json_date_format`: taken as the first, none of double, iso8601, epoch, epoch_ms, java_sql_timestamp
+                json_date_format iso
+        "#]],
+        );
+        check(
+            &[("format", "OTLP_json")],
+            &expect![[r#"
+            command line: `format`: OTLP is not printed yet; write `json_lines`
+                format OTLP_json
+        "#]],
+        );
     }
 }
