@@ -531,6 +531,41 @@ mod tests {
     }
 
     #[test]
+    fn conditions_that_are_hardly_meant() {
+        for (config, expected) in [
+            (
+                "Condition key_exists\n Add d 1",
+                expect![[r#"
+                command line: warning: the condition names no key, for which Fluent Bit takes `key_exists`
+                now {"a":"1","l":["x"]}
+            "#]],
+            ),
+            (
+                "Condition key_value_does_not_equal a\n Add d 1",
+                expect![[r#"
+                now {"a":"1","l":["x"],"d":"1"}
+            "#]],
+            ),
+            (
+                "Condition key_exists $l[0]\n Add d 1",
+                expect![[r#"
+                command line: warning: `$l[0]` is an item of an array, and is never there for a condition, as in Fluent Bit
+                now {"a":"1","l":["x"]}
+            "#]],
+            ),
+            (
+                "Condition key_does_not_exist $TAG\n Add d 1",
+                expect![[r#"
+                command line: warning: `$TAG` is no field, and is never there for a condition, as in Fluent Bit
+                now {"a":"1","l":["x"],"d":"1"}
+            "#]],
+            ),
+        ] {
+            check(config, r#"{"a":"1","l":["x"]}"#, &expected);
+        }
+    }
+
+    #[test]
     fn rules_that_cannot_work() {
         for (config, expected) in [
             (
@@ -558,19 +593,13 @@ mod tests {
                 "#]],
             ),
             (
-                "Condition key_exists",
-                expect![[r#"
-                command line: `Condition` takes `KIND KEY [VALUE]`; put quotes around what holds blanks
-            "#]],
-            ),
-            (
                 "Condition key_exist a",
                 expect![[r#"
                 command line: `Condition` has no kind `key_exist`; did you mean `Key_exists`?
             "#]],
             ),
             (
-                "Condition key_value_equals a",
+                "Condition key_value_matches a",
                 expect![[r#"
                 command line: `Condition` takes `KIND KEY [VALUE]`; put quotes around what holds blanks
             "#]],
