@@ -3,7 +3,10 @@
 //! | module | reads or writes |
 //! |---|---|
 //! | [`cri`] | lines of the container runtimes, by hand |
+//! | [`escapes`] | escapes with a backslash: of the field decoders, and of logfmt |
 //! | [`json`] | JSON objects, field by field, as slices of the line |
+//! | [`logfmt`] | `key=value` pairs, by hand |
+//! | [`ltsv`] | `label:value` fields, by hand |
 //! | [`regex`] | patterns in Ruby's dialect, run by the `regex` crate |
 //! | [`time`] | times by strptime formats with `%L`; by strftime formats |
 //!
@@ -14,7 +17,17 @@
 )]
 
 pub mod cri;
+pub mod escapes;
 pub mod json;
+pub mod logfmt;
+pub mod ltsv;
 pub mod regex;
 pub mod time;
 mod word;
+
+/// Splits before the first such byte. It must be ASCII or begin a character, so that this splits no
+/// character.
+fn split_before(text: &str, is: impl Fn(u8) -> bool) -> (&str, &str) {
+    let end = text.bytes().position(is).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
+}

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use tailwater_parsers::{cri, json, regex, time};
+use tailwater_parsers::{cri, escapes, json, logfmt, ltsv, regex, time};
 
 fn check(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
@@ -25,8 +25,23 @@ fn cri_corpus() {
 }
 
 #[test]
+fn escapes_corpus() {
+    check("escapes", escapes::fuzz_escapes);
+}
+
+#[test]
 fn json_corpus() {
     check("json", json::fuzz_json);
+}
+
+#[test]
+fn logfmt_corpus() {
+    check("logfmt", logfmt::fuzz_logfmt);
+}
+
+#[test]
+fn ltsv_corpus() {
+    check("ltsv", ltsv::fuzz_ltsv);
 }
 
 #[test]

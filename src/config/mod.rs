@@ -23,7 +23,7 @@ pub use diagnostics::{Diagnostics, Finding, Location, Severity};
 pub use instance::{FilterCommon, InputCommon, Instance, OutputCommon, RetryLimit};
 pub use model::{Model, Request};
 pub use near::nearest;
-pub use network::{NetOptions, TlsOptions};
+pub use network::{CIPHERS, Ciphers, NetOptions, TlsOptions, TlsVersion};
 pub use parser::{ParserDefinition, ParserFormat, ParserOptions};
 pub use plugin::{Catalog, Plugin, PluginKind, Transport};
 pub(crate) use property::properties;

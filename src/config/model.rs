@@ -10,7 +10,7 @@ use super::disk::{self, Disk};
 use super::environment::Environment;
 use super::instance::{FilterCommon, InputCommon, Instance, OutputCommon};
 use super::near::nearest;
-use super::network::{NetOptions, TlsOptions};
+use super::network::{NetOptions, TlsOptions, examine_host};
 use super::parser::{ParserDefinition, ParserOptions};
 use super::plugin::{Catalog, Plugin, PluginKind, Transport};
 use super::property::{Field as _, Kind, Property, Rules};
@@ -275,6 +275,9 @@ impl Loader<'_> {
             SectionKind::Output => {
                 if let Some(output) = self.instance(section, PluginKind::Output, OutputCommon::read)
                 {
+                    if let Some(host) = &output.common.host {
+                        examine_host(host, output.section.location_of("Host"), self.diagnostics);
+                    }
                     model.outputs.push(self.named(output, |common| common.alias.as_deref()));
                 }
             }
@@ -311,6 +314,7 @@ impl Loader<'_> {
         let connection = if is_unknown { &mut nothing } else { &mut section };
         let net = NetOptions::read(connection, self.diagnostics);
         let tls = TlsOptions::read(connection, self.diagnostics);
+        tls.examine(connection, self.diagnostics);
         if tls.tls && plugin.transport == Transport::Local {
             let message = format!("`{}` opens no connection, so it has no TLS", plugin.name);
             self.diagnostics.error(section.location_of("tls"), message);

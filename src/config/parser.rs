@@ -28,29 +28,30 @@ properties! {
         format: Option<Located<ParserFormat>> ["Format"],
         /// For `Format regex`: an expression whose named groups become fields.
         regex: Option<Located<Verbatim>> ["Regex"],
-        /// Field with the record's time.
+        /// Field with the record's time; `time` if there is a `Time_Format`.
         time_key: Option<String> ["Time_Key"],
         /// How the time is written: strptime, with `%L` for the fraction.
         time_format: Option<Located<Verbatim>> ["Time_Format"],
         /// Keeps the field with the time.
         time_keep: bool ["Time_Keep" = "off"],
-        /// Refuses a line whose time cannot be read.
+        /// Takes a time only if its text follows the format to the end; otherwise what could be read of it.
         time_strict: bool ["Time_Strict" = "on"],
-        /// Offset from UTC of times without one: `+HHMM`.
+        /// Offset from UTC of times without one: `+HHMM` or `Z`.
         time_offset: Option<Located<String>> ["Time_Offset"],
         /// Zone of times without one: `Europe/Berlin`.
         time_zone: Option<Located<String>> ["Time_Zone"],
         /// Takes times without a zone as the machine's.
         time_system_timezone: bool ["Time_System_Timezone" = "off"],
-        /// Leaves out fields that are empty.
+        /// For `Format regex`: leaves out fields that are empty.
         skip_empty_values: bool ["Skip_Empty_Values" = "on"],
-        /// Types of fields: `size:integer took:float`.
+        /// Types of fields, but of `Format json`: `size:integer took:float`; also `hex`, `bool`, `string`.
         types: Option<Located<String>> ["Types"],
-        /// Fields to decode further, in written order.
+        /// For `Format logfmt`: refuses a line with a key without `=`, which else is `true`.
+        logfmt_no_bare_keys: bool ["Logfmt_No_Bare_Keys" = "off"],
+        /// `DECODER FIELD [ACTION]`: adds the fields of the JSON in a field.
         decoders: Ordered [
-            "Decode_Field" | "Decode_Field_As": "`DECODER FIELD`: decodes and replaces a field."
+            "Decode_Field" | "Decode_Field_As": "`DECODER FIELD [ACTION]`: decodes and replaces a field."
         ],
-        @accepted { "Logfmt_No_Bare_Keys": "`Format logfmt` is not there yet" }
     }
 }
 

@@ -4,7 +4,7 @@ use super::Filter;
 use crate::config::{Diagnostics, Located, Location, Repeated, properties};
 use crate::metrics::FilterMetrics;
 use crate::parser::{NoParser, Parser, Parsers, Scratch};
-use crate::record::{Accessor, Batch, Fields, Record, Value, push_last};
+use crate::record::{Accessor, Batch, Fields, Record, Value};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 use std::sync::Arc;
@@ -132,9 +132,7 @@ impl ParserFilter {
         let kept = record.fields.iter().enumerate().filter(|(index, _)| {
             if Some(*index) == at { self.preserve_key } else { self.reserve_data }
         });
-        for (_, field) in kept {
-            push_last(&mut fields, *field);
-        }
+        fields.extend(kept.map(|(_, field)| *field));
         record.fields = fields;
     }
 }
@@ -392,13 +390,12 @@ mod tests {
         "#]],
         );
         check(
-            "Key_Name data\n Parser l",
+            "Key_Name data\n Parser l\n Reserve_Data On",
             &["Name l\n Format logfmt"],
-            "",
+            r#"{"data":"a=1 b","x":1}"#,
             &expect![[r#"
-            command line: note: parser `l` cannot be used: `Format logfmt` is not supported yet
-            command line: parser `l` cannot be used: `Format logfmt` is not supported yet
-        "#]],
+                now {"a":"1","b":true,"x":1}
+            "#]],
         );
         check(
             "Key_Name data\n Parser jt\n Unescape_key On",

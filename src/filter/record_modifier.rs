@@ -2,7 +2,7 @@
 
 use super::Filter;
 use crate::config::{Diagnostics, Located, Repeated, Verbatim, properties};
-use crate::record::{Batch, Field, Id, IdStream, Value, push_last};
+use crate::record::{Batch, Field, Id, IdStream, Value};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 use xxhash_rust::xxh3::xxh3_128;
@@ -94,13 +94,11 @@ impl Filter for RecordModifier {
                     record.fields.retain(|field| is_one_of(names, field.key()));
                 }
             }
-            for field in &added {
-                push_last(&mut record.fields, *field);
-            }
+            record.fields.extend_from_slice(&added);
             if let Some(key) = uuid_key {
                 let time = if record.own_time { record.time } else { first_seen };
                 let id = ids.id(time, record.from, record.to, record.ordinal);
-                push_last(&mut record.fields, Field::new(key, Value::Plain(uuid(id, bump))));
+                record.fields.push(Field::new(key, Value::Plain(uuid(id, bump))));
             }
             was_empty || !record.fields.is_empty()
         });

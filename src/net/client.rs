@@ -12,15 +12,16 @@ use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tracing::Level;
 
-use super::connect::connect;
+use super::connect::{Deadline, Stream, connect};
+use super::error::tls_beneath;
 use super::pool::{Connection, Pool};
+use super::proxy::Proxy;
 use super::pulse::{Pulse, Pulsing};
-use super::tls::Tls;
-use super::{ConnectError, LostError, NetOptions, SendError, TlsError, TlsOptions};
+use super::tls::{Settings, Tls};
+use super::{ConnectError, Doubts, LostError, NetOptions, SendError, TlsError, TlsOptions};
 
 /// Longest silence of a connection that is being made or has a request under way, where the
 /// properties say 0, for none. Longer than the stores themselves wait, so that only a dead peer
@@ -30,6 +31,8 @@ pub const ANSWER_WAIT_MAX: Duration = Duration::from_mins(5);
 const WAIT_MAX: Duration = Duration::from_hours(24 * 30);
 /// What hyper buffers of an answer at once, its head included.
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// The first byte of what a TLS server says to plain HTTP (RFC 8446, 5.1).
+const TLS_ALERT: u8 = 21;
 /// An answer is read on for this many bytes to keep its connection; beyond, closing is cheaper.
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 
@@ -49,6 +52,8 @@ struct Shared {
     endpoint: Box<str>,
     net: NetOptions,
     tls: Option<Tls>,
+    /// Who connects us, if we do not do so ourselves.
+    proxy: Option<Proxy>,
     pool: Arc<Pool>,
 }
 
@@ -88,16 +93,29 @@ enum Failure {
     /// The connection was closed before the first byte: the message is whole and may go elsewhere.
     Unsent(Box<Message>),
     Lost(LostError),
+    /// The other side took it for something else than a request, and so took nothing of it.
+    Misread(ConnectError),
 }
 
 impl Client {
     /// A client without a connection yet. Reads the certificates when `tls.tls` is on, and the
-    /// system's authorities only when they are needed.
-    pub fn new(endpoint: Endpoint, net: &NetOptions, tls: &TlsOptions) -> Result<Self, TlsError> {
+    /// system's authorities only when they are needed. What is usable but hardly meant goes to
+    /// `doubts`.
+    pub fn new(
+        endpoint: Endpoint,
+        net: &NetOptions,
+        tls: &TlsOptions,
+        proxy: Option<Proxy>,
+        doubts: &mut Doubts,
+    ) -> Result<Self, TlsError> {
         let Endpoint { host, port } = endpoint;
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let host: Box<str> = bare.unwrap_or(&host).into();
-        let tls = if tls.tls { Some(Tls::new(&host, tls)?) } else { None };
+        let host: Box<str> = bare(&host).into();
+        let tls = if tls.tls {
+            let name = tls.vhost.as_deref().unwrap_or(&host);
+            Some(Tls::new(name, Settings::new(tls)?, doubts)?)
+        } else {
+            None
+        };
         let net = NetOptions {
             connect_timeout: bounded(net.connect_timeout),
             io_timeout: bounded(net.io_timeout),
@@ -113,6 +131,7 @@ impl Client {
                 pool: Pool::new(&net),
                 net,
                 tls,
+                proxy,
                 host,
                 port,
             }),
@@ -133,18 +152,23 @@ impl Client {
                 Ok(response) => return Ok(Response { permit, ..response }),
                 Err(Failure::Unsent(unsent)) => message = *unsent,
                 Err(Failure::Lost(reason)) => return Err(shared.lost(reason)),
+                Err(Failure::Misread(reason)) => return Err(shared.not_connected(reason)),
             }
         }
-        let limit = shared.net.connect_timeout;
-        let opened = timeout(limit, Box::pin(shared.open())).await;
-        let connection = opened
-            .unwrap_or(Err(ConnectError::Timeout(limit)))
-            .map_err(|reason| shared.not_connected(reason))?;
+        let opened = Box::pin(shared.open()).await;
+        let connection = opened.map_err(|reason| shared.not_connected(reason))?;
         match self.exchange(connection, message).await {
             Ok(response) => Ok(Response { permit, ..response }),
             Err(Failure::Unsent(_)) => Err(shared.not_connected(ConnectError::Closed)),
             Err(Failure::Lost(reason)) => Err(shared.lost(reason)),
+            Err(Failure::Misread(reason)) => Err(shared.not_connected(reason)),
         }
+    }
+
+    /// How loud an error is to be logged: `net.connect_timeout_log_error off` keeps one kind quiet.
+    pub fn log_level(&self, error: &SendError) -> Level {
+        let is_quiet = !self.shared.net.connect_timeout_log_error && error.is_connect_timeout();
+        if is_quiet { Level::DEBUG } else { Level::WARN }
     }
 
     /// One request and the head of its answer on one connection.
@@ -163,7 +187,7 @@ impl Client {
             Err(mut error) => {
                 return Err(match error.take_message() {
                     Some(message) => Failure::Unsent(Box::new(message)),
-                    None => Failure::Lost(LostError::Http(error.into_error())),
+                    None => self.shared.failure(&connection, error.into_error()),
                 });
             }
         };
@@ -192,10 +216,32 @@ impl Shared {
 
     /// A fresh connection, ready for its first request.
     async fn open(&self) -> Result<Connection, ConnectError> {
-        let tcp = connect(&self.host, self.port, &self.net).await?;
+        let deadline = Deadline::new(self.net.connect_timeout);
+        let stream: Stream = match &self.proxy {
+            Some(proxy) => proxy.connect(&self.host, self.port, &self.net, deadline).await?,
+            None => Box::new(connect(&self.host, self.port, &self.net, deadline).await?),
+        };
+        let Some(tls) = &self.tls else { return handshake(stream).await };
+        let secure = async { tls.connect(stream).await.map_err(ConnectError::Tls) };
+        handshake(deadline.hold("the TLS handshake", secure).await?).await
+    }
+
+    /// What it means that a request got no answer.
+    fn failure(&self, connection: &Connection, error: hyper::Error) -> Failure {
+        let is_fresh = connection.uses == 1;
         match &self.tls {
-            None => handshake(tcp).await,
-            Some(tls) => handshake(tls.connect(tcp).await.map_err(ConnectError::Tls)?).await,
+            Some(tls) if is_fresh => {
+                match tls_beneath(&error).and_then(|error| tls.refusal(error)) {
+                    Some(refusal) => Failure::Misread(ConnectError::Tls(refusal)),
+                    None => Failure::Lost(LostError::Http(error)),
+                }
+            }
+            None if is_fresh => match connection.pulse.first_byte() {
+                Some(TLS_ALERT) => Failure::Misread(ConnectError::SpeaksTls),
+                None => Failure::Lost(LostError::Silent(error)),
+                Some(_) => Failure::Lost(LostError::Http(error)),
+            },
+            _ => Failure::Lost(LostError::Http(error)),
         }
     }
 
@@ -215,10 +261,7 @@ fn bounded(timeout: Duration) -> Duration {
 
 /// Makes `stream` speak HTTP/1.1. The connection lives in a task of its own, which ends when the
 /// server closes it or the [`Connection`] is dropped.
-async fn handshake<S>(stream: S) -> Result<Connection, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn handshake(stream: Stream) -> Result<Connection, ConnectError> {
     let pulse = Pulse::new();
     let io = TokioIo::new(Pulsing { stream, pulse: pulse.clone() });
     let handshake = http1::Builder::new().max_buf_size(READ_BYTES_MAX).handshake(io);
@@ -232,9 +275,14 @@ where
     Ok(Connection { sender, pulse, uses: 0 })
 }
 
+/// A host without the brackets of an IPv6 address.
+pub(super) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
 /// `host:port` as the `Host` header has it: IPv6 in brackets and without its zone, and like Fluent
 /// Bit without the port only for `https` on 443.
-fn authority(host: &str, port: u16, tls: bool) -> String {
+pub(super) fn authority(host: &str, port: u16, tls: bool) -> String {
     let (bare, _zone) = host.split_once('%').unwrap_or((host, ""));
     let host = match bare.parse() {
         Ok(IpAddr::V6(address)) => format!("[{address}]"),

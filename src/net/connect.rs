@@ -1,38 +1,98 @@
 //! From a host name to a TCP connection: resolve, order the addresses, try each.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{ConnectError, NetOptions};
+
+/// Addresses of a name that are tried in one go. More would leave each too little time.
+const ADDRESS_COUNT_MAX: usize = 16;
+/// Names that are looked up at once, by all outputs together. Each takes a thread, and one that was
+/// given up keeps it until the system's resolver is done: half a minute where no name server answers.
+const LOOKUP_COUNT_MAX: usize = 32;
+
+/// A connection of whatever make: TCP, TLS, through a proxy.
+pub(super) type Stream = Box<dyn Duplex>;
+
+/// What a connection can do.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// When connecting has to be done, all its steps together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    limit: Duration,
+    at: Instant,
+}
+
+impl Deadline {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, at: Instant::now() + limit }
+    }
+
+    /// The outcome of `work`, or that this step was not done in time.
+    pub(super) async fn hold<T>(
+        self,
+        step: &'static str,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        timeout_at(self.at, work).await.unwrap_or(Err(self.missed(step)))
+    }
+
+    fn missed(self, step: &'static str) -> ConnectError {
+        ConnectError::Timeout { step, limit: self.limit }
+    }
+}
 
 /// Connects to the first address of `host` that accepts. `host` is a name or a bare IP address.
 pub(super) async fn connect(
     host: &str,
     port: u16,
     net: &NetOptions,
+    deadline: Deadline,
 ) -> Result<TcpStream, ConnectError> {
-    let found = lookup_host((host, port)).await.map_err(ConnectError::Resolve)?;
-    let mut addresses: Vec<SocketAddr> = found.collect();
+    let found = async { resolve(host, port).await.map_err(ConnectError::Resolve) };
+    let mut addresses = deadline.hold("resolving the name", found).await?;
     prefer(&mut addresses, net);
-    let deadline = Instant::now() + net.connect_timeout;
+    addresses.truncate(ADDRESS_COUNT_MAX);
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     let mut last = ConnectError::NoAddress;
     for address in addresses {
         // An equal share of the time for each, so that one dead address does not use it up.
-        let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
+        let share = deadline.at.saturating_duration_since(Instant::now()) / left.max(1);
         left = left.saturating_sub(1);
         match timeout(share, try_address(address, net)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = ConnectError::Tcp { address, error },
-            Err(_elapsed) => last = ConnectError::Timeout(net.connect_timeout),
+            Err(_elapsed) => last = deadline.missed("the TCP connection"),
         }
     }
     Err(last)
+}
+
+/// The addresses of a name, by the system's resolver, or the one that the host is.
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUP_COUNT_MAX);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let host = host.to_owned();
+    let lookup = move || {
+        // Held by the thread, which goes on when nobody waits for it any more.
+        let _permit = permit;
+        (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+    };
+    spawn_blocking(lookup).await.map_err(io::Error::other)?
 }
 
 /// The preferred family first, else the resolver's order.

@@ -6,6 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::StatusCode;
+use tokio_rustls::rustls;
+
+use super::HandshakeError;
+
 /// Why [`Client::send`](super::Client::send) has no answer. The kinds differ in what the store may
 /// have seen, which is what a retry policy needs to know.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +56,68 @@ pub enum ConnectError {
     },
     /// TLS failed: an unknown authority, a wrong name, a protocol version.
     #[error("tls: {0}")]
-    Tls(#[source] io::Error),
+    Tls(#[source] HandshakeError),
     /// All of it took too long.
-    #[error("not ready within {0:?} (`net.connect_timeout`)")]
-    Timeout(Duration),
+    #[error("{step} was not done within {limit:?} (`net.connect_timeout`)")]
+    Timeout {
+        /// The step that was under way.
+        step: &'static str,
+        /// The time for all steps together.
+        limit: Duration,
+    },
+    /// The proxy of the environment did not connect us.
+    #[error("proxy {proxy} of the environment: {reason}")]
+    Proxy {
+        /// `host:port` of the proxy, without user and password.
+        proxy: Box<str>,
+        /// What failed.
+        #[source]
+        reason: Box<ProxyError>,
+    },
     /// The server closed each connection before it took the request.
     #[error("the server closes connections before a request")]
     Closed,
+    /// The answer to plain HTTP was TLS.
+    #[error("the server speaks TLS at this port; set `tls on`")]
+    SpeaksTls,
+}
+
+/// Why a proxy gives no way to the destination.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// There is no connection to the proxy itself.
+    #[error(transparent)]
+    NotConnected(ConnectError),
+    /// It was asked to connect, and said no.
+    #[error("it answers CONNECT with {}", refused(*.0))]
+    Refused(StatusCode),
+    /// It was asked to connect, and gave no answer that is HTTP.
+    #[error("no answer to CONNECT: {}", with_cause(.0))]
+    Lost(#[source] hyper::Error),
+}
+
+/// The status of a proxy's refusal, with what to do where that is clear.
+fn refused(status: StatusCode) -> String {
+    match status {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            format!("{status}; it wants a user and a password, or others, in `HTTP_PROXY`")
+        }
+        StatusCode::FORBIDDEN => {
+            format!("{status}; allow the destination there, or name it in `NO_PROXY`")
+        }
+        _ => status.to_string(),
+    }
+}
+
+/// Why the proxy of the environment is unusable; known before the start.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyUrlError {
+    /// It is not written as Fluent Bit reads it. The text itself may hold a password.
+    #[error("`HTTP_PROXY` of the environment {0}; write `http://USER:PASSWORD@HOST:PORT`")]
+    Form(&'static str),
+    /// `tls.proxy.*` is unusable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// hyper names only the step that failed; the reason lies beneath.
@@ -77,6 +137,29 @@ pub enum LostError {
     /// Nothing was sent or received for too long.
     #[error("nothing moved for {0:?} (`net.io_timeout`)")]
     Timeout(Duration),
+    /// A fresh connection was closed without a byte, as some servers do that expect TLS.
+    #[error("{}; if the server speaks TLS, set `tls on`", with_cause(.0))]
+    Silent(#[source] hyper::Error),
+}
+
+impl SendError {
+    /// Whether connecting took too long, which `net.connect_timeout_log_error off` keeps quiet.
+    pub fn is_connect_timeout(&self) -> bool {
+        let Self::NotConnected { reason, .. } = self else { return false };
+        match reason {
+            ConnectError::Timeout { .. } => true,
+            ConnectError::Proxy { reason, .. } => {
+                matches!(**reason, ProxyError::NotConnected(ConnectError::Timeout { .. }))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The error of rustls beneath one of hyper.
+pub(super) fn tls_beneath(error: &hyper::Error) -> Option<&rustls::Error> {
+    let error = error.source()?.downcast_ref::<io::Error>()?;
+    error.get_ref()?.downcast_ref()
 }
 
 /// What makes the TLS settings of an output unusable; all of it is known before the start.
@@ -86,7 +169,7 @@ pub enum TlsError {
     #[error("cannot read `{property}` {}: {reason}", path.display())]
     File {
         /// The property that names the file.
-        property: &'static str,
+        property: String,
         /// The file.
         path: PathBuf,
         /// What the reader says.
@@ -96,33 +179,16 @@ pub enum TlsError {
     #[error("`{property}` {} holds no certificate", path.display())]
     NoCertificate {
         /// The property that names the file.
-        property: &'static str,
+        property: String,
         /// The file.
         path: PathBuf,
     },
-    /// The system has no certificate authorities.
-    #[error(
-        "no certificate authorities found on this system; set `tls.ca_file`, or `tls.verify off`"
-    )]
-    NoSystemRoots,
-    /// `tls.crt_file` without `tls.key_file` or the other way.
-    #[error("`tls.crt_file` and `tls.key_file` go together")]
-    HalfIdentity,
-    /// rustls reads no encrypted keys.
-    #[error("`tls.key_passwd` is not supported; store the key without a password")]
-    KeyPassword,
     /// Certificate and key do not fit each other, or are of a kind that is not supported.
     #[error("unusable client certificate or key: {0}")]
-    Identity(#[source] tokio_rustls::rustls::Error),
-    /// A version that is unknown, or none between the two bounds.
-    #[error("`{property}` {value}: supported are TLSv1.2 and TLSv1.3")]
-    Version {
-        /// The property.
-        property: &'static str,
-        /// Its value.
-        value: String,
-    },
-    /// The host, or `tls.vhost`, is no name a certificate could have.
-    #[error("`{0}` is no valid server name")]
-    ServerName(String),
+    Identity(#[source] rustls::Error),
+    /// No version between the two bounds.
+    #[error(
+        "no version of TLS from `tls.min_version` to `tls.max_version`; there are TLSv1.2 and TLSv1.3"
+    )]
+    Version,
 }

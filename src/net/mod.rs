@@ -2,21 +2,34 @@
 //!
 //! One [`Client`] per destination keeps its own small pool of connections, so that `net.*` and
 //! `tls.*` mean what Fluent Bit's manual says. Everything here runs on the one current-thread
-//! tokio runtime; nothing blocks but the system's resolver, which tokio moves to a thread.
+//! tokio runtime; nothing blocks but the system's resolver, which tokio moves to a thread, and a look
+//! at certificate files when a connection is made.
 
 mod client;
 mod connect;
 mod error;
 mod gzip;
+mod handshake;
+mod identity;
 mod options;
+mod pem;
 mod pool;
+mod proxy;
 mod pulse;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trust;
+mod zstd;
 
 use crate::config::{NetOptions, TlsOptions};
 
 pub use client::{ANSWER_WAIT_MAX, Client, Endpoint, Request, Response};
-pub use error::{ConnectError, LostError, SendError, TlsError};
+pub use error::{ConnectError, LostError, ProxyError, ProxyUrlError, SendError, TlsError};
 pub use gzip::Gzip;
+pub use handshake::HandshakeError;
+pub use proxy::Proxy;
+
+/// What is usable but hardly meant: warnings for whoever starts the agent.
+pub type Doubts = Vec<String>;
+pub use zstd::Zstd;

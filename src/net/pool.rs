@@ -49,14 +49,14 @@ struct Idle {
 
 impl Pool {
     pub(super) fn new(net: &NetOptions) -> Arc<Self> {
-        let limit = usize::try_from(net.max_worker_connections).unwrap_or(usize::MAX);
+        let limit = usize::try_from(net.max_worker_connections.max(0)).unwrap_or(usize::MAX);
         let limit = limit.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             idle: Mutex::default(),
             permits: (limit > 0).then(|| Arc::new(Semaphore::new(limit))),
             keep: net.keepalive,
             idle_time_max: net.keepalive_idle_timeout,
-            uses_max: net.keepalive_max_recycle,
+            uses_max: net.keepalive_max_recycle.max(0).unsigned_abs(),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,17 +16,34 @@ pub(super) struct Pulse {
     opened: Instant,
     /// Milliseconds from `opened` to the last byte.
     last: Arc<AtomicU64>,
+    /// The first byte received, with [`RECEIVED`]; 0 before there was any.
+    first: Arc<AtomicU16>,
 }
+
+/// Tells a first byte of 0 from none.
+const RECEIVED: u16 = 0x100;
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self { opened: Instant::now(), last: Arc::default() }
+        Self { opened: Instant::now(), last: Arc::default(), first: Arc::default() }
     }
 
     /// Bytes moved, or a new wait begins, now.
     pub(super) fn beat(&self) {
         let millis = self.opened.elapsed().as_millis();
         self.last.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The first byte that the other side ever sent, which tells what it speaks.
+    pub(super) fn first_byte(&self) -> Option<u8> {
+        let first = self.first.load(Ordering::Relaxed);
+        u8::try_from(first ^ RECEIVED).ok()
+    }
+
+    fn note_first(&self, byte: u8) {
+        if self.first.load(Ordering::Relaxed) == 0 {
+            self.first.store(RECEIVED | u16::from(byte), Ordering::Relaxed);
+        }
     }
 
     fn last(&self) -> Instant {
@@ -62,7 +79,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Pulsing<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        if let Some(&byte) = buffer.filled().get(before) {
+            self.pulse.note_first(byte);
+        }
         self.pulse.beat();
         Poll::Ready(read)
     }

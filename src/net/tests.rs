@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tracing::Level;
 
 use super::*;
 
@@ -119,7 +120,8 @@ async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> bool {
 }
 
 fn client(host: &str, port: u16, net: &NetOptions, tls: &TlsOptions) -> Client {
-    Client::new(Endpoint { host: host.to_owned(), port }, net, tls).unwrap()
+    let endpoint = Endpoint { host: host.to_owned(), port };
+    Client::new(endpoint, net, tls, None, &mut Vec::new()).unwrap()
 }
 
 fn request(body: impl Into<Bytes>) -> Request {
@@ -162,6 +164,9 @@ async fn connections_are_kept_and_replaced() {
     check(&one_use, &[Act::Answer], &["#0", "#1", "#2"]).await;
     let two_uses = NetOptions { keepalive_max_recycle: 2, ..net.clone() };
     check(&two_uses, &[Act::Answer], &["#0", "#0", "#1", "#1", "#2"]).await;
+    let unbounded =
+        NetOptions { keepalive_max_recycle: -1, max_worker_connections: -1, ..net.clone() };
+    check(&unbounded, &[Act::Answer], &["#0", "#0", "#0"]).await;
     let brief = NetOptions { keepalive_idle_timeout: Duration::from_millis(5), ..net };
     check(&brief, &[Act::Answer], &["#0", "#1"]).await;
 }
@@ -170,7 +175,8 @@ async fn connections_are_kept_and_replaced() {
 async fn what_was_sent_and_not_answered_is_lost() {
     let net = NetOptions { io_timeout: Duration::from_millis(300), ..NetOptions::default() };
     let closed = "answer of HOST lost: connection closed before message completed";
-    check(&net, &[Act::Hang, Act::Answer], &[closed, "#1"]).await;
+    let fresh = &*format!("{closed}; if the server speaks TLS, set `tls on`");
+    check(&net, &[Act::Hang, Act::Answer], &[fresh, "#1"]).await;
     let half = "answer of HOST lost: error reading a body from connection: \
                 end of file before message length reached";
     check(&net, &[Act::Half, Act::Answer], &[half, "#1"]).await;
@@ -258,9 +264,53 @@ async fn a_handshake_that_never_ends_is_given_up() {
     let error = ask(&client("127.0.0.1", port, &net, &tls)).await.unwrap_err();
     assert!(matches!(error, SendError::NotConnected { .. }), "{error}");
     assert!(
-        error.to_string().ends_with("not ready within 30ms (`net.connect_timeout`)"),
+        error
+            .to_string()
+            .ends_with("the TLS handshake was not done within 30ms (`net.connect_timeout`)"),
         "{error}"
     );
+}
+
+/// A server that listens and never takes a connection is as one behind a firewall that says nothing.
+#[tokio::test]
+async fn connect_timeouts_are_logged_as_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = TlsOptions { tls: true, verify: false, ..TlsOptions::default() };
+    for (log, expected) in [(true, Level::WARN), (false, Level::DEBUG)] {
+        let net = NetOptions {
+            connect_timeout: Duration::from_millis(30),
+            connect_timeout_log_error: log,
+            ..NetOptions::default()
+        };
+        let slow = client("127.0.0.1", address.port(), &net, &tls);
+        assert_eq!(slow.log_level(&ask(&slow).await.unwrap_err()), expected);
+        // Another failure is none of its business.
+        let nameless = client(
+            "no.such.host.invalid",
+            80,
+            &NetOptions { connect_timeout: Duration::from_mins(1), ..net },
+            &tls,
+        );
+        assert_eq!(nameless.log_level(&ask(&nameless).await.unwrap_err()), Level::WARN);
+    }
+}
+
+#[tokio::test]
+async fn an_endless_head_is_given_up() {
+    for line in ["x: y\r\n", "x"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            let lines = line.repeat(10_000);
+            while stream.write_all(lines.as_bytes()).await.is_ok() {}
+        });
+        let client = client("127.0.0.1", port, &NetOptions::default(), &TlsOptions::default());
+        let error = ask(&client).await.unwrap_err();
+        assert!(matches!(error, SendError::Lost { .. }), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -351,227 +401,5 @@ async fn a_slow_server_that_moves_is_waited_for() {
     assert_eq!(response.status, StatusCode::NO_CONTENT);
 }
 
-mod tls {
-    use rcgen::{
-        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    };
-    use tempfile::TempDir;
-    use tokio_rustls::TlsAcceptor;
-    use tokio_rustls::rustls::crypto::ring;
-    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-    use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
-    use tokio_rustls::rustls::{RootCertStore, ServerConfig, version};
-
-    use super::*;
-
-    /// An authority, certificates of its making, and the folder where they lie as PEM.
-    struct Authority {
-        folder: TempDir,
-        certificate: rcgen::Certificate,
-        issuer: Issuer<'static, KeyPair>,
-    }
-
-    impl Authority {
-        fn new() -> Self {
-            let mut params = CertificateParams::default();
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let key = KeyPair::generate().unwrap();
-            let certificate = params.self_signed(&key).unwrap();
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-            Self { folder, certificate, issuer: Issuer::new(params, key) }
-        }
-
-        /// A file in the folder.
-        fn path(&self, name: &str) -> String {
-            self.folder.path().join(name).to_str().unwrap().to_owned()
-        }
-
-        fn ca_file(&self) -> String {
-            self.path("ca.pem")
-        }
-
-        fn issue(
-            &self,
-            name: &str,
-            usage: ExtendedKeyUsagePurpose,
-        ) -> (rcgen::Certificate, KeyPair) {
-            let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-            params.extended_key_usages = vec![usage];
-            let key = KeyPair::generate().unwrap();
-            (params.signed_by(&key, &self.issuer).unwrap(), key)
-        }
-
-        /// A server with a certificate for `name`; with `mutual`, clients have to show one too.
-        async fn server(&self, name: &str, mutual: bool) -> SocketAddr {
-            let (certificate, key) = self.issue(name, ExtendedKeyUsagePurpose::ServerAuth);
-            self.serve(&certificate, &key, mutual).await
-        }
-
-        async fn serve(
-            &self,
-            certificate: &rcgen::Certificate,
-            key: &KeyPair,
-            mutual: bool,
-        ) -> SocketAddr {
-            let provider = Arc::new(ring::default_provider());
-            let mut roots = RootCertStore::empty();
-            roots.add(self.certificate.der().clone()).unwrap();
-            let clients = if mutual {
-                let roots = Arc::new(roots);
-                let provider = Arc::clone(&provider);
-                WebPkiClientVerifier::builder_with_provider(roots, provider).build().unwrap()
-            } else {
-                Arc::new(NoClientAuth)
-            };
-            let config = ServerConfig::builder_with_provider(provider)
-                .with_protocol_versions(&[&version::TLS12])
-                .unwrap()
-                .with_client_cert_verifier(clients)
-                .with_single_cert(
-                    vec![certificate.der().clone()],
-                    PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-                )
-                .unwrap();
-            let acceptor = TlsAcceptor::from(Arc::new(config));
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            tokio::spawn(async move {
-                loop {
-                    let (tcp, _) = listener.accept().await.unwrap();
-                    tokio::spawn(greet(acceptor.clone(), tcp));
-                }
-            });
-            address
-        }
-    }
-
-    async fn greet(acceptor: TlsAcceptor, tcp: TcpStream) {
-        // A client that does not trust us ends the handshake.
-        if let Ok(stream) = acceptor.accept(tcp).await {
-            serve(stream, 0, &[Act::Answer], Arc::default()).await;
-        }
-    }
-
-    /// Asks over TLS; `expected` is the answer or a part of the error.
-    async fn check(address: SocketAddr, options: TlsOptions, expected: &str) {
-        let options = TlsOptions { tls: true, ..options };
-        let net = NetOptions::default();
-        let client = client("127.0.0.1", address.port(), &net, &options);
-        let answer = ask(&client).await;
-        if let Err(error) = &answer {
-            assert!(matches!(error, SendError::NotConnected { .. }), "{options:?}: {error}");
-        }
-        let answer = answer.unwrap_or_else(|error| error.to_string());
-        assert!(answer.contains(expected), "{options:?}: {answer}");
-    }
-
-    #[tokio::test]
-    async fn servers_are_checked_as_asked() {
-        let (ours, other) = (Authority::new(), Authority::new());
-        let address = ours.server("logs.example", false).await;
-        let trusting = TlsOptions { ca_file: Some(ours.ca_file()), ..TlsOptions::default() };
-        let named = TlsOptions { verify_hostname: true, ..trusting.clone() };
-        let vhost = |name: &str| Some(name.to_owned());
-        check(address, trusting.clone(), "#0").await;
-        check(
-            address,
-            TlsOptions { ca_file: Some(other.ca_file()), ..trusting.clone() },
-            "invalid peer certificate",
-        )
-        .await;
-        check(address, TlsOptions { verify: false, ..TlsOptions::default() }, "#0").await;
-        check(address, named.clone(), "not valid for").await;
-        check(address, TlsOptions { vhost: vhost("logs.example"), ..named.clone() }, "#0").await;
-        check(address, TlsOptions { vhost: vhost("x.example"), ..named }, "not valid for").await;
-        let folder = Some(ours.path(""));
-        let by_folder =
-            TlsOptions { ca_path: folder, ca_file: Some(other.ca_file()), ..trusting.clone() };
-        check(address, by_folder, "#0").await;
-        let newer = TlsOptions { min_version: vhost("TLSv1.3"), ..trusting };
-        check(address, newer, "tls: ").await;
-    }
-
-    #[tokio::test]
-    async fn the_certificate_in_ca_file_may_be_the_servers_own() {
-        let ours = Authority::new();
-        for (day, expected) in [
-            (rcgen::date_time_ymd(2999, 1, 1), "#0"),
-            (rcgen::date_time_ymd(2001, 1, 1), "expired"),
-        ] {
-            let mut params = CertificateParams::new(["logs.example".to_owned()]).unwrap();
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params.not_after = day;
-            let key = KeyPair::generate().unwrap();
-            let certificate = params.self_signed(&key).unwrap();
-            let path = ours.path("own.pem");
-            std::fs::write(&path, certificate.pem()).unwrap();
-            let address = ours.serve(&certificate, &key, false).await;
-            let options = TlsOptions { ca_file: Some(path), ..TlsOptions::default() };
-            check(address, options, expected).await;
-            let stranger = TlsOptions { ca_file: Some(ours.ca_file()), ..TlsOptions::default() };
-            check(address, stranger, "tls: ").await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_client_certificate_is_shown() {
-        let ours = Authority::new();
-        let address = ours.server("logs.example", true).await;
-        let (certificate, key) = ours.issue("agent", ExtendedKeyUsagePurpose::ClientAuth);
-        let (crt_file, key_file) = (ours.path("agent.crt"), ours.path("agent.key"));
-        std::fs::write(&crt_file, certificate.pem()).unwrap();
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        let without = TlsOptions { ca_file: Some(ours.ca_file()), ..TlsOptions::default() };
-        let with =
-            TlsOptions { crt_file: Some(crt_file), key_file: Some(key_file), ..without.clone() };
-        check(address, with, "#0").await;
-        check(address, without, "tls: ").await;
-    }
-
-    #[test]
-    fn unusable_settings_are_refused_before_the_start() {
-        let ours = Authority::new();
-        let path = |name: &str| Some(ours.path(name));
-        std::fs::write(path("empty.pem").unwrap(), "no certificate here").unwrap();
-        let default = TlsOptions { tls: true, ..TlsOptions::default() };
-        for (options, expected) in [
-            (
-                TlsOptions { ca_file: path("none.pem"), ..default.clone() },
-                "cannot read `tls.ca_file`",
-            ),
-            (TlsOptions { ca_file: path("empty.pem"), ..default.clone() }, "holds no certificate"),
-            (TlsOptions { ca_path: path("none"), ..default.clone() }, "cannot read `tls.ca_path`"),
-            (
-                TlsOptions { crt_file: path("ca.pem"), verify: false, ..default.clone() },
-                "go together",
-            ),
-            (
-                TlsOptions {
-                    max_version: Some("TLSv1.1".to_owned()),
-                    verify: false,
-                    ..default.clone()
-                },
-                "supported are TLSv1.2 and TLSv1.3",
-            ),
-            (
-                TlsOptions { vhost: Some("a b".to_owned()), ..default.clone() },
-                "no valid server name",
-            ),
-        ] {
-            let endpoint = Endpoint { host: "localhost".to_owned(), port: 443 };
-            let error = Client::new(endpoint, &NetOptions::default(), &options).unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn certificates_are_read_only_when_they_are_needed() {
-        let ours = Authority::new();
-        let missing = Some(ours.path("none.pem"));
-        let off = TlsOptions { ca_file: missing.clone(), ..TlsOptions::default() };
-        client("localhost", 80, &NetOptions::default(), &off);
-        let unchecked = TlsOptions { tls: true, verify: false, ca_file: missing, ..off };
-        client("localhost", 443, &NetOptions::default(), &unchecked);
-    }
-}
+mod proxy;
+mod tls;

@@ -1,6 +1,6 @@
 //! One try at one chunk: encode, send, judge.
 
-use super::{GREETING_BYTES_MAX, Health, Output, Request, Verdict};
+use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict};
 use crate::buffer::{Chunk, Open};
 use crate::net::{self, Client, SendError};
 use hyper::Method;
@@ -94,9 +94,12 @@ impl Destination {
                 }
             }
         }
-        let mut requests = Vec::new();
+        let mut requests = Requests::default();
         self.lock().encode(&outcome.pending.chunk, &outcome.pending.open, &mut requests);
-        for request in requests {
+        for (record, kind) in requests.unfit {
+            outcome.refuse(record, kind);
+        }
+        for request in requests.to_send {
             let (body_bytes, count) = (request.body_bytes as u64, request.records.len() as u64);
             let before = outcome.tally.accepted;
             outcome.end = self.send(request, &mut outcome).await;
@@ -176,6 +179,13 @@ impl End {
 }
 
 impl Outcome {
+    /// Gives a record up that no request can carry.
+    fn refuse(&mut self, record: u32, kind: &str) {
+        if self.pending.open.remove(record) {
+            self.tally.refuse(kind.to_owned());
+        }
+    }
+
     /// Applies the verdict on the `n`th record of `request`. Only the first one that settles a record counts.
     fn apply(&mut self, request: &Request, n: u32, verdict: Verdict) {
         let Some(&record) = request.records.get(n as usize) else { return };

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{Level, debug, info, warn};
 
 /// The longest wait where all chunks of an output wait for one try, whatever `scheduler.cap` says: a probe costs
 /// next to nothing, and a destination that is back should not go unnoticed for half an hour. Fluent Bit
@@ -198,9 +198,12 @@ impl Courier {
             }
             End::Answered(Health::Busy) => {
                 let reason = format!("busy (status {})", status.unwrap_or_default());
-                self.block_road(pending, &reason);
+                self.block_road(pending, &reason, Level::WARN);
             }
-            End::Unreachable(error) => self.block_road(pending, &error.to_string()),
+            End::Unreachable(error) => {
+                let level = self.destination.client.log_level(&error);
+                self.block_road(pending, &error.to_string(), level);
+            }
             End::Answered(Health::Failed) => {
                 let reason = format!("status {}", status.unwrap_or_default());
                 self.retry_or_give_up(pending, &reason);
@@ -236,7 +239,7 @@ impl Courier {
     }
 
     /// The destination as a whole is away: waits before the next probe.
-    fn block_road(&mut self, pending: Pending, reason: &str) {
+    fn block_road(&mut self, pending: Pending, reason: &str, level: Level) {
         let now = Instant::now();
         let tries = match self.road {
             Road::Clear => 0,
@@ -248,7 +251,11 @@ impl Courier {
         };
         let delay = self.probe_delay(tries);
         self.road = Road::Blocked { tries, until: now + delay };
-        warn!(output = self.name, reason, retry_in = ?delay, "destination is away; its chunks wait");
+        if level == Level::WARN {
+            warn!(output = self.name, reason, retry_in = ?delay, "destination is away; its chunks wait");
+        } else {
+            debug!(output = self.name, reason, retry_in = ?delay, "destination is away; its chunks wait");
+        }
         self.requeue(pending);
     }
 
@@ -309,7 +316,7 @@ async fn wait_until(due: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{OK, Reply, Rig, Setup};
+    use super::super::rig::{OK, Reply, Rig, Setup, UNFIT};
     use super::*;
 
     /// Longer than any wait for a probe.
@@ -360,6 +367,14 @@ mod tests {
         assert_eq!(rig.counts(), counts);
         // Of 14 bytes two fifths, and 2.
         assert_eq!(rig.metrics.proc_bytes.value(), 5 + 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_request_can_carry_is_refused_and_counted() {
+        let rig = Rig::start(Setup::default());
+        rig.send(UNFIT, 2);
+        assert_eq!(rig.settled().await, "unfit0");
+        assert_eq!(rig.counts(), "dropped 2, errors 1, refused 2");
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ pub mod file;
 pub mod loki;
 mod notation;
 pub mod null;
+mod number;
 pub mod opensearch;
 #[cfg(test)]
 mod rig;
@@ -39,6 +40,16 @@ pub struct Request {
     pub body_bytes: usize,
     /// The chunk's records in the body, in its order.
     pub records: Vec<u32>,
+}
+
+/// What an output makes of a chunk.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// To be sent, one after the other.
+    pub to_send: Vec<Request>,
+    /// Records of the chunk that no request can carry, and what is wrong with each, in a word: refused
+    /// for good before they are sent.
+    pub unfit: Vec<(u32, &'static str)>,
 }
 
 /// What the destination did with one record.
@@ -94,8 +105,9 @@ pub trait Output: Send {
     /// The answer to the greeting, or `None` if there was one that could not be read.
     fn greeted(&mut self, _answer: Option<(u16, &[u8])>) {}
 
-    /// Builds requests that carry exactly the records of `chunk` that are still open.
-    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>);
+    /// Builds requests that carry exactly the records of `chunk` that are still open, but for those that
+    /// it finds unfit.
+    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Requests);
 
     /// Begins to read the answer to `request`, by its status.
     fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send>;

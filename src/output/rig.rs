@@ -4,7 +4,7 @@
 //! never idle, which is what would move it.
 
 use super::samples;
-use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Verdict};
+use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Requests, Verdict};
 use crate::buffer::{Chunk, Open, Settled, Settler};
 use crate::config::{NetOptions, TlsOptions};
 use crate::mailbox;
@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Turns of the runtime after which nothing more is expected to come.
 const QUIET_TURNS: usize = 2_000;
+
+/// Name of the records that the output finds unfit, before their number.
+pub(super) const UNFIT: &str = "unfit";
 
 /// How the server answers.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +98,8 @@ impl Rig {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let endpoint =
             Endpoint { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port() };
-        let client = Client::new(endpoint, &NetOptions::default(), &TlsOptions::default()).unwrap();
+        let (net, tls) = (NetOptions::default(), TlsOptions::default());
+        let client = Client::new(endpoint, &net, &tls, None, &mut Vec::new()).unwrap();
         let output =
             Text { greets: setup.greets, records_max: AtomicUsize::new(setup.records_per_request) };
         let policy = Policy {
@@ -290,9 +294,13 @@ impl Output for Text {
         self.greets.then(|| request(&[]))
     }
 
-    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>) {
-        let names = names(chunk, open);
-        requests.extend(names.chunks(self.records_max.load(Ordering::Relaxed)).map(request));
+    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Requests) {
+        let mut names = names(chunk, open);
+        let unfit = names.extract_if(.., |(_, name)| name.starts_with(UNFIT));
+        requests.unfit.extend(unfit.map(|(index, _)| (index, "unfit")));
+        requests
+            .to_send
+            .extend(names.chunks(self.records_max.load(Ordering::Relaxed)).map(request));
     }
 
     fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send> {

@@ -1,6 +1,6 @@
 //! Chunks, sections and requests for the tests of outputs.
 
-use super::{Output, Request};
+use super::{Output, Request, Requests};
 use crate::buffer::{Chunk, ChunkBuilder, Open, RouteSet};
 use crate::config::{Diagnostics, Location, Section, SectionKind};
 use crate::record::{Batch, Field, Fields, Nanos, Record, Source, SourceId, Tag};
@@ -62,9 +62,10 @@ pub(super) fn built<T>(build: impl FnOnce(&mut Diagnostics) -> Option<T>) -> T {
 
 /// All requests for all records of `chunk`.
 pub(super) fn requests(output: &mut dyn Output, chunk: &Chunk) -> Vec<Request> {
-    let mut requests = Vec::new();
+    let mut requests = Requests::default();
     output.encode(chunk, &Open::all(chunk.count), &mut requests);
-    requests
+    assert_eq!(requests.unfit, []);
+    requests.to_send
 }
 
 /// Requests as text: path, headers, records, body.
@@ -90,4 +91,9 @@ pub(super) fn gunzip(body: &[u8]) -> String {
     let mut text = String::new();
     flate2::read::GzDecoder::new(body).read_to_string(&mut text).unwrap();
     text
+}
+
+/// The body unpacked.
+pub(super) fn unzstd(body: &[u8]) -> String {
+    String::from_utf8(zstd::decode_all(body).unwrap()).unwrap()
 }

@@ -1,6 +1,7 @@
 //! Text with record accessors in it: `logs-$kubernetes['namespace_name']`, `$TAG[1]`.
 
-use crate::record::{Accessor, AccessorError};
+use super::number::fixed;
+use crate::record::{Accessor, AccessorError, Name};
 use tailwater_parsers::json::{self, Text};
 
 /// Text that is partly taken from the record
@@ -37,12 +38,36 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// A template of one accessor.
+    pub(super) fn of(accessor: Accessor) -> Self {
+        Self(vec![Part::Field(accessor)])
+    }
+
     /// The accessors in it.
     pub(super) fn accessors(&self) -> impl Iterator<Item = &Accessor> {
-        self.0.iter().filter_map(|part| match part {
-            Part::Field(accessor) => Some(accessor),
-            Part::Text(_) | Part::Tag | Part::Section(_) => None,
-        })
+        self.0.iter().filter_map(Part::accessor)
+    }
+
+    /// The accessor that it begins with: what Fluent Bit takes it for where it wants one field.
+    pub(super) fn first_accessor(&self) -> Option<&Accessor> {
+        self.0.first()?.accessor()
+    }
+
+    /// What Fluent Bit calls a label that has this value and no other name: `$kubernetes['labels']['app']`
+    /// is `kubernetes_labels_app`.
+    pub(super) fn name(&self) -> String {
+        let parts = self.0.iter().map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Field(accessor) => {
+                let names = accessor.names().map(|name| match name {
+                    Name::Key(key) => key.to_owned(),
+                    Name::Index(index) => index.to_string(),
+                });
+                names.collect::<Vec<_>>().join("_")
+            }
+            Part::Tag | Part::Section(_) => String::new(),
+        });
+        parts.collect::<Vec<_>>().join("_")
     }
 
     /// Appends what it says of a record, and returns whether the record has all that it asks for. As in Fluent Bit,
@@ -66,6 +91,15 @@ impl Template {
     }
 }
 
+impl Part {
+    fn accessor(&self) -> Option<&Accessor> {
+        match self {
+            Self::Field(accessor) => Some(accessor),
+            Self::Text(_) | Self::Tag | Self::Section(_) => None,
+        }
+    }
+}
+
 /// Reads the part at the start of `text`, which is a `$`.
 fn read_part(text: &str) -> Result<(Part, &str), AccessorError> {
     let Some(behind_tag) = text.strip_prefix("$TAG") else {
@@ -83,13 +117,15 @@ fn is_array(value: json::Value<'_>) -> bool {
     matches!(value, json::Value::Nested(text) | json::Value::SpacedNested(text) | json::Value::DirtyNested(text) if text.starts_with('['))
 }
 
-/// Appends a value as text: strings decoded, all else as its JSON; arrays say nothing, as in Fluent Bit.
+/// Appends a value as text: strings decoded, fractions with six digits, all else as its JSON; arrays say
+/// nothing, as in Fluent Bit.
 pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
     match value {
         json::Value::Null => out.push_str("null"),
         json::Value::True => out.push_str("true"),
         json::Value::False => out.push_str("false"),
-        json::Value::Number(text) | json::Value::String(Text::Plain(text)) => out.push_str(text),
+        json::Value::Number(text) => out.push_str(&fixed(text)),
+        json::Value::String(Text::Plain(text)) => out.push_str(text),
         json::Value::String(Text::Escaped(body) | Text::Dirty(body)) => json::unescape(body, out),
         json::Value::Nested(text)
         | json::Value::SpacedNested(text)
@@ -119,7 +155,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     const RECORD: &str =
-        r#"{"s":"a\"b","n":5,"t":true,"z":null,"k":{"ns":"shop" , "l": [1, "a \" b"]}}"#;
+        r#"{"s":"a\"b","n":5,"f":1.50,"t":true,"z":null,"k":{"ns":"shop" , "l": [1, "a \" b"]}}"#;
 
     fn check(template_text: &str, expected: &Expect) {
         let mut out = String::new();
@@ -137,6 +173,7 @@ mod tests {
     fn text_and_fields_mix() {
         check("plain", &expect!["plain"]);
         check("logs-$k['ns'].$n", &expect!["logs-shop.5"]);
+        check("$f", &expect!["1.500000"]);
         check("$s $t,$z", &expect![[r#"a"b true,null"#]]);
         check(
             "$k['l']|",
@@ -144,6 +181,19 @@ mod tests {
         );
         check("$k['l'].$k", &expect![[r#".{"ns":"shop","l":[1,"a \" b"]}"#]]);
         check("a-$missing.b", &expect!["a-.b"]);
+    }
+
+    #[test]
+    fn a_name_is_made_of_its_parts() {
+        for (template, expected) in [
+            ("$k", "k"),
+            ("$kubernetes['labels']['app.x']", "kubernetes_labels_app.x"),
+            ("$k['l'][0]", "k_l_0"),
+            ("$k.x", "k_.x"),
+            ("$TAG", ""),
+        ] {
+            assert_eq!(Template::parse(template).unwrap().name(), expected, "{template}");
+        }
     }
 
     #[test]

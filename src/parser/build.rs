@@ -2,6 +2,8 @@
 
 use super::captures::{Captured, Matcher};
 use super::cast::Types;
+use super::decoders::Decoders;
+use super::pairs::{Pairs, Syntax};
 use super::time::{TimeField, Zone, names_zone};
 use super::{Format, Parser};
 use crate::config::{
@@ -84,14 +86,14 @@ impl Parser {
         diagnostics: &mut Diagnostics,
     ) -> Result<Self, Refusal> {
         let options = &definition.options;
-        if let Some(decoder) = options.decoders.first() {
-            return Err(Refusal::NotYet(format!("`{}` is not supported yet", decoder.property)));
-        }
         let format = match definition.format {
             ParserFormat::Json => Format::Json,
             ParserFormat::Regex => Format::Regex(build_captured(options, diagnostics)?),
-            ParserFormat::Logfmt => return Err(not_yet("`Format logfmt`")),
-            ParserFormat::Ltsv => return Err(not_yet("`Format ltsv`")),
+            ParserFormat::Logfmt => {
+                let bare_keys = !options.logfmt_no_bare_keys;
+                Format::Pairs(build_pairs(Syntax::Logfmt { bare_keys }, options, diagnostics))
+            }
+            ParserFormat::Ltsv => Format::Pairs(build_pairs(Syntax::Ltsv, options, diagnostics)),
         };
         let time_field = match &options.time_format {
             Some(text) => Some(build_time_field(text, options, diagnostics)?),
@@ -101,12 +103,10 @@ impl Parser {
             diagnostics.error(&zone.location, "`Time_Zone` needs a `Time_Format`");
             return Err(Refusal::Reported);
         }
-        Ok(Self { name: definition.name.clone(), format, time_field })
+        let decoders = Decoders::read(&options.decoders, diagnostics);
+        warn_without_effect(definition, diagnostics);
+        Ok(Self { name: definition.name.clone(), format, time_field, decoders })
     }
-}
-
-fn not_yet(what: &str) -> Refusal {
-    Refusal::NotYet(format!("{what} is not supported yet"))
 }
 
 /// Reports an error of a value.
@@ -132,11 +132,16 @@ fn build_captured(
     Ok(Captured {
         matcher,
         skip_empty: options.skip_empty_values,
-        types: options.types.as_ref().map(|types| read_types(types, diagnostics)),
+        types: read_types(options, diagnostics),
     })
 }
 
-fn read_types(text: &Located<String>, diagnostics: &mut Diagnostics) -> Types {
+fn build_pairs(syntax: Syntax, options: &ParserOptions, diagnostics: &mut Diagnostics) -> Pairs {
+    Pairs { syntax, types: read_types(options, diagnostics) }
+}
+
+fn read_types(options: &ParserOptions, diagnostics: &mut Diagnostics) -> Option<Types> {
+    let text = options.types.as_ref()?;
     let (types, odd) = Types::read(text);
     for word in odd {
         let message = format!(
@@ -144,7 +149,43 @@ fn read_types(text: &Located<String>, diagnostics: &mut Diagnostics) -> Types {
         );
         diagnostics.warning(&text.location, message);
     }
-    types
+    Some(types)
+}
+
+/// Warns of what is set, but means nothing with this format or without a time.
+fn warn_without_effect(definition: &ParserDefinition, diagnostics: &mut Diagnostics) {
+    let options = &definition.options;
+    let format = definition.format;
+    let is_regex = format == ParserFormat::Regex;
+    let is_untimed = options.time_format.is_none();
+    let without_format = [
+        ("Regex", options.regex.is_some() && !is_regex),
+        ("Types", options.types.is_some() && format == ParserFormat::Json),
+        ("Skip_Empty_Values", !options.skip_empty_values && !is_regex),
+        ("Logfmt_No_Bare_Keys", options.logfmt_no_bare_keys && format != ParserFormat::Logfmt),
+    ]
+    .map(|(property, is_idle)| (property, is_idle, "with this `Format`"));
+    let without_time = [
+        ("Time_Key", options.time_key.is_some()),
+        ("Time_Keep", options.time_keep),
+        ("Time_Strict", !options.time_strict),
+        ("Time_Offset", options.time_offset.is_some()),
+        ("Time_System_Timezone", options.time_system_timezone),
+    ]
+    .map(|(property, is_set)| (property, is_set && is_untimed, "without `Time_Format`"));
+    let beside_zone = [(
+        "Time_Offset",
+        options.time_offset.is_some() && options.time_system_timezone && !is_untimed,
+        "with `Time_System_Timezone`",
+    )];
+    let all = without_format.into_iter().chain(without_time).chain(beside_zone);
+    for (property, is_idle, why) in all {
+        if is_idle {
+            let message =
+                format!("`{property}` of parser `{}` has no effect {why}", definition.name);
+            diagnostics.warning(&definition.location, message);
+        }
+    }
 }
 
 fn build_time_field(
@@ -152,8 +193,11 @@ fn build_time_field(
     options: &ParserOptions,
     diagnostics: &mut Diagnostics,
 ) -> Result<TimeField, Refusal> {
-    let format =
-        time::Format::new(text).map_err(|error| refuse(text, error.to_string(), diagnostics))?;
+    let format = time::Format::new(text);
+    if let Some(problem) = format.problem() {
+        let message = format!("no time can be read: {problem}");
+        diagnostics.warning(&text.location, message);
+    }
     let zone = build_zone(options, diagnostics)?;
     Ok(TimeField {
         key: options.time_key.as_deref().unwrap_or(TIME_KEY).into(),
@@ -172,9 +216,17 @@ fn build_zone(options: &ParserOptions, diagnostics: &mut Diagnostics) -> Result<
             let message = "`Time_Zone` goes with neither `Time_Offset` nor `Time_System_Timezone`";
             return Err(refuse(name, message, diagnostics));
         }
-        return TimeZone::get(name)
-            .map(Zone::Named)
-            .map_err(|error| refuse(name, format!("`Time_Zone`: {error}"), diagnostics));
+        let zone = TimeZone::get(name)
+            .map_err(|error| refuse(name, format!("`Time_Zone`: {error}"), diagnostics))?;
+        // Fluent Bit looks for the file, so that letter case counts.
+        return match zone.iana_name() {
+            Some(known) if known != name.value => {
+                let message =
+                    format!("there is no `Time_Zone {}`; did you mean `{known}`?", name.value);
+                Err(refuse(name, message, diagnostics))
+            }
+            _ => Ok(Zone::Named(zone)),
+        };
     }
     if options.time_system_timezone {
         return Ok(Zone::Named(TimeZone::system()));

@@ -9,6 +9,7 @@ pub(super) struct Types(Vec<(String, Type)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Type {
+    String,
     Integer,
     Float,
     Hex,
@@ -16,22 +17,25 @@ enum Type {
 }
 
 impl Types {
-    /// Reads `field:integer other:float`. As in Fluent Bit, a word without a colon says nothing and an
-    /// unknown type is `string`; both are returned for a warning.
+    /// Reads `field:integer other:float`. As in Fluent Bit, the first word of a field counts, one without a
+    /// colon says nothing, and an unknown type is `string`; the latter two are returned for a warning.
     pub(super) fn read(text: &str) -> (Self, Vec<&str>) {
         let mut types = Vec::new();
         let mut odd = Vec::new();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
-            let (name, kind) = word.split_once(':').unwrap_or((word, ""));
+            let Some((name, kind)) = word.split_once(':') else {
+                odd.push(word);
+                continue;
+            };
             let kind = match kind.to_ascii_lowercase().as_str() {
                 "integer" => Type::Integer,
                 "float" => Type::Float,
                 "hex" => Type::Hex,
                 "bool" => Type::Bool,
-                "string" => continue,
+                "string" => Type::String,
                 _ => {
                     odd.push(word);
-                    continue;
+                    Type::String
                 }
             };
             types.push((name.to_owned(), kind));
@@ -51,7 +55,7 @@ impl Types {
             Type::Hex => hex(text, bump),
             Type::Bool if starts_with(text, "true") => Value::True,
             Type::Bool if starts_with(text, "false") => Value::False,
-            Type::Bool => Value::Str(text),
+            Type::String | Type::Bool => Value::Str(text),
         }
     }
 }
@@ -92,10 +96,13 @@ fn hex<'a>(text: &str, bump: &'a Bump) -> Value<'a> {
     }
 }
 
-/// As `atof`, of decimal numbers.
+/// As `atof`, of decimal numbers; what is infinite, or no number, is written as `null`.
 fn float(text: &str) -> f64 {
     let text = text.trim_ascii_start();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if starts_with(unsigned, "inf") || starts_with(unsigned, "nan") {
+        return f64::NAN;
+    }
     let behind_whole = skip_digits(unsigned);
     let behind_fraction = behind_whole.strip_prefix('.').map_or(behind_whole, skip_digits);
     let exponent = behind_fraction.strip_prefix(['e', 'E']).and_then(|exponent| {
@@ -146,8 +153,8 @@ mod tests {
         );
         check(
             "f:FLOAT",
-            &["1.23", "1e3ms", "-.5", "1e", "1e-", "1e-2x", "x", "", ".", "5."],
-            &expect!["1.23 1000 -0.5 1 1 0.01 0 0 0 5"],
+            &["1.23", "1e3ms", "-.5", "1e", "1e-", "1e-2x", "x", "", ".", "5.", "-Infinity", "nan"],
+            &expect!["1.23 1000.0 -0.5 1.0 1.0 0.01 0.0 0.0 0.0 5.0 null null"],
         );
         check(
             "f:hex",
@@ -173,5 +180,12 @@ mod tests {
     #[test]
     fn odd_words_are_named() {
         assert_eq!(Types::read("a:integer b c:int").1, ["b", "c:int"]);
+    }
+
+    #[test]
+    fn the_first_type_of_a_field_counts() {
+        let (types, odd) = Types::read("f f:int f:integer");
+        assert_eq!(odd, ["f", "f:int"]);
+        assert_eq!(types.cast("f", "1", &Bump::new()), Value::Str("1"));
     }
 }

@@ -37,18 +37,17 @@ pub(super) fn parse<'a>(
         is_repaired |= key.is_dirty() || value.is_dirty();
         fields.push(Field::from_json(key, value, run, bump, text_of));
     });
-    let is_alone = read
-        .is_ok_and(|end| text.split_at_checked(end).is_some_and(|(_, rest)| !holds_value(rest)));
-    if !is_alone {
+    if !read.is_ok_and(|end| is_alone(text, end)) {
         fields.truncate(count_before);
         return None;
     }
     Some(Parsed { time, is_repaired })
 }
 
-/// Whether another JSON value follows.
-fn holds_value(rest: &str) -> bool {
-    !rest.is_empty() && json::value(rest).is_ok()
+/// Whether no other JSON value follows the one that ends at `end`.
+pub(super) fn is_alone(text: &str, end: usize) -> bool {
+    text.split_at_checked(end)
+        .is_some_and(|(_, rest)| rest.is_empty() || json::value(rest).is_err())
 }
 
 /// The time that the field says; only strings do.

@@ -1,6 +1,6 @@
 //! The field that says when a record happened.
 
-use crate::record::Nanos;
+use crate::record::{Fields, Nanos};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use tailwater_parsers::time::{Defaults, Format};
@@ -41,6 +41,24 @@ impl TimeField {
                 to_utc(zone, self.parse(text, 0, now)?)
             }
         }
+    }
+
+    /// Reads the first of the fields from `first` on that has the name, and takes it out unless it is to
+    /// stay. One that says no time stays. `scratch` is overwritten.
+    pub(super) fn take(
+        &self,
+        first: usize,
+        scratch: &mut String,
+        now: Nanos,
+        fields: &mut Fields<'_>,
+    ) -> Option<Nanos> {
+        let (at, found) =
+            fields.iter().enumerate().skip(first).find(|(_, field)| *field.key() == *self.key)?;
+        let time = self.read(found.value().read_str(scratch)?, now)?;
+        if !self.keep {
+            fields.remove(at);
+        }
+        Some(time)
     }
 
     fn parse(&self, text: &str, offset_seconds: i32, now: Nanos) -> Option<Nanos> {

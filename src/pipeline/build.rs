@@ -14,7 +14,7 @@ use crate::config::{
 };
 use crate::mailbox;
 use crate::metrics::{InputMetrics, OutputMetrics, Registry};
-use crate::net::{Client, Endpoint};
+use crate::net::{Client, Doubts, Endpoint, Proxy};
 use crate::output::writer::{self, Closed};
 use crate::output::{Backoff, Courier, Local, Output, Policy};
 use crate::parser::Parsers;
@@ -233,12 +233,29 @@ impl Planner<'_> {
             BuiltOutput::Remote { output, host, port, ordered } => {
                 let concurrency = if ordered { 1 } else { CONCURRENCY };
                 let policy = Policy { concurrency, retry_limit, backoff };
-                let client = Client::new(Endpoint { host, port }, &instance.net, &instance.tls);
-                let client = self.built(&instance.location, client)?;
+                let client = self.client(&instance, Endpoint { host, port })?;
                 OutputSetup::Courier(output, client, policy)
             }
         };
         Some(PlannedOutput { name: instance.name, matches, metrics, setup })
+    }
+
+    /// The way to a destination: directly, or through the proxy of the environment.
+    fn client(&mut self, instance: &Instance<OutputCommon>, endpoint: Endpoint) -> Option<Client> {
+        let Instance { location, net, tls, .. } = instance;
+        let mut doubts = Doubts::new();
+        let variable = |name: &str| std::env::var(name).ok();
+        let proxy = Proxy::of_environment(&variable, &endpoint.host, net, tls, &mut doubts);
+        let proxy = self.built(location, proxy)?;
+        if let Some(proxy) = &proxy {
+            let message = format!("`{}` goes through the proxy {proxy}", instance.name);
+            self.diagnostics.note(location, message);
+        }
+        let client = Client::new(endpoint, net, tls, proxy, &mut doubts);
+        for doubt in doubts {
+            self.diagnostics.warning(location, doubt);
+        }
+        self.built(location, client)
     }
 
     /// Takes what was built, or reports why it was not.

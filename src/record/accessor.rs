@@ -87,6 +87,17 @@ impl Accessor {
         (!name.is_empty()).then(|| Self { key: name.into(), steps: Box::default() })
     }
 
+    /// The field under these names from the top down, whatever characters they are made of.
+    pub fn path(names: &[&str]) -> Result<Self, AccessorError> {
+        let (key, below) = names.split_first().ok_or(AccessorError::NoKey)?;
+        if below.len() > STEPS_MAX {
+            return Err(AccessorError::TooDeep);
+        }
+        let steps = below.iter().map(|name| Step::Key((*name).into())).collect();
+        let Self { key, .. } = Self::key(key).ok_or(AccessorError::NoKey)?;
+        Ok(Self { key, steps })
+    }
+
     /// The names from the top down, items of arrays by their index: what Fluent Bit makes label names of.
     pub fn names(&self) -> impl Iterator<Item = Name<'_>> {
         let below = self.steps.iter().map(|step| match step {
@@ -240,6 +251,15 @@ mod tests {
         check("$n.b", &expect!["5"]);
         check("$n, other", &expect!["5"]);
         assert_eq!(Accessor::read("$a['b'].c").unwrap().1, ".c");
+    }
+
+    #[test]
+    fn a_path_of_names_is_the_same_as_one_in_brackets() {
+        assert_eq!(Accessor::path(&["k", "it's"]), Accessor::parse("$k['it''s']"));
+        assert_eq!(Accessor::path(&["n"]), Accessor::parse("$n"));
+        assert_eq!(Accessor::path(&[]), Err(AccessorError::NoKey));
+        assert_eq!(Accessor::path(&["", "x"]), Err(AccessorError::NoKey));
+        assert_eq!(Accessor::path(&["x"; 34]), Err(AccessorError::TooDeep));
     }
 
     #[test]

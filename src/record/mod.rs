@@ -12,7 +12,7 @@ pub use batch::{Batch, Record};
 pub use id::{ID_LEN, Id, IdStream};
 pub use source::{SOURCE_KEY_LEN, Source, SourceId, SourceKey};
 pub use tag::{Match, Tag};
-pub use value::{Field, Fields, Value, push_last, write_json};
+pub use value::{Field, Fields, Value, write_json};
 
 /// Nanoseconds since the Unix epoch, UTC. Reaches from the year 1677 to 2262.
 pub type Nanos = i64;

@@ -141,7 +141,10 @@ impl<'a> Value<'a> {
             Self::True => out.extend_from_slice(b"true"),
             Self::False => out.extend_from_slice(b"false"),
             Self::Int(number) => write_display(number, out),
-            Self::Float(number) if number.is_finite() => write_display(number, out),
+            // A whole one with `.0`: stores guess a field's type from its first value.
+            Self::Float(number) if number.is_finite() => {
+                write_display(format_args!("{number:?}"), out);
+            }
             Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Number(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
             Self::Str(text) => {
@@ -180,21 +183,19 @@ fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
     let _infallible = write!(out, "{number}");
 }
 
-/// Adds a field at the end and removes one of that name before it: where keys repeat, Fluent Bit writes the last
-/// one only, and stores refuse a document with both.
-pub fn push_last<'a>(fields: &mut Fields<'a>, field: Field<'a>) {
-    if fields.iter().any(|other| other.key() == field.key()) {
-        fields.retain(|other| other.key() != field.key());
-    }
-    fields.push(field);
-}
-
-/// Appends `fields` as one JSON object.
+/// Appends `fields` as one JSON object. Of a repeated key the last field counts, as in Fluent Bit: stores
+/// refuse an object that has it twice.
 pub fn write_json(fields: &[Field<'_>], out: &mut Vec<u8>) {
     out.push(b'{');
     let mut separator: &[u8] = b"";
-    for stretch in fields.chunk_by(Field::is_followed_by) {
+    let repeats = repeats(fields);
+    let stretches = fields.chunk_by(|one, next| !repeats && one.is_followed_by(next));
+    for (index, stretch) in stretches.enumerate() {
         let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
+        // With repeats, each stretch is one field.
+        if repeats && fields.iter().skip(index + 1).any(|later| later.key == first.key) {
+            continue;
+        }
         out.extend_from_slice(separator);
         separator = b",";
         if let (Some(run), Some(last)) = (&first.run, &last.run) {
@@ -207,6 +208,20 @@ pub fn write_json(fields: &[Field<'_>], out: &mut Vec<u8>) {
         first.value.write_json(out);
     }
     out.push(b'}');
+}
+
+/// Whether a key stands twice. By its length, first and last byte each key has one of 64 bits; only keys
+/// that share one are compared.
+fn repeats(fields: &[Field<'_>]) -> bool {
+    let mut seen = 0_u64;
+    fields.iter().enumerate().any(|(index, field)| {
+        let key = field.key.as_bytes();
+        let (first, last) = key.first().zip(key.last()).unwrap_or((&0, &0));
+        let bit = 1 << ((key.len() + 5 * usize::from(*first) + 11 * usize::from(*last)) % 64);
+        let is_shared = seen & bit != 0;
+        seen |= bit;
+        is_shared && fields.iter().take(index).any(|earlier| earlier.key == field.key)
+    })
 }
 
 #[cfg(test)]
@@ -232,6 +247,8 @@ mod tests {
                 field("b", Value::True),
                 field("i", Value::Int(-3)),
                 field("f", Value::Float(0.5)),
+                field("w", Value::Float(2.0)),
+                field("x", Value::Float(1e300)),
                 field("nan", Value::Float(f64::NAN)),
                 field("t", Value::Number("1e3")),
                 field("s", Value::Str("a\"b\u{1}")),
@@ -239,7 +256,7 @@ mod tests {
                 field("j", Value::Json("[1,2]")),
             ],
             &expect![[
-                r#"{"n":null,"b":true,"i":-3,"f":0.5,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
+                r#"{"n":null,"b":true,"i":-3,"f":0.5,"w":2.0,"x":1e300,"nan":null,"t":1e3,"s":"a\"b\u0001","e":"a\nb","j":[1,2]}"#
             ]],
         );
     }
@@ -267,10 +284,16 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_escaped_and_may_repeat() {
+    fn of_a_repeated_key_the_last_field_counts() {
+        check_again(r#"{"a":1,"b":2,"a":{"a":3},"c":4,"b":5}"#, r#"{"a":{"a":3},"c":4,"b":5}"#);
+        check_again(r#"{"":1,"x":2,"":3}"#, r#"{"x":2,"":3}"#);
+    }
+
+    #[test]
+    fn keys_are_escaped_and_do_not_repeat() {
         check(
             &[field("a\"", Value::Int(1)), field("a\"", Value::Int(2))],
-            &expect![[r#"{"a\"":1,"a\"":2}"#]],
+            &expect![[r#"{"a\"":2}"#]],
         );
         check(&[], &expect!["{}"]);
     }

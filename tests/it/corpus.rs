@@ -4,6 +4,7 @@
 use std::path::Path;
 use tailwater::config::classic::fuzz_classic;
 use tailwater::output::opensearch::fuzz_judge;
+use tailwater::parser::fuzz_decoders;
 
 fn check(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -19,6 +20,11 @@ fn check(target: &str, entry: fn(&[u8])) {
 #[test]
 fn configurations() {
     check("classic", fuzz_classic);
+}
+
+#[test]
+fn decoded_fields() {
+    check("decoders", fuzz_decoders);
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub struct Format {
     iso: Option<Iso>,
     has_year: bool,
     has_offset: bool,
+    problem: Option<Error>,
 }
 
 /// What a text does not say.
@@ -50,22 +51,28 @@ pub enum Error {
 }
 
 impl Format {
-    /// Compiles a format. Fluent Bit takes any and then fails at every line; here the unknown
-    /// directive is named before the start.
-    pub fn new(format: &str) -> Result<Self, Error> {
+    /// Compiles a format. As in Fluent Bit any is one, but no text follows what it cannot mean, see
+    /// [`Self::problem`].
+    pub fn new(format: &str) -> Self {
         let mut steps = Vec::new();
-        compile(format, &mut steps)?;
-        if steps.iter().filter(|step| **step == Step::Fraction).count() > 1 {
-            return Err(Error::Fractions);
+        let problem = compile(format, &mut steps).err();
+        if problem.is_some() {
+            steps.push(Step::Never);
         }
         // As Fluent Bit decides it: by the text, so that `%F` has no year, and `%SZ` a zone.
         let contains = |parts: &[&str]| parts.iter().any(|part| format.contains(part));
-        Ok(Self {
+        Self {
             iso: Iso::recognise(&steps),
             steps,
             has_year: contains(&["%Y", "%y", "%s"]),
             has_offset: contains(&["%z", "%Z", "%SZ", "%S.%LZ"]),
-        })
+            problem,
+        }
+    }
+
+    /// Why no time in this format can be read, if none can.
+    pub fn problem(&self) -> Option<&Error> {
+        self.problem.as_ref()
     }
 
     /// Reads a time; `None` where the text is none, or lies outside of what a timestamp can hold.
@@ -146,6 +153,8 @@ pub(super) enum Step {
     Zone,
     /// A number between these two that says nothing more: weeks and weekdays.
     Unused(i64, i64),
+    /// What cannot be meant: no text has it.
+    Never,
 }
 
 fn compile(format: &str, steps: &mut Vec<Step>) -> Result<(), Error> {
@@ -197,6 +206,7 @@ fn compile_directive(letter: u8, steps: &mut Vec<Step>) -> Result<bool, Error> {
         b'H' | b'k' => Step::Hour,
         b'I' | b'l' => Step::HourOf12,
         b'j' => Step::DayOfYear,
+        b'L' if steps.contains(&Step::Fraction) => return Err(Error::Fractions),
         b'L' => Step::Fraction,
         b'M' => Step::Minute,
         b'm' => Step::Month,
@@ -262,6 +272,7 @@ impl Step {
             Self::Offset => fields.offset = zone::read_offset(rest)?,
             Self::Zone => fields.offset = zone::read_name(rest)?,
             Self::Unused(min, max) => _ = number(rest, min, max)?,
+            Self::Never => return None,
         }
         Some(())
     }
@@ -427,7 +438,7 @@ mod tests {
     const DEFAULTS: Defaults = Defaults { offset_seconds: 3_600, now_unix: 1_448_403_340 };
 
     fn check(format: &str, text: &str, expected: Option<&str>) {
-        let compiled = Format::new(format).unwrap();
+        let compiled = Format::new(format);
         let time = compiled.parse(text, &DEFAULTS);
         let time = time.map(|time| {
             let mut out = Vec::new();
@@ -511,7 +522,7 @@ mod tests {
     fn recorded_from_fluent_bit() {
         let check = |format: &str, offset_seconds, text: &str, expected| {
             let defaults = Defaults { offset_seconds, ..DEFAULTS };
-            let time = Format::new(format).unwrap().parse(text, &defaults);
+            let time = Format::new(format).parse(text, &defaults);
             assert_eq!(time, Some(expected), "{format:?} {text:?}");
         };
         check("%m/%d/%Y %H:%M:%S %z", 0, "07/17/2017 20:17:03 +0000", 1_500_322_623_000_000_000);
@@ -578,7 +589,7 @@ mod tests {
     #[test]
     fn a_part_of_a_time() {
         let check = |format, text, expected| {
-            let time = Format::new(format).unwrap().parse_prefix(text, &DEFAULTS);
+            let time = Format::new(format).parse_prefix(text, &DEFAULTS);
             assert_eq!(time, Some(expected * NANOS), "{format:?} {text:?}");
         };
         check("%Y-%m-%dT%H:%M:%S.%L", "2015-11-24T22:15:40", 1_448_403_340);
@@ -590,7 +601,9 @@ mod tests {
     #[test]
     fn unknown_directives() {
         let check = |format, expected: &str| {
-            assert_eq!(Format::new(format).unwrap_err().to_string(), expected);
+            let format = Format::new(format);
+            assert_eq!(format.problem().unwrap().to_string(), expected);
+            assert_eq!(format.parse("2015-11-24 22:15:40 .5.5", &DEFAULTS), None);
         };
         check("%Y-%Q", "time format has an unknown directive `%Q` at byte 3");
         check("%é", "time format has an unknown directive `%é` at byte 0");
@@ -610,7 +623,7 @@ mod tests {
                 Just("%FT%T.%L"), Just("%Y-%m-%d %T"),
             ],
         ) {
-            let format = Format::new(format).unwrap();
+            let format = Format::new(format);
             prop_assert_eq!(format.parse(&text, &DEFAULTS), format.parse_step_by_step(&text, &DEFAULTS));
         }
 
@@ -626,7 +639,7 @@ mod tests {
         fn what_is_written_is_read(time: i64) {
             let mut out = Vec::new();
             super::super::write_rfc3339_nanos(time, &mut out);
-            let format = Format::new("%Y-%m-%dT%H:%M:%S.%L%z").unwrap();
+            let format = Format::new("%Y-%m-%dT%H:%M:%S.%L%z");
             prop_assert_eq!(format.parse(str::from_utf8(&out).unwrap(), &DEFAULTS), Some(time));
         }
     }

@@ -1,20 +1,20 @@
 //! Which labels and which metadata a record gets.
 
+use super::label_map;
 use super::line::Cuts;
 use super::options::LokiOptions;
 use super::pairs::{Pairs, write_name};
 use crate::config::{Diagnostics, Section};
+use crate::output::number::shortest;
 use crate::output::template::{Template, write_compact, write_text};
-use crate::record::{Accessor, Name};
+use crate::record::{Accessor, AccessorError};
 use tailwater_parsers::json::{self, Value};
-
-/// Labels that Loki takes of one stream by default are 15; no configuration of more is meant.
-const LABELS_MAX: usize = 64;
 
 /// Where the labels of a record's pod are.
 const POD_LABELS: &str = "$kubernetes['labels']";
 
-/// Names and where their values come from.
+/// Names and where their values come from, in written order: a later one that has a value stands in for
+/// an earlier one of the same name, so that `app=$a, app=$b` means "`b`, else `a`".
 #[derive(Debug, Default)]
 pub(super) struct Names(Vec<(String, Source)>);
 
@@ -22,6 +22,16 @@ pub(super) struct Names(Vec<(String, Source)>);
 enum Source {
     Text(String),
     Record(Template),
+}
+
+/// What an item of a list of names says.
+enum Item {
+    /// A name and where its value comes from.
+    Pair(String, Source),
+    /// Nothing that any record has, for this reason: Fluent Bit takes it, and goes on without.
+    Nothing(String),
+    /// Nothing that can be read, for this reason: Fluent Bit does not start.
+    Bad(String),
 }
 
 impl Names {
@@ -35,38 +45,35 @@ impl Names {
     ) -> Option<Self> {
         let mut names = Self::default();
         for item in items {
-            match read_item(item) {
-                Ok((name, source)) => names.add(name, source, cuts),
-                Err(reason) => {
-                    let message = format!("`{property}`: `{item}`: {reason}");
-                    diagnostics.error(section.location_of(property), message);
+            let place = section.location_of(property);
+            match Item::read(item) {
+                Item::Pair(name, source) => names.add(name, source, cuts),
+                Item::Nothing(why) => {
+                    diagnostics.warning(place, format!("`{property}`: `{item}`: {why}"));
+                }
+                Item::Bad(why) => {
+                    diagnostics.error(place, format!("`{property}`: `{item}`: {why}"));
                     return None;
                 }
             }
         }
-        if names.0.len() > LABELS_MAX {
-            let message = format!("`{property}`: more than {LABELS_MAX} of them");
-            diagnostics.error(section.location_of(property), message);
-            return None;
-        }
         Some(names)
     }
 
-    /// Of a repeated name the last one counts.
-    fn add(&mut self, name: String, source: Source, cuts: &mut Cuts) {
-        if let Source::Record(template) = &source {
-            template.accessors().for_each(|accessor| cuts.add(accessor));
-        }
-        self.0.retain(|(known, _)| *known != name);
-        self.0.push((name, source));
+    /// A label `name` from the record.
+    fn add_field(&mut self, name: &str, accessor: Accessor, cuts: &mut Cuts) {
+        let mut clean = String::new();
+        write_name(name, &mut clean);
+        self.add(clean, Source::Record(Template::of(accessor)), cuts);
     }
 
-    /// Puts `others` behind these.
-    pub(super) fn append(&mut self, others: Self) {
-        for (name, source) in others.0 {
-            self.0.retain(|(known, _)| *known != name);
-            self.0.push((name, source));
+    fn add(&mut self, name: String, source: Source, cuts: &mut Cuts) {
+        if let Source::Record(template) = &source
+            && let Some(accessor) = template.first_accessor()
+        {
+            cuts.add(accessor);
         }
+        self.0.push((name, source));
     }
 
     /// The fields that values come from.
@@ -86,11 +93,6 @@ impl Names {
         self.0.iter().any(|(_, source)| matches!(source, Source::Record(_)))
     }
 
-    /// Whether `name` is one of them.
-    fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
-    }
-
     /// Adds the pairs that a record has; empty values are left out.
     pub(super) fn write(&self, tag: &str, record: &str, scratch: &mut String, pairs: &mut Pairs) {
         for (name, source) in &self.0 {
@@ -108,41 +110,39 @@ impl Names {
     }
 }
 
-/// Reads one item of a list of names.
-fn read_item(item: &str) -> Result<(String, Source), String> {
-    let mut name = String::new();
-    if item.starts_with('$') {
-        let template = Template::parse(item).map_err(|error| error.to_string())?;
-        let accessor = template.accessors().next().ok_or("names no field of a record")?;
-        write_accessor_name(accessor, &mut name);
-        return Ok((name, Source::Record(template)));
-    }
-    let (key, value) = item.split_once('=').ok_or("write `name=value` or `$accessor`")?;
-    let (key, value) = (key.trim(), value.trim());
-    if key.is_empty() || value.is_empty() {
-        return Err("a name or a value is missing".to_owned());
-    }
-    write_name(key, &mut name);
-    if value.starts_with('$') {
-        let template = Template::parse(value).map_err(|error| error.to_string())?;
-        return Ok((name, Source::Record(template)));
-    }
-    Ok((name, Source::Text(value.to_owned())))
-}
-
-/// `$kubernetes['labels']['app']` becomes `kubernetes_labels_app`.
-fn write_accessor_name(accessor: &Accessor, out: &mut String) {
-    let mut whole = String::new();
-    for part in accessor.names() {
-        if !whole.is_empty() {
-            whole.push('_');
+impl Item {
+    fn read(item: &str) -> Self {
+        let mut name = String::new();
+        if item == "$" || item.starts_with("$TAG") {
+            return Self::Nothing("names no field of a record".to_owned());
         }
-        match part {
-            Name::Key(key) => whole.push_str(key),
-            Name::Index(index) => whole.push_str(&index.to_string()),
+        if item.starts_with('$') {
+            return match Template::parse(item) {
+                Ok(template) => {
+                    write_name(&template.name(), &mut name);
+                    Self::Pair(name, Source::Record(template))
+                }
+                Err(error) => Self::Bad(error.to_string()),
+            };
+        }
+        let Some((key, value)) = item.split_once('=') else {
+            return Self::Bad("write `name=value` or `$accessor`".to_owned());
+        };
+        let (key, value) = (key.trim(), value.trim());
+        if key.is_empty() || value.is_empty() {
+            return Self::Bad("a name or a value is missing".to_owned());
+        }
+        write_name(key, &mut name);
+        if !value.starts_with('$') {
+            return Self::Pair(name, Source::Text(value.to_owned()));
+        }
+        match Template::parse(value) {
+            Ok(template) => Self::Pair(name, Source::Record(template)),
+            Err(error @ AccessorError::NotAField(_)) => Self::Nothing(error.to_string()),
+            Err(error) if value == "$" => Self::Nothing(error.to_string()),
+            Err(error) => Self::Bad(error.to_string()),
         }
     }
-    write_name(&whole, out);
 }
 
 /// Labels of streams.
@@ -154,7 +154,7 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// The labels of these options.
+    /// The labels of these options: `Labels`, then `Label_Keys`, then those of `Label_Map_Path`.
     pub(super) fn build(
         options: &LokiOptions,
         cuts: &mut Cuts,
@@ -167,7 +167,13 @@ impl Labels {
             diagnostics.error(section.location_of("Label_Keys"), message);
             return None;
         }
-        names.append(Names::read(&options.label_keys, "Label_Keys", cuts, section, diagnostics)?);
+        let keys = Names::read(&options.label_keys, "Label_Keys", cuts, section, diagnostics)?;
+        names.0.extend(keys.0);
+        if let Some(path) = &options.label_map_path {
+            for (label, accessor) in label_map::read(path, diagnostics) {
+                names.add_field(&label, accessor, cuts);
+            }
+        }
         let pod =
             if options.auto_kubernetes_labels { Accessor::parse(POD_LABELS).ok() } else { None };
         for accessor in names.accessors().chain(&pod) {
@@ -181,17 +187,15 @@ impl Labels {
         self.pod.is_some() || self.names.vary()
     }
 
-    /// Writes a record's labels; a stream has at least one.
+    /// Writes a record's labels, the pod's last; a stream has at least one.
     pub(super) fn write(&self, tag: &str, record: &str, scratch: &mut String, pairs: &mut Pairs) {
         self.names.write(tag, record, scratch, pairs);
         if let Some(Value::Nested(labels)) = self.pod.as_ref().and_then(|pod| pod.on_json(record)) {
             write_map(labels, scratch, |name, value, scratch| {
                 let Value::String(_) = value else { return };
-                if !self.names.contains(name) {
-                    scratch.clear();
-                    write_text(value, scratch);
-                    pairs.add(name, scratch);
-                }
+                scratch.clear();
+                write_text(value, scratch);
+                pairs.add(name, scratch);
             });
         }
         if pairs.len() == 0 {
@@ -230,6 +234,11 @@ impl Metadata {
                     cuts.add(&accessor);
                     maps.push(accessor);
                 }
+                Err(error) if key == "$" => {
+                    let message = format!("`Structured_Metadata_Map_Keys`: `$`: {error}");
+                    diagnostics
+                        .warning(section.location_of("Structured_Metadata_Map_Keys"), message);
+                }
                 Err(error) => {
                     let message = format!("`Structured_Metadata_Map_Keys`: `{key}`: {error}");
                     diagnostics.error(section.location_of("Structured_Metadata_Map_Keys"), message);
@@ -245,16 +254,14 @@ impl Metadata {
         self.names.0.is_empty() && self.maps.is_empty()
     }
 
-    /// Writes a record's metadata: the fields of the maps, overridden by what is named.
+    /// Writes a record's metadata: the fields of the maps in their order, overridden by what is named.
     pub(super) fn write(&self, tag: &str, record: &str, scratch: &mut String, pairs: &mut Pairs) {
         for map in &self.maps {
             let Some(Value::Nested(fields)) = map.on_json(record) else { continue };
             write_map(fields, scratch, |name, value, scratch| {
-                if self.names.contains(name) {
-                    return;
-                }
                 scratch.clear();
                 match value {
+                    Value::Number(text) => scratch.push_str(&shortest(text)),
                     Value::Nested(text) => write_compact(text, scratch),
                     _ => write_text(value, scratch),
                 }

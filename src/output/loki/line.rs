@@ -1,6 +1,7 @@
 //! The line of an entry: the record without the fields that became something else.
 
 use super::options::{DropSingleKey, LineFormat};
+use crate::output::number::shortest;
 use crate::record::{Accessor, Name};
 use memchr::memmem::Finder;
 use tailwater_parsers::json::{self, Text, Value};
@@ -11,32 +12,38 @@ pub(super) struct Cuts(Vec<Cut>);
 
 #[derive(Debug)]
 struct Cut {
-    name: String,
-    /// Finds the name as it stands before a field's value: most records lack most names.
-    finder: Finder<'static>,
-    /// Whether the field itself is left out, or some of what is in it, or nothing.
+    place: Place,
+    /// Whether the value itself is left out, or some of what is in it, or nothing.
     whole: bool,
-    /// Whether labels come from the field.
+    /// Whether labels come from the value.
     is_watched: bool,
     below: Cuts,
     /// The value that was cut last, and what was left of it: a pod's metadata is the same from line to line.
     last: (String, Vec<u8>),
 }
 
+/// Where a value lies in what holds it.
+#[derive(Debug)]
+enum Place {
+    /// In an object, under this name.
+    Field {
+        name: String,
+        /// Finds the name as it stands before a field's value: most records lack most names.
+        finder: Box<Finder<'static>>,
+    },
+    /// In an array.
+    Item(usize),
+}
+
 impl Cuts {
-    /// Leaves the field out that an accessor names; one in an array stays, as in Fluent Bit.
+    /// Leaves the value out that an accessor names.
     pub(super) fn add(&mut self, accessor: &Accessor) {
-        let mut names = Vec::new();
-        for name in accessor.names() {
-            let Name::Key(name) = name else { return };
-            names.push(name);
-        }
-        self.add_path(&names);
+        self.add_path(&accessor.names().collect::<Vec<_>>());
     }
 
-    fn add_path(&mut self, path: &[&str]) {
+    fn add_path(&mut self, path: &[Name<'_>]) {
         let Some((name, below)) = path.split_first() else { return };
-        if let Some(cut) = self.named(name) {
+        if let Some(cut) = self.named(*name) {
             cut.whole |= below.is_empty();
             cut.below.add_path(below);
         }
@@ -44,7 +51,7 @@ impl Cuts {
 
     /// Tells by [`Line::seen`] when the value changes that an accessor names.
     pub(super) fn watch(&mut self, accessor: &Accessor) {
-        if let Some(Name::Key(name)) = accessor.names().next()
+        if let Some(name) = accessor.names().next()
             && let Some(cut) = self.named(name)
         {
             cut.is_watched = true;
@@ -52,8 +59,8 @@ impl Cuts {
     }
 
     /// The entry of this name, made if there is none.
-    fn named(&mut self, name: &str) -> Option<&mut Cut> {
-        let at = self.0.iter().position(|cut| cut.name == *name).unwrap_or_else(|| {
+    fn named(&mut self, name: Name<'_>) -> Option<&mut Cut> {
+        let at = self.0.iter().position(|cut| cut.place.is(name)).unwrap_or_else(|| {
             self.0.push(Cut::new(name));
             self.0.len() - 1
         });
@@ -62,47 +69,81 @@ impl Cuts {
 
     /// Whether any of the names is somewhere in a record.
     fn may_be_in(&self, record: &[u8]) -> bool {
-        self.0.iter().any(|cut| cut.finder.find(record).is_some())
+        self.0.iter().any(|cut| match &cut.place {
+            Place::Field { finder, .. } => finder.find(record).is_some(),
+            Place::Item(_) => false,
+        })
     }
 
-    /// Appends the object without what is left out, and to `seen` the values that are watched. It goes as
-    /// deep as the longest accessor.
-    fn write(&mut self, object: &str, out: &mut Vec<u8>, seen: &mut Vec<u8>) {
+    /// Appends the record without what is left out, and to `seen` the values that are watched. As everywhere
+    /// in Fluent Bit, a path that ends early, at a value that is no object and no array, means that value.
+    fn write(&mut self, record: &str, out: &mut Vec<u8>, seen: &mut Vec<u8>) {
+        self.write_fields(record, out, |cut, value| {
+            if let (true, Place::Field { name, .. }) = (cut.is_watched, &cut.place) {
+                write_json(Value::String(Text::Plain(name)), seen);
+                write_json(value, seen);
+            }
+            let is_nested =
+                matches!(value, Value::Nested(_) | Value::SpacedNested(_) | Value::DirtyNested(_));
+            cut.whole || !is_nested && !cut.below.0.is_empty()
+        });
+    }
+
+    /// Appends the object without what `is_cut` and what is to be left out of its values.
+    fn write_fields(
+        &mut self,
+        object: &str,
+        out: &mut Vec<u8>,
+        mut is_cut: impl FnMut(&Cut, Value<'_>) -> bool,
+    ) {
         out.push(b'{');
         let mut separator: &[u8] = b"\"";
         // It was valid when it was encoded.
         let _end = json::object(object, |key, value, _| {
-            let mut cut = self.0.iter_mut().find(|cut| key.is(&cut.name));
-            if let Some(cut) = cut.as_mut().filter(|cut| cut.is_watched) {
-                write_json(Value::String(Text::Plain(&cut.name)), seen);
-                write_json(value, seen);
-            }
-            if cut.as_ref().is_some_and(|cut| cut.whole) {
+            let cut = self.0.iter_mut().find(|cut| cut.place.is_field(key));
+            if cut.as_ref().is_some_and(|cut| is_cut(cut, value)) {
                 return;
             }
             out.extend_from_slice(separator);
             separator = b",\"";
             key.write(out);
             out.extend_from_slice(b"\":");
-            match (cut, value) {
-                (Some(cut), Value::Nested(text)) if text.starts_with('{') => {
-                    out.extend_from_slice(cut.rest_of(text));
-                }
-                _ => write_json(value, out),
-            }
+            write_rest(cut, value, out);
         });
         out.push(b'}');
+    }
+
+    /// Appends the array without what is left out.
+    fn write_items(&mut self, array: &str, out: &mut Vec<u8>) {
+        out.push(b'[');
+        let mut index = 0;
+        let mut separator: &[u8] = b"";
+        let _end = json::array(array, |value| {
+            let cut = self.0.iter_mut().find(|cut| cut.place.is(Name::Index(index)));
+            index += 1;
+            if cut.as_ref().is_some_and(|cut| cut.whole) {
+                return;
+            }
+            out.extend_from_slice(separator);
+            separator = b",";
+            write_rest(cut, value, out);
+        });
+        out.push(b']');
+    }
+}
+
+/// Appends what is left of a value. It goes as deep as the longest accessor.
+fn write_rest(cut: Option<&mut Cut>, value: Value<'_>, out: &mut Vec<u8>) {
+    match (cut, value) {
+        (Some(cut), Value::Nested(text)) => out.extend_from_slice(cut.rest_of(text)),
+        _ => write_json(value, out),
     }
 }
 
 impl Cut {
-    fn new(name: &str) -> Self {
-        let mut needle = b"\"".to_vec();
-        json::escape(name, &mut needle);
-        needle.extend_from_slice(b"\":");
+    fn new(name: Name<'_>) -> Self {
         Self {
-            name: name.to_owned(),
-            finder: Finder::new(&needle).into_owned(),
+            place: Place::new(name),
             whole: false,
             is_watched: false,
             below: Cuts::default(),
@@ -110,7 +151,7 @@ impl Cut {
         }
     }
 
-    /// What is left of the object `text`, the field's value.
+    /// What is left of the object or array `text`, the value.
     fn rest_of<'r>(&'r mut self, text: &'r str) -> &'r [u8] {
         if self.below.0.is_empty() {
             return text.as_bytes();
@@ -119,10 +160,42 @@ impl Cut {
         if last != text || rest.is_empty() {
             text.clone_into(last);
             rest.clear();
-            // Only what lies at the top is watched.
-            self.below.write(text, rest, &mut Vec::new());
+            if text.starts_with('{') {
+                self.below.write_fields(text, rest, |cut, _| cut.whole);
+            } else {
+                self.below.write_items(text, rest);
+            }
         }
         rest
+    }
+}
+
+impl Place {
+    fn new(name: Name<'_>) -> Self {
+        match name {
+            Name::Key(name) => {
+                let mut needle = b"\"".to_vec();
+                json::escape(name, &mut needle);
+                needle.extend_from_slice(b"\":");
+                let finder = Box::new(Finder::new(&needle).into_owned());
+                Self::Field { name: name.to_owned(), finder }
+            }
+            Name::Index(index) => Self::Item(index),
+        }
+    }
+
+    /// Whether an accessor's step leads here.
+    fn is(&self, step: Name<'_>) -> bool {
+        match (self, step) {
+            (Self::Field { name, .. }, Name::Key(key)) => name == key,
+            (Self::Item(index), Name::Index(at)) => *index == at,
+            (Self::Field { .. }, Name::Index(_)) | (Self::Item(_), Name::Key(_)) => false,
+        }
+    }
+
+    /// Whether it is the place of the field `key`.
+    fn is_field(&self, key: Text<'_>) -> bool {
+        matches!(self, Self::Field { name, .. } if key.is(name))
     }
 }
 
@@ -202,6 +275,7 @@ fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out
         (Value::String(text), LineFormat::Json) if single == DropSingleKey::Raw => {
             text.write_decoded(out);
         }
+        (Value::Number(text), _) => out.extend_from_slice(shortest(text).as_bytes()),
         (_, LineFormat::Json) => write_json(value, out),
         (_, LineFormat::KeyValue) => write_value(value, out),
     }
@@ -250,7 +324,8 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             });
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"map[]\"" });
         }
-        Value::Null | Value::True | Value::False | Value::Number(_) => write_json(value, out),
+        Value::Number(text) => out.extend_from_slice(shortest(text).as_bytes()),
+        Value::Null | Value::True | Value::False => write_json(value, out),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The properties of `loki`.
 
-use crate::config::{Repeated, Secret, Size, Verbatim, choices, properties};
+use crate::config::{Located, Repeated, Secret, Size, Verbatim, choices, properties};
 
 choices! {
     /// What a record's fields become in a line.
@@ -25,6 +25,16 @@ choices! {
 }
 
 choices! {
+    /// What Fluent Bit does with a chunk of which only some tenants' pushes were taken.
+    pub enum TenantErrors {
+        /// Forgets the others.
+        Success = "partial_success",
+        /// Sends all of it again.
+        Error = "partial_error",
+    }
+}
+
+choices! {
     /// How a push is written.
     pub enum Encoding {
         /// Protocol buffers in a snappy block: least work for both sides.
@@ -43,10 +53,14 @@ properties! {
         tenant_id: Option<String> ["Tenant_ID"],
         /// Record accessor of the field that names a record's tenant.
         tenant_id_key: Option<Verbatim> ["Tenant_ID_Key"],
+        /// Accepted: each tenant's records are delivered and tried again by themselves, whichever it is.
+        tenant_id_key_error_handling: TenantErrors ["Tenant_ID_Key_Error_Handling" = "partial_success"],
         /// Labels: `name=text`, `name=$accessor`, or `$accessor` alone. Without any it is `job=fluent-bit`.
         labels: Vec<String> ["Labels"],
         /// More labels, as record accessors.
         label_keys: Vec<String> ["Label_Keys"],
+        /// JSON file of more labels: names of fields, each with its label (`{"kubernetes":{"pod_name":"pod"}}`).
+        label_map_path: Option<Located<String>> ["Label_Map_Path"],
         /// Makes every label of the pod a label of the stream.
         auto_kubernetes_labels: bool ["Auto_Kubernetes_Labels" = "off"],
         /// Structured metadata: `name=text`, `name=$accessor`, or `$accessor` alone.
@@ -73,9 +87,5 @@ properties! {
         compress: Option<String> ["Compress"],
         /// Accepted: an answer is read as it streams in.
         buffer_size: Size ["Buffer_Size" = "512k"],
-        @accepted {
-            "Tenant_ID_Key_Error_Handling": "each tenant's records are delivered and tried again by themselves",
-        }
-        @refused { "Label_Map_Path": "not yet; write the labels in `Labels`" }
     }
 }

@@ -14,74 +14,98 @@ pub(super) enum Syntax {
     Protobuf,
 }
 
-/// Pairs on the way to being written.
+/// Pairs on the way to being written. Of a repeated name the last value counts, as in Fluent Bit, whose
+/// JSON has it so: what is added later may stand in for what was added before.
 #[derive(Debug)]
 pub(super) struct Pairs {
     syntax: Syntax,
+    /// Names and values, one behind the other.
+    text: String,
+    /// Where they lie in `text`.
+    spans: Vec<Span>,
+    /// What [`Pairs::end`] wrote.
     bytes: Vec<u8>,
-    count: usize,
+}
+
+/// One pair in `text`: its name from `start` to `middle`, its value from there to `end`.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    middle: usize,
+    end: usize,
 }
 
 impl Pairs {
     /// None yet.
     pub(super) fn new(syntax: Syntax) -> Self {
-        Self { syntax, bytes: Vec::new(), count: 0 }
+        Self { syntax, text: String::new(), spans: Vec::new(), bytes: Vec::new() }
     }
 
     /// Forgets all pairs.
     pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.spans.clear();
         self.bytes.clear();
-        self.count = 0;
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.spans.len()
     }
 
-    /// Adds a pair. The name is one already, see [`write_name`].
+    /// Adds a pair, in place of one of the same name. The name is one already, see [`write_name`].
     pub(super) fn add(&mut self, name: &str, value: &str) {
-        let opening: &[u8] = if self.count == 0 { b"{" } else { b", " };
-        match self.syntax {
-            Syntax::Selector => {
-                self.bytes.extend_from_slice(opening);
-                self.bytes.extend_from_slice(name.as_bytes());
-                // What JSON escapes, Go reads in the same way.
-                self.bytes.extend_from_slice(b"=\"");
-                json::escape(value, &mut self.bytes);
-                self.bytes.push(b'"');
-            }
-            Syntax::Json => {
-                self.bytes.extend_from_slice(opening);
-                self.bytes.push(b'"');
-                self.bytes.extend_from_slice(name.as_bytes());
-                self.bytes.extend_from_slice(b"\":\"");
-                json::escape(value, &mut self.bytes);
-                self.bytes.push(b'"');
-            }
-            Syntax::Protobuf => {
-                encode_key(3, WireType::LengthDelimited, &mut self.bytes);
-                encode_varint(
-                    (field_len(1, name.len()) + field_len(2, value.len())) as u64,
-                    &mut self.bytes,
-                );
-                write_field(1, name.as_bytes(), &mut self.bytes);
-                write_field(2, value.as_bytes(), &mut self.bytes);
-            }
-        }
-        self.count += 1;
+        let text = &self.text;
+        self.spans.retain(|span| text.get(span.start..span.middle) != Some(name));
+        let start = self.text.len();
+        self.text.push_str(name);
+        let middle = self.text.len();
+        self.text.push_str(value);
+        self.spans.push(Span { start, middle, end: self.text.len() });
     }
 
-    /// Ends the list of pairs.
+    /// Ends the list of pairs: writes it.
     pub(super) fn end(&mut self) {
-        match (self.syntax, self.count) {
+        let out = &mut self.bytes;
+        let mut opening: &[u8] = b"{";
+        for span in &self.spans {
+            let name = self.text.get(span.start..span.middle).unwrap_or_default();
+            let value = self.text.get(span.middle..span.end).unwrap_or_default();
+            match self.syntax {
+                Syntax::Selector => {
+                    out.extend_from_slice(opening);
+                    out.extend_from_slice(name.as_bytes());
+                    // What JSON escapes, Go reads in the same way.
+                    out.extend_from_slice(b"=\"");
+                    json::escape(value, out);
+                    out.push(b'"');
+                }
+                Syntax::Json => {
+                    out.extend_from_slice(opening);
+                    out.push(b'"');
+                    out.extend_from_slice(name.as_bytes());
+                    out.extend_from_slice(b"\":\"");
+                    json::escape(value, out);
+                    out.push(b'"');
+                }
+                Syntax::Protobuf => {
+                    let len = field_len(1, name.len()) + field_len(2, value.len());
+                    encode_key(3, WireType::LengthDelimited, out);
+                    encode_varint(len as u64, out);
+                    write_field(1, name.as_bytes(), out);
+                    write_field(2, value.as_bytes(), out);
+                }
+            }
+            opening = b", ";
+        }
+        match (self.syntax, self.spans.len()) {
             (Syntax::Protobuf, _) => {}
-            (_, 0) => self.bytes.extend_from_slice(b"{}"),
-            _ => self.bytes.push(b'}'),
+            (_, 0) => out.extend_from_slice(b"{}"),
+            _ => out.push(b'}'),
         }
     }
 
-    /// The pairs as they are written.
+    /// The pairs as [`Pairs::end`] wrote them.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -14,6 +14,7 @@ use crate::config::{Diagnostics, Section};
 use crate::output::dates::{Dates, write_fraction};
 use crate::output::template::Template;
 use crate::record::{Accessor, Nanos};
+use memchr::memmem::Finder;
 use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
 
@@ -26,6 +27,9 @@ const PREFIX_BYTES_MAX: usize = 128;
 /// What all that surrounds a record's own fields takes, about: for reserving the body at once.
 pub(super) const RECORD_BYTES: usize = 192;
 
+/// What is said of a record that is to change a document and does not say which one. Fluent Bit leaves it out.
+const ID_MISSING: &str = "id_missing";
+
 /// Writes records as `_bulk` wants them.
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -34,20 +38,54 @@ pub(super) struct Encoder {
     index: Index,
     /// `,"_type":"_doc"`, or nothing.
     type_member: Vec<u8>,
-    ids: bool,
     id_key: Option<Accessor>,
-    /// `{"@timestamp":"`, for updates with `{"doc":` before it.
-    document_open: Vec<u8>,
+    /// For a record in which `id_key` finds none.
+    id_otherwise: Otherwise,
+    /// `{`, for updates with `{"doc":` before it.
+    document_open: &'static [u8],
     document_close: &'static [u8],
+    time_member: Member,
     time: Dates,
     nanos: bool,
-    /// `,"flb-key":"`, if the tag is asked for.
-    tag_open: Option<Vec<u8>>,
+    /// The tag's, if it is asked for.
+    tag_member: Option<Member>,
     replace_dots: bool,
-    /// `document_open` and the date down to the second, of the last record.
+    /// The time's member down to the second, of the last record.
     head: Vec<u8>,
     /// Reused for what accessors give.
     text: String,
+}
+
+/// A member of documents that is not the record's. Where the record has a field of that name, the record's
+/// counts, as in Fluent Bit; two of one name would have the document refused.
+#[derive(Debug)]
+struct Member {
+    name: String,
+    /// `"@timestamp":"`
+    open: Vec<u8>,
+    /// Finds the name as it stands before a field's value: most records do not have it.
+    finder: Finder<'static>,
+}
+
+/// What becomes of a record that does not say its document's id.
+#[derive(Clone, Copy, Debug)]
+enum Otherwise {
+    /// Its document gets our own.
+    Own,
+    /// The store makes one.
+    Stores,
+    /// It is unfit: a change of no document.
+    Unfit,
+}
+
+/// What makes a document's id.
+enum DocumentId<'r> {
+    /// The record's own field.
+    Users(json::Text<'r>),
+    /// The record's place in its source.
+    Own,
+    /// The store.
+    Stores,
 }
 
 /// How the index is named.
@@ -79,48 +117,44 @@ impl Encoder {
     ) -> Option<Self> {
         let index = Index::build(options, section, diagnostics);
         let time = dates(&options.time_key_format, "Time_Key_Format", section, diagnostics);
-        let id_key = match options.id_key.as_deref().map(Accessor::parse).transpose() {
-            Ok(id_key) => id_key,
-            Err(error) => {
-                diagnostics.error(section.location_of("Id_Key"), format!("`Id_Key`: {error}"));
-                return None;
-            }
-        };
-        let (action_open, document_prefix, document_close): (&[u8], &str, &[u8]) =
+        let id_key = options.id_key.as_deref().and_then(|key| {
+            let unread = |error: &_| {
+                let message = format!("`Id_Key`: {error}; it names no id");
+                diagnostics.warning(section.location_of("Id_Key"), message);
+            };
+            Accessor::parse(key).inspect_err(unread).ok()
+        });
+        let (action_open, document_open, document_close): (&[u8], &[u8], &[u8]) =
             match options.write_operation {
-                Operation::Create => (b"{\"create\":{\"_index\":\"", "", b"\n"),
-                Operation::Index => (b"{\"index\":{\"_index\":\"", "", b"\n"),
-                Operation::Update => (b"{\"update\":{\"_index\":\"", "{\"doc\":", b"}\n"),
+                Operation::Create => (b"{\"create\":{\"_index\":\"", b"{", b"\n"),
+                Operation::Index => (b"{\"index\":{\"_index\":\"", b"{", b"\n"),
+                Operation::Update => (b"{\"update\":{\"_index\":\"", b"{\"doc\":{", b"}\n"),
                 Operation::Upsert => {
-                    (b"{\"update\":{\"_index\":\"", "{\"doc_as_upsert\":true,\"doc\":", b"}\n")
+                    (b"{\"update\":{\"_index\":\"", b"{\"doc_as_upsert\":true,\"doc\":{", b"}\n")
                 }
             };
-        let mut document_open = format!("{document_prefix}{{\"").into_bytes();
-        json::escape(&options.time_key, &mut document_open);
-        document_open.extend_from_slice(b"\":\"");
         let mut type_member = Vec::new();
         if !options.suppress_type_name {
             type_member.extend_from_slice(b",\"_type\":\"");
             json::escape(&options.type_name, &mut type_member);
             type_member.push(b'"');
         }
-        let tag_open = options.include_tag_key.then(|| {
-            let mut open = b",\"".to_vec();
-            json::escape(&options.tag_key, &mut open);
-            open.extend_from_slice(b"\":\"");
-            open
-        });
         Some(Self {
             action_open,
             index: index?,
             type_member,
-            ids: options.ids || options.generate_id,
+            id_otherwise: match options.write_operation {
+                Operation::Update | Operation::Upsert if id_key.is_some() => Otherwise::Unfit,
+                _ if options.ids || options.generate_id => Otherwise::Own,
+                _ => Otherwise::Stores,
+            },
             id_key,
             document_open,
             document_close,
+            time_member: Member::new(&options.time_key),
             time,
             nanos: options.time_key_nanos,
-            tag_open,
+            tag_member: options.include_tag_key.then(|| Member::new(&options.tag_key)),
             replace_dots: options.replace_dots,
             head: Vec::new(),
             text: String::new(),
@@ -137,63 +171,116 @@ impl Encoder {
         self.type_member.clear();
     }
 
-    /// Appends one record, which is sent `now`.
-    pub(super) fn write(&mut self, tag: &str, record: &Encoded<'_>, now: Nanos, out: &mut Vec<u8>) {
-        self.write_action(tag, record, now, out);
-        let (date, is_new) = self.time.at(record.time);
+    /// Appends one record, which is sent `now`; or says in a word why it cannot be a document.
+    pub(super) fn write(
+        &mut self,
+        tag: &str,
+        record: &Encoded<'_>,
+        now: Nanos,
+        out: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
+        let id = self.id(record)?;
+        self.write_action(tag, record, &id, now, out);
+        out.extend_from_slice(self.document_open);
+        if !self.time_member.is_in(record) {
+            self.write_time(record.time, out);
+        }
+        if let Some(member) = &self.tag_member
+            && !member.is_in(record)
+        {
+            out.extend_from_slice(&member.open);
+            json::escape(tag, out);
+            out.extend_from_slice(b"\",");
+        }
+        match record.json {
+            [b'{', b'}'] | [] => {
+                // No field follows what ended with a comma.
+                if out.last() == Some(&b',') {
+                    out.pop();
+                }
+                out.push(b'}');
+            }
+            [_, fields @ ..] if self.replace_dots => write_without_dots(fields, out),
+            [_, fields @ ..] => out.extend_from_slice(fields),
+        }
+        out.extend_from_slice(self.document_close);
+        Ok(())
+    }
+
+    /// Appends the member that is the time.
+    fn write_time(&mut self, time: Nanos, out: &mut Vec<u8>) {
+        let (date, is_new) = self.time.at(time);
         if is_new {
             self.head.clear();
-            self.head.extend_from_slice(&self.document_open);
+            self.head.extend_from_slice(&self.time_member.open);
             self.head.extend_from_slice(date);
             self.head.push(b'.');
         }
         out.extend_from_slice(&self.head);
         if self.nanos {
-            write_fraction::<9>(record.time, out);
+            write_fraction::<9>(time, out);
         } else {
-            write_fraction::<3>(record.time, out);
+            write_fraction::<3>(time, out);
         }
-        out.extend_from_slice(b"Z\"");
-        if let Some(open) = &self.tag_open {
-            out.extend_from_slice(open);
-            json::escape(tag, out);
-            out.push(b'"');
-        }
-        match record.json {
-            [b'{', b'}'] | [] => out.push(b'}'),
-            [_, fields @ ..] => {
-                out.push(b',');
-                if self.replace_dots {
-                    write_without_dots(fields, out);
-                } else {
-                    out.extend_from_slice(fields);
-                }
+        out.extend_from_slice(b"Z\",");
+    }
+
+    /// The id of a record's document. A field that is no text, or empty, is none.
+    fn id<'r>(&self, record: &Encoded<'r>) -> Result<DocumentId<'r>, &'static str> {
+        let users = self.id_key.as_ref().and_then(|key| key.on_json(text(record)));
+        match (users, self.id_otherwise) {
+            (Some(json::Value::String(id)), _) if id != json::Text::Plain("") => {
+                Ok(DocumentId::Users(id))
             }
+            (_, Otherwise::Own) => Ok(DocumentId::Own),
+            (_, Otherwise::Stores) => Ok(DocumentId::Stores),
+            (_, Otherwise::Unfit) => Err(ID_MISSING),
         }
-        out.extend_from_slice(self.document_close);
     }
 
     /// Appends the line that says what to do.
-    fn write_action(&mut self, tag: &str, record: &Encoded<'_>, now: Nanos, out: &mut Vec<u8>) {
+    fn write_action(
+        &mut self,
+        tag: &str,
+        record: &Encoded<'_>,
+        id: &DocumentId<'_>,
+        now: Nanos,
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(self.action_open);
         self.index.write(tag, record, now, &mut self.text, out);
         out.push(b'"');
         out.extend_from_slice(&self.type_member);
-        let users_id = self.id_key.as_ref().and_then(|key| match key.on_json(text(record)) {
-            Some(json::Value::String(id)) => Some(id),
-            _ => None,
-        });
-        if let Some(id) = users_id {
-            out.extend_from_slice(b",\"_id\":\"");
-            id.write(out);
-            out.extend_from_slice(b"\"}}\n");
-        } else if self.ids {
-            out.extend_from_slice(b",\"_id\":\"");
-            record.id.write_text(out);
-            out.extend_from_slice(b"\"}}\n");
-        } else {
-            out.extend_from_slice(b"}}\n");
+        match id {
+            DocumentId::Users(id) => {
+                out.extend_from_slice(b",\"_id\":\"");
+                id.write(out);
+                out.extend_from_slice(b"\"}}\n");
+            }
+            DocumentId::Own => {
+                out.extend_from_slice(b",\"_id\":\"");
+                record.id.write_text(out);
+                out.extend_from_slice(b"\"}}\n");
+            }
+            DocumentId::Stores => out.extend_from_slice(b"}}\n"),
         }
+    }
+}
+
+impl Member {
+    /// The member of this name, whose value is text.
+    fn new(name: &str) -> Self {
+        let mut open = b"\"".to_vec();
+        json::escape(name, &mut open);
+        open.extend_from_slice(b"\":");
+        let finder = Finder::new(&open).into_owned();
+        open.push(b'"');
+        Self { name: name.to_owned(), open, finder }
+    }
+
+    /// Whether the record has a field of this name.
+    fn is_in(&self, record: &Encoded<'_>) -> bool {
+        self.finder.find(record.json).is_some() && json::get(text(record), &self.name).is_some()
     }
 }
 
@@ -205,6 +292,11 @@ impl Index {
     ) -> Option<Self> {
         if !options.logstash_format {
             if options.index.contains('$') {
+                if options.index.contains('%') {
+                    let message = "`Index` takes record accessors or a date, not both: the `%` stays as it is; \
+                                   `Logstash_Format` with `Logstash_Prefix_Key` takes both";
+                    diagnostics.warning(section.location_of("Index"), message);
+                }
                 return template(&options.index, "Index", section, diagnostics).map(Self::Template);
             }
             return Some(Self::Sent(dates(&options.index, "Index", section, diagnostics)));

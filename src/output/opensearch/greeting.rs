@@ -1,17 +1,7 @@
-//! What a store says of itself on `GET /`, and of mapping types when it refuses them.
+//! What a store says of itself on `GET /`.
 
-use super::super::answer::Whole;
-use super::super::{Health, Judge, Verdict};
 use serde::Deserialize;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// What is read of a refusal: its reason comes first.
-const REFUSAL_BYTES_MAX: usize = 4 << 10;
-
-/// How OpenSearch 2 and Elasticsearch 8 name what they do not know.
-const TYPE_UNKNOWN: &[u8] = b"unknown parameter [_type]";
 
 /// A product and its version. Only a store that also says which Lucene it is built on counts as one:
 /// what merely poses as Elasticsearch gets what the configuration says.
@@ -47,40 +37,6 @@ impl Store {
     /// Whether it refuses every request that names a mapping type.
     pub(super) fn knows_no_types(&self) -> bool {
         self.major >= if self.is_opensearch { 2 } else { 8 }
-    }
-}
-
-/// Judges a 400 to a request that names mapping types, which may be all that is wrong with it: not every
-/// user may ask a store what it is, so that some are only known by what they refuse.
-#[derive(Debug)]
-pub(super) struct TypeJudge {
-    whole: Whole,
-    text: Vec<u8>,
-    /// Set when types were what is wrong.
-    is_type_refused: Arc<AtomicBool>,
-}
-
-impl TypeJudge {
-    /// Beside `whole`, which judges it if types are not the matter.
-    pub(super) fn new(whole: Whole, is_type_refused: &Arc<AtomicBool>) -> Self {
-        Self { whole, text: Vec::new(), is_type_refused: Arc::clone(is_type_refused) }
-    }
-}
-
-impl Judge for TypeJudge {
-    fn feed(&mut self, bytes: &[u8], verdict: &mut dyn FnMut(u32, Verdict)) {
-        let room = REFUSAL_BYTES_MAX - self.text.len();
-        self.text.extend(bytes.iter().take(room));
-        self.whole.feed(bytes, verdict);
-    }
-
-    fn finish(&mut self, verdict: &mut dyn FnMut(u32, Verdict)) -> Health {
-        if memchr::memmem::find(&self.text, TYPE_UNKNOWN).is_none() {
-            return self.whole.finish(verdict);
-        }
-        self.is_type_refused.store(true, Ordering::Relaxed);
-        // Nothing is wrong with the records: this is no failure of theirs.
-        Health::Busy
     }
 }
 

@@ -1,6 +1,23 @@
 //! `es` and `opensearch`: records to an index, by `_bulk`, each stored once however often it is sent.
+//!
+//! # Ids
+//!
+//! What makes a record's second coming harmless is its id, and that is the same for ever:
+//!
+//! | configuration | `_id` | sent again |
+//! |---|---|---|
+//! | nothing, or `Generate_ID On` | the record's place in its source ([`crate::record::IdStream`]) | `create`: 409, which counts as accepted; `index`: stored over itself |
+//! | `Id_Key` | the record's own field; ours where it has none | `create`: 409 is a counted conflict, since another record may have the same id; `index`, `update`, `upsert`: the last one sent counts |
+//! | `Id_Key`, `Write_Operation` update or upsert | the record's own field; a record without is refused as `id_missing` | as above |
+//! | `tailwater.ids Off` | the store makes one | stored twice |
+//!
+//! Fluent Bit's `Generate_ID` is a hash of time and fields, so that two equal lines of one moment are one
+//! document there. Here they are two, as they are two in the file. An index that is named by the date of
+//! sending (`Index fb-%Y.%m.%d`, `Current_Time_Index`) undoes all of this at midnight, of which a warning
+//! tells.
 
 mod encode;
+mod form;
 mod greeting;
 mod judge;
 mod options;
@@ -11,12 +28,14 @@ pub use options::{
 };
 
 use super::answer::{BodyLimit, Complaints, Whole, basic};
-use super::{Judge, Output, Request, dates};
+use super::{Judge, Output, Request, Requests, dates};
 use crate::buffer::{Chunk, Open};
 use crate::config::{Diagnostics, Section};
 use crate::net::Gzip;
+use crate::record::Accessor;
 use encode::{Encoder, RECORD_BYTES};
-use greeting::{Store, TypeJudge};
+use form::{FormJudge, Packing, Refused};
+use greeting::Store;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
@@ -37,7 +56,9 @@ const FILTER_PATH: &str =
 #[derive(Debug)]
 pub struct Bulk {
     encoder: Encoder,
-    gzip: Option<Gzip>,
+    packing: Packing,
+    /// Whether a body was taken as it is packed: what is refused from then on is not the packing.
+    is_packing_taken: AtomicBool,
     on_conflict: OnConflict,
     path: PathAndQuery,
     greeting_path: PathAndQuery,
@@ -46,8 +67,8 @@ pub struct Bulk {
     complaints: Arc<Complaints>,
     trace_output: bool,
     trace_error: bool,
-    /// Set by an answer that refuses mapping types.
-    is_type_refused: Arc<AtomicBool>,
+    /// Set by answers that refuse what every request is like.
+    refused: Arc<Refused>,
 }
 
 impl Bulk {
@@ -60,14 +81,15 @@ impl Bulk {
     ) -> Option<Self> {
         advise(options, section, diagnostics);
         let updates = matches!(options.write_operation, Operation::Update | Operation::Upsert);
-        if updates && options.id_key.is_none() && !options.generate_id {
+        let has_id = options.id_key.as_deref().is_some_and(|key| Accessor::parse(key).is_ok())
+            || options.generate_id && options.id_key.is_none();
+        if updates && !has_id {
             let message = "`Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`";
             diagnostics.error(section.location_of("Write_Operation"), message);
             return None;
         }
-        let gzip =
-            options.compress.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("gzip"));
-        let Some(headers) = headers(options, gzip) else {
+        let packing = Packing::read(options.compress.as_deref(), section, diagnostics);
+        let Some(headers) = headers(options) else {
             let message = "the credentials hold characters that no HTTP header can";
             diagnostics.error(section.location_of("HTTP_User"), message);
             return None;
@@ -82,7 +104,8 @@ impl Bulk {
         };
         Some(Self {
             encoder: Encoder::build(options, section, diagnostics)?,
-            gzip: gzip.then(Gzip::default),
+            packing,
+            is_packing_taken: AtomicBool::new(false),
             on_conflict: match (options.write_operation, &options.id_key) {
                 (Operation::Create, None) => OnConflict::Repeated,
                 (Operation::Create, Some(_)) => OnConflict::Conflict,
@@ -95,7 +118,7 @@ impl Bulk {
             complaints: Arc::new(Complaints::new(name.into())),
             trace_output: options.trace_output,
             trace_error: options.trace_error,
-            is_type_refused: Arc::default(),
+            refused: Arc::default(),
         })
     }
 
@@ -109,29 +132,31 @@ impl Bulk {
         );
     }
 
+    /// From now on bodies are compressed in a way that every store takes.
+    fn leave_zstd(&mut self) {
+        self.packing = Packing::Gzip(Gzip::default());
+        tracing::warn!(
+            output = self.complaints.name(),
+            "the store refuses `Compress zstd`: requests are compressed with gzip from now on"
+        );
+    }
+
     /// A request of what was written so far.
     fn request(&mut self, mut body: Vec<u8>, records: Vec<u32>) -> Request {
         let body_bytes = body.len();
         if self.trace_output {
             tracing::info!(output = self.complaints.name(), body = %String::from_utf8_lossy(&body), "Trace_Output");
         }
-        if let Some(gzip) = &mut self.gzip {
-            let mut packed = Vec::new();
-            match gzip.compress(&body, &mut packed) {
-                Ok(()) => body = packed,
-                // It is written to memory, with a compressor that was made: nothing can fail.
-                Err(error) => {
-                    tracing::error!(output = self.complaints.name(), %error, "cannot compress a request");
-                }
-            }
+        let mut headers = self.headers.clone();
+        if let Some(name) = self.packing.name() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
         }
-        Request {
-            path: self.path.clone(),
-            headers: self.headers.clone(),
-            body,
-            body_bytes,
-            records,
-        }
+        body = self.packing.pack(body).unwrap_or_else(|error| {
+            // It is written to memory, with a compressor that was made: nothing can fail.
+            tracing::error!(output = self.complaints.name(), %error, "cannot compress a request");
+            Vec::new()
+        });
+        Request { path: self.path.clone(), headers, body, body_bytes, records }
     }
 }
 
@@ -155,9 +180,12 @@ impl Output for Bulk {
         }
     }
 
-    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Vec<Request>) {
-        if self.encoder.has_type() && self.is_type_refused.load(Ordering::Relaxed) {
+    fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Requests) {
+        if self.encoder.has_type() && self.refused.types.load(Ordering::Relaxed) {
             self.leave_type_out("by what it refuses");
+        }
+        if matches!(self.packing, Packing::Zstd(_)) && self.refused.zstd.load(Ordering::Relaxed) {
+            self.leave_zstd();
         }
         let now = dates::now();
         let body_bytes_max = self.limit.bytes();
@@ -170,18 +198,21 @@ impl Output for Bulk {
         let owed = (0..).zip(chunk.records()).filter(|(index, _)| open.contains(*index));
         for (index, (frame, record)) in owed {
             let start = body.len();
-            self.encoder.write(frame.tag, &record, now, &mut body);
+            if let Err(kind) = self.encoder.write(frame.tag, &record, now, &mut body) {
+                requests.unfit.push((index, kind));
+                continue;
+            }
             if body.len() > body_bytes_max && !records.is_empty() {
                 let rest = body.split_off(start);
                 let full = std::mem::replace(&mut body, rest);
                 let request = self.request(full, std::mem::take(&mut records));
-                requests.push(request);
+                requests.to_send.push(request);
             }
             records.push(index);
         }
         if !records.is_empty() {
             let request = self.request(body, records);
-            requests.push(request);
+            requests.to_send.push(request);
         }
     }
 
@@ -189,12 +220,17 @@ impl Output for Bulk {
         if !matches!(status, 200..=299) {
             let whole =
                 Whole::new(request, status, &self.limit, &self.complaints, judge::error_kind);
-            return if status == 400 && self.encoder.has_type() {
-                Box::new(TypeJudge::new(whole, &self.is_type_refused))
+            let has_types = status == 400 && self.encoder.has_type();
+            let is_zstd = matches!(status, 400 | 406 | 415)
+                && matches!(self.packing, Packing::Zstd(_))
+                && !self.is_packing_taken.load(Ordering::Relaxed);
+            return if has_types || is_zstd {
+                Box::new(FormJudge::new(whole, has_types, is_zstd, &self.refused))
             } else {
                 Box::new(whole)
             };
         }
+        self.is_packing_taken.store(true, Ordering::Relaxed);
         self.complaints.clear();
         let count = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
         let trace = self.trace_error.then(|| self.complaints.name().to_owned());
@@ -210,7 +246,7 @@ fn advise(options: &BulkOptions, section: &Section, diagnostics: &mut Diagnostic
             "`Generate_ID` is ignored when `Id_Key` is set",
         );
     }
-    if !options.logstash_format && options.index.contains('%') {
+    if !options.logstash_format && options.index.contains('%') && !options.index.contains('$') {
         let message = "`Index` takes the date of sending: a record sent again on the next day is stored twice; \
                        with `Logstash_Format On` the date is the record's";
         diagnostics.warning(section.location_of("Index"), message);
@@ -244,13 +280,10 @@ fn bulk_path(options: &BulkOptions) -> String {
 }
 
 /// The headers of every request; `None` if the credentials cannot be written as one.
-fn headers(options: &BulkOptions, gzip: bool) -> Option<HeaderMap> {
+fn headers(options: &BulkOptions) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static("tailwater"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    if gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
     let credentials = match (&options.http_user, &options.http_api_key) {
         (Some(user), _) => basic(user, options.http_passwd.reveal()),
         (None, Some(key)) => format!("ApiKey {}", key.reveal()),
@@ -326,8 +359,8 @@ mod tests {
             POST /sub/path/_bulk?pipeline=my-pipe&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason
             user-agent: tailwater
             content-type: application/x-ndjson
-            content-encoding: gzip
             authorization: Basic Ym9iOnMzY3JldA==
+            content-encoding: gzip
             [0]
             {"create":{"_index":"fluent-bit","_type":"_doc"}}
             {"@timestamp":"2015-11-24T22:15:40.123Z","log":"a"}
@@ -335,6 +368,44 @@ mod tests {
         "#]]
         .assert_eq(&samples::show(&requests, samples::gunzip));
         assert_eq!(output.greeting().unwrap().path, "/sub/path/");
+    }
+
+    /// The health that an answer of this status and text to the first request means.
+    fn health(output: &mut Bulk, status: u16, text: &str) -> Health {
+        let chunk = samples::chunk(&[("t", TIME, r#"{"log":"a"}"#)]);
+        let request = samples::requests(output, &chunk).remove(0);
+        let mut judge = output.judge(&request, status);
+        judge.feed(text.as_bytes(), &mut |_, _| {});
+        judge.finish(&mut |_, _| {})
+    }
+
+    #[test]
+    fn zstd_is_for_stores_that_take_it() {
+        let chunk = samples::chunk(&[("t", TIME, r#"{"log":"a"}"#)]);
+        let encoding = |output: &mut Bulk| {
+            let request = samples::requests(output, &chunk).remove(0);
+            let name = request.headers[CONTENT_ENCODING].to_str().unwrap().to_owned();
+            let unpack = if name == "zstd" { samples::unzstd } else { samples::gunzip };
+            assert_eq!(unpack(&request.body).len(), request.body_bytes);
+            name
+        };
+        let entries = [("Compress", "ZSTD"), ("Suppress_Type_Name", "on")];
+        for status in [400, 406, 415] {
+            let mut output = output(&entries);
+            assert_eq!(encoding(&mut output), "zstd");
+            assert_eq!(health(&mut output, status, "what is this?"), Health::Busy, "{status}");
+            assert_eq!(encoding(&mut output), "gzip");
+        }
+        let mut taken = output(&entries);
+        health(&mut taken, 200, r#"{"errors":false}"#);
+        assert_eq!(health(&mut taken, 400, "something else"), Health::Failed);
+        assert_eq!(encoding(&mut taken), "zstd");
+        // Types are the matter, not zstd, where the store says so.
+        let mut typed = output(&[("Compress", "zstd")]);
+        let refusal = "Action/metadata line [1] contains an unknown parameter [_type]";
+        assert_eq!(health(&mut typed, 400, refusal), Health::Busy);
+        assert_eq!(encoding(&mut typed), "zstd");
+        assert!(typed.greeting().is_none());
     }
 
     #[test]
@@ -413,6 +484,58 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_a_document_says_which_one() {
+        for (operation, unfit) in
+            [("create", &[][..]), ("index", &[]), ("update", &[1, 2, 3]), ("upsert", &[1, 2, 3])]
+        {
+            let mut output = output(&[("Id_Key", "$id"), ("Write_Operation", operation)]);
+            let chunk = samples::chunk(&[
+                ("t", TIME, r#"{"id":"a"}"#),
+                ("t", TIME, "{}"),
+                ("t", TIME, r#"{"id":7}"#),
+                ("t", TIME, r#"{"id":""}"#),
+            ]);
+            let mut requests = Requests::default();
+            output.encode(&chunk, &Open::all(4), &mut requests);
+            let found: Vec<_> = requests.unfit.iter().map(|(index, _)| *index).collect();
+            assert_eq!(found, unfit, "{operation}");
+            assert_eq!(requests.to_send[0].records.len() + found.len(), 4, "{operation}");
+            assert!(!samples::plain(&requests.to_send[0].body).contains("_id\":\"\""));
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice_in_a_document() {
+        check(
+            &[("Include_Tag_Key", "on"), ("Suppress_Type_Name", "on"), ("tailwater.ids", "off")],
+            &[
+                ("t", TIME, r#"{"@timestamp":"2020-01-01","a":{"flb-key":1}}"#),
+                ("t", TIME, r#"{"flb-key":null}"#),
+                ("t", TIME, r#"{"flb-key":1,"@timestamp":2}"#),
+                ("t", TIME, r#"{"a":1,"b":2,"a":3,"c":4,"b":5}"#),
+            ],
+            &expect![[r#"
+                {"create":{"_index":"fluent-bit"}}
+                {"flb-key":"t","@timestamp":"2020-01-01","a":{"flb-key":1}}
+                {"create":{"_index":"fluent-bit"}}
+                {"@timestamp":"2015-11-24T22:15:40.123Z","flb-key":null}
+                {"create":{"_index":"fluent-bit"}}
+                {"flb-key":1,"@timestamp":2}
+                {"create":{"_index":"fluent-bit"}}
+                {"@timestamp":"2015-11-24T22:15:40.123Z","flb-key":"t","a":3,"c":4,"b":5}
+            "#]],
+        );
+        check(
+            &[("Write_Operation", "upsert"), ("Generate_Id", "on"), ("Suppress_Type_Name", "on")],
+            &[("t", TIME, r#"{"@timestamp":1}"#)],
+            &expect![[r#"
+                {"update":{"_index":"fluent-bit","_id":"FBnDKfOMRRUqxUupeajBGW9p8MY"}}
+                {"doc_as_upsert":true,"doc":{"@timestamp":1}}
+            "#]],
+        );
+    }
+
+    #[test]
     fn operations_and_their_documents() {
         for (operation, expected) in [
             (
@@ -477,10 +600,11 @@ mod tests {
         ]);
         let mut open = Open::all(3);
         open.remove(1);
-        let mut requests = Vec::new();
+        let mut requests = Requests::default();
         output.encode(&chunk, &open, &mut requests);
-        assert_eq!(requests[0].records, [0, 2]);
-        assert!(!samples::plain(&requests[0].body).contains(r#""n":1"#));
+        let request = &requests.to_send[0];
+        assert_eq!(request.records, [0, 2]);
+        assert!(!samples::plain(&request.body).contains(r#""n":1"#));
     }
 
     #[test]
@@ -544,6 +668,49 @@ mod tests {
         assert!(output.greeting().is_some(), "nothing was learned");
         output.greeted(Some((200, br#"{"version":{"number":"8.15.0","lucene_version":"9"}}"#)));
         assert!(output.greeting().is_none());
+    }
+
+    #[test]
+    fn what_fluent_bit_takes_is_a_warning() {
+        for (entries, expected) in [
+            (
+                &[("Id_Key", "$id[")][..],
+                expect![[r#"
+                command line: warning: `Id_Key`: `[` cannot be read; a step down is `['name']` or `[0]`; it names no id
+            "#]],
+            ),
+            (
+                &[("Index", "logs-$ns-%Y")],
+                expect![[r#"
+                command line: warning: `Index` takes record accessors or a date, not both: the `%` stays as it is; `Logstash_Format` with `Logstash_Prefix_Key` takes both
+            "#]],
+            ),
+            (
+                &[("Compress", "lz4")],
+                expect![[r#"
+                command line: warning: `Compress`: `lz4` compresses nothing; write `gzip` or `zstd`
+            "#]],
+            ),
+            (
+                &[("Generate_ID", "on"), ("Id_Key", "id")],
+                expect![[r#"
+                command line: warning: `Generate_ID` is ignored when `Id_Key` is set
+            "#]],
+            ),
+            (
+                &[("Write_Operation", "update"), ("Id_Key", "$id[")],
+                expect![[r#"
+                command line: `Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`
+            "#]],
+            ),
+        ] {
+            let mut section = samples::section(entries);
+            let mut diagnostics = Diagnostics::new();
+            let options = BulkOptions::read(&mut section, &mut diagnostics);
+            let output = Bulk::build("es.0", &options, &section, &mut diagnostics);
+            assert_eq!(output.is_none(), diagnostics.has_errors());
+            expected.assert_eq(&diagnostics.to_string());
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ properties! {
         http_user: Option<String> ["HTTP_User"],
         /// Password for basic authentication.
         http_passwd: Secret ["HTTP_Passwd"],
-        /// `gzip` compresses requests; any other word does not.
+        /// `gzip` or `zstd` compresses requests; any other word does not. A store that refuses zstd is sent gzip.
         compress: Option<String> ["Compress"],
         /// Names the index by a prefix and the record's date.
         logstash_format: bool ["Logstash_Format" = "off"],

@@ -43,6 +43,9 @@ impl Agent {
             .args(arguments)
             .current_dir(folder)
             .env("TZ", "UTC")
+            // The stores of a test are on this machine.
+            .env_remove("HTTP_PROXY")
+            .env_remove("http_proxy")
             .stdin(stdin)
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap())

@@ -27,6 +27,7 @@ mod measure;
 mod readme;
 mod tally;
 mod wait;
+mod workload;
 mod writer;
 
 pub use agent::{Agent, Ended};
@@ -36,10 +37,11 @@ pub use faults::Faults;
 pub use http::{Answer, Request, Server, Service};
 pub use line::Mix;
 pub use loki::{Entry, LokiStore};
-pub use measure::{Case, Cost, Plan, Report, floor, measure};
+pub use measure::{Cost, Plan, Report, floor, measure};
 pub use readme::readme_commands;
 pub use tally::{Tally, Verdict};
 pub use wait::{pause, until};
+pub use workload::Case;
 pub use writer::{Writer, write_continuously};
 
 /// A temporary folder, removed when dropped.

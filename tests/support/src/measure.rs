@@ -1,11 +1,12 @@
 //! Runs a whole agent over a file of log lines and measures what that costs, beside *the floor*: what
 //! reading the same file and sending as many bytes over loopback HTTP costs at least.
 
-use crate::{Counting, Mix, pause};
+use crate::workload::{Case, PARSERS};
+use crate::{Counting, pause};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,46 +20,12 @@ const LOOK: Duration = Duration::from_millis(10);
 const LINES_PER_SECOND_MIN: u64 = 500;
 
 /// As large as an agent's own reads should be.
-const READ_BYTES: usize = 256 << 10;
-
-/// Where the lines go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Case {
-    /// Both stores.
-    Both,
-    /// `_bulk`.
-    Es,
-    /// Loki's push.
-    Loki,
-    /// Nowhere: reading, parsing and filtering alone.
-    Null,
-}
-
-impl Case {
-    /// By its name on the command line.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Both, Self::Es, Self::Loki, Self::Null]
-            .into_iter()
-            .find(|case| case.to_string() == name)
-    }
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Both => "both",
-            Self::Es => "es",
-            Self::Loki => "loki",
-            Self::Null => "null",
-        })
-    }
-}
+pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// What is measured.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// Where the lines go.
+    /// Which lines, and what is done with them.
     pub case: Case,
     /// How many lines the file has.
     pub lines: u64,
@@ -100,7 +67,9 @@ pub struct Report {
     pub floor: Option<Cost>,
 }
 
-/// Runs of the floor, of which the median counts: it is short, and a shared machine's speed drifts.
+/// Runs of the agent, and of the floor, of which the median by CPU time counts: they are short, and a shared
+/// machine's speed drifts.
+const AGENT_RUNS: usize = 3;
 const FLOOR_RUNS: usize = 5;
 
 /// Writes the file, runs the agent over it, then the floor.
@@ -108,44 +77,71 @@ const FLOOR_RUNS: usize = 5;
 pub fn measure(plan: &Plan<'_>) -> Report {
     let folder = crate::folder();
     let log = folder.path().join("bench.log");
-    let bytes_in = write_log(&log, plan.lines);
-    let stores = Stores { bulk: Counting::start(), loki: Counting::start() };
-    let conf = folder.path().join("bench.conf");
-    std::fs::write(&conf, stores.configuration(plan.case, folder.path())).unwrap();
+    let bytes_in = plan.case.write_log(&log, plan.lines);
     std::fs::write(folder.path().join("parsers.conf"), PARSERS).unwrap();
-
-    let arguments: Vec<_> =
-        plan.agent.iter().map(|part| part.replace("{conf}", conf.to_str().unwrap())).collect();
-    let began = Instant::now();
-    let child = spawn(&arguments, folder.path());
-    let expected = plan.lines;
-    let limit = Duration::from_secs(10 + plan.lines / LINES_PER_SECOND_MIN);
-    let agent =
-        run(child, began, limit, || stores.have(plan.case, expected)).unwrap_or_else(|| {
-            let log = std::fs::read_to_string(folder.path().join("stderr")).unwrap();
-            panic!("{expected} lines did not arrive within {limit:?}; the agent said:\n{log}")
-        });
-    let (bytes_out, requests) = stores.totals();
-    let arrived = stores.bulk.lines() + stores.loki.lines();
-    let run_floor = |program: &Path| {
-        let store = Counting::start();
-        let arguments = [
-            program.to_str().unwrap().to_owned(),
-            "--floor".to_owned(),
-            log.to_str().unwrap().to_owned(),
-            store.port().to_string(),
-            format!("{bytes_out}/{requests}"),
-        ];
-        let child = spawn(&arguments, folder.path());
-        run(child, Instant::now(), limit, || false).expect("the floor ends")
-    };
+    let (agent, Sent { lines: arrived, bytes: bytes_out, requests }) =
+        median(AGENT_RUNS, |(cost, _)| *cost, || run_agent(plan, folder.path()));
     let floor = plan.floor.map(|program| {
-        let mut costs: Vec<_> = (0..FLOOR_RUNS).map(|_| run_floor(program)).collect();
-        costs.sort_by_key(|cost| cost.cpu);
-        costs.swap_remove(FLOOR_RUNS / 2)
+        median(
+            FLOOR_RUNS,
+            |cost| *cost,
+            || {
+                let store = Counting::start();
+                let arguments = [
+                    program.to_str().unwrap().to_owned(),
+                    "--floor".to_owned(),
+                    log.to_str().unwrap().to_owned(),
+                    store.port().to_string(),
+                    format!("{bytes_out}/{requests}"),
+                ];
+                let child = spawn(&arguments, folder.path());
+                run(child, Instant::now(), plan.limit(), || false).expect("the floor ends")
+            },
+        )
     });
     let Plan { case, lines, .. } = *plan;
     Report { case, lines, arrived, bytes_in, bytes_out, requests, agent, floor }
+}
+
+fn median<T>(runs: usize, cost: impl Fn(&T) -> Cost, run: impl FnMut() -> T) -> T {
+    let mut results: Vec<T> = std::iter::repeat_with(run).take(runs).collect();
+    results.sort_by_key(|result| cost(result).cpu);
+    results.swap_remove(runs / 2)
+}
+
+/// Runs the agent from the start of the file, with stores of its own.
+fn run_agent(plan: &Plan<'_>, folder: &Path) -> (Cost, Sent) {
+    let run_folder = folder.join("run");
+    std::fs::create_dir_all(&run_folder).unwrap();
+    let stores = Stores { bulk: Counting::start(), loki: Counting::start() };
+    let conf = folder.join("bench.conf");
+    let ports = (stores.bulk.port(), stores.loki.port());
+    std::fs::write(&conf, plan.case.configuration(ports, folder, &run_folder)).unwrap();
+    let arguments: Vec<_> =
+        plan.agent.iter().map(|part| part.replace("{conf}", conf.to_str().unwrap())).collect();
+    let began = Instant::now();
+    let child = spawn(&arguments, folder);
+    let limit = plan.limit();
+    let cost =
+        run(child, began, limit, || stores.have(plan.case, plan.lines)).unwrap_or_else(|| {
+            let log = std::fs::read_to_string(folder.join("stderr")).unwrap();
+            panic!("{} lines did not arrive within {limit:?}; the agent said:\n{log}", plan.lines)
+        });
+    std::fs::remove_dir_all(&run_folder).unwrap();
+    (cost, stores.totals())
+}
+
+impl Plan<'_> {
+    fn limit(&self) -> Duration {
+        Duration::from_secs(10 + self.lines / LINES_PER_SECOND_MIN)
+    }
+}
+
+/// What arrived, in all stores together.
+struct Sent {
+    lines: u64,
+    bytes: u64,
+    requests: u64,
 }
 
 struct Stores {
@@ -160,90 +156,18 @@ impl Stores {
             Case::Es => self.bulk.lines() >= expected,
             Case::Loki => self.loki.lines() >= expected,
             // Its end is the end of the run.
-            Case::Null => false,
+            _ => false,
         }
     }
 
-    /// Bytes and requests.
-    fn totals(&self) -> (u64, u64) {
-        (self.bulk.bytes() + self.loki.bytes(), self.bulk.requests() + self.loki.requests())
+    fn totals(&self) -> Sent {
+        let sum = |of: fn(&Counting) -> u64| of(&self.bulk) + of(&self.loki);
+        Sent {
+            lines: sum(Counting::lines),
+            bytes: sum(Counting::bytes),
+            requests: sum(Counting::requests),
+        }
     }
-
-    fn configuration(&self, case: Case, folder: &Path) -> String {
-        let folder = folder.display();
-        let end_at_eof = if case == Case::Null { "On" } else { "Off" };
-        let store = |name: &str, port: u16, more: &str| {
-            format!(
-                "\n[OUTPUT]\n    Name {name}\n    Match kube.*\n    Host 127.0.0.1\n    Port {port}\n{more}"
-            )
-        };
-        let es = store("es", self.bulk.port(), ES_PROPERTIES);
-        let loki = store("loki", self.loki.port(), LOKI_PROPERTIES);
-        let outputs = match case {
-            Case::Both => es + &loki,
-            Case::Es => es,
-            Case::Loki => loki,
-            Case::Null => "\n[OUTPUT]\n    Name null\n    Match *\n".to_owned(),
-        };
-        format!(
-            "[SERVICE]\n    Flush 1\n    Log_Level error\n    Parsers_File {folder}/parsers.conf\n\n\
-             [INPUT]\n    Name tail\n    Path {folder}/bench.log\n    Parser cri\n    Tag kube.*\n    \
-             Read_from_Head On\n    Mem_Buf_Limit 5MB\n    Skip_Long_Lines On\n    \
-             DB {folder}/positions.db\n    Exit_On_Eof {end_at_eof}\n{FILTERS}{outputs}"
-        )
-    }
-}
-
-const FILTERS: &str = "
-[FILTER]
-    Name parser
-    Match kube.*
-    Key_Name log
-    Parser json-log
-    Reserve_Data On
-
-[FILTER]
-    Name grep
-    Match kube.*
-    Exclude log healthcheck
-
-[FILTER]
-    Name modify
-    Match kube.*
-    Rename log message
-    Add cluster_name production-eks
-    Remove stream
-";
-
-const ES_PROPERTIES: &str =
-    "    Logstash_Format On\n    Logstash_Prefix kubernetes\n    Suppress_Type_Name On\n";
-const LOKI_PROPERTIES: &str = "    Labels job=fluentbit, cluster=production\n";
-
-const PARSERS: &str = r"[PARSER]
-    Name        cri
-    Format      regex
-    Regex       ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<log>.*)$
-    Time_Key    time
-    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
-
-[PARSER]
-    Name        json-log
-    Format      json
-    Time_Key    timestamp
-    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
-    Time_Keep   On
-";
-
-fn write_log(path: &Path, lines: u64) -> u64 {
-    let mix = Mix::default();
-    let mut file = BufWriter::with_capacity(READ_BYTES, File::create(path).unwrap());
-    let mut line = Vec::new();
-    for number in 0..lines {
-        line.clear();
-        mix.write(number, &mut line);
-        file.write_all(&line).unwrap();
-    }
-    file.into_inner().unwrap().metadata().unwrap().len()
 }
 
 fn spawn(arguments: &[String], folder: &Path) -> Child {
@@ -370,7 +294,7 @@ mod tests {
     fn the_floor_sends_what_it_was_told_to() {
         let folder = crate::folder();
         let log = folder.path().join("log");
-        let bytes = write_log(&log, 100);
+        let bytes = Case::Null.write_log(&log, 100);
         let store = Counting::start();
         floor(&log, store.port(), &format!("{}/7", bytes * 2)).unwrap();
         assert_eq!((store.bytes(), store.requests()), (bytes * 2, 7));
