@@ -38,4 +38,4 @@ pub use property::{Field, Keyed, Kind, Located, Ordered, Property, Repeated, Rul
 pub use section::{Entry, Section, SectionKind};
 pub use service::{LogLevel, ServiceOptions, StorageType};
 pub(crate) use value::choices;
-pub use value::{Limit, Reading, Secret, Size, Value, Verbatim, Within};
+pub use value::{ElseFirst, Limit, Reading, Secret, Size, Value, Verbatim, Within};

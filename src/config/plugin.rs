@@ -154,7 +154,6 @@ const FOREIGN: &[Foreign] = foreign! {
     Filter {
         "kubernetes": KEEP,
         "nest": KEEP,
-        "record_modifier": "use `modify`",
         "multiline": KEEP,
         "throttle": KEEP,
         "rewrite_tag": KEEP,
@@ -167,7 +166,6 @@ const FOREIGN: &[Foreign] = foreign! {
     Output {
         "http": VIA_HTTP,
         "forward": VIA_HTTP,
-        "file": "use `stdout` and let the shell write the file",
         "opentelemetry": VIA_HTTP,
         "counter": "count with `/api/v1/metrics`", "flowcounter": "count with `/api/v1/metrics`",
         "tcp": VIA_HTTP, "udp": VIA_HTTP, "syslog": VIA_HTTP, "gelf": VIA_HTTP, "kafka": VIA_HTTP,

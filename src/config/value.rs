@@ -265,6 +265,23 @@ impl Value for Vec<String> {
     }
 }
 
+/// One of some words, where Fluent Bit takes any other for the first of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ElseFirst<T>(pub T);
+
+impl<T: Value> Value for ElseFirst<T> {
+    const KIND: Kind = T::KIND;
+
+    fn read(text: &str) -> Reading<Self> {
+        match T::read(text).map(Self) {
+            Reading::Bad(why) => {
+                Reading::Guess(Self::default(), format!("taken as the first, {why}"))
+            }
+            read => read,
+        }
+    }
+}
+
 /// Makes an enum of the words a property can hold; the first one is the `Default`. Several words
 /// may name one variant; letter case does not count.
 macro_rules! choices {

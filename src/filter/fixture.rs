@@ -4,6 +4,7 @@ use super::Filter;
 use super::grep::{Grep, GrepOptions};
 use super::modify::{Modify, ModifyOptions};
 use super::parser::{ParserFilter, ParserFilterOptions};
+use super::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::config::{Diagnostics, Location, SectionKind};
 use crate::parser::fixture::{JSON_WITH_TIME, batch, parsers, section, show};
 use bumpalo::Bump;
@@ -64,6 +65,10 @@ fn build(
             let filter =
                 ParserFilter::build(&options, &location, parsers, Arc::default(), diagnostics)?;
             Some(Box::new(filter))
+        }
+        "record_modifier" => {
+            let options = RecordModifierOptions::read(section, diagnostics);
+            Some(Box::new(RecordModifier::build(&options, diagnostics)))
         }
         _ => None,
     }

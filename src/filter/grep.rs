@@ -2,7 +2,7 @@
 
 use super::Filter;
 use crate::config::{Diagnostics, Keyed, Located, Ordered, properties};
-use crate::record::{Accessor, Batch, Fields};
+use crate::record::{Accessor, AccessorError, Batch, Fields};
 use bumpalo::Bump;
 use tailwater_parsers::regex::Pattern;
 
@@ -42,7 +42,8 @@ enum Kind {
 #[derive(Debug)]
 struct Rule {
     kind: Kind,
-    accessor: Accessor,
+    /// `None`: what the user named is never there.
+    accessor: Option<Accessor>,
     pattern: Pattern,
 }
 
@@ -134,23 +135,31 @@ impl Rule {
 
     /// Whether the field is there, is a string and matches.
     fn is_match<'a>(&self, fields: &Fields<'a>, bump: &'a Bump, scratch: &mut String) -> bool {
-        self.accessor.on_fields(fields, bump).is_some_and(|value| {
+        let value = self.accessor.as_ref().and_then(|accessor| accessor.on_fields(fields, bump));
+        value.is_some_and(|value| {
             value.read_str(scratch).is_some_and(|text| self.pattern.is_match(text))
         })
     }
 }
 
-/// A key without `$` is one with it, so that a dot ends it, too.
-fn read_key(key: &str, entry: &Keyed, diagnostics: &mut Diagnostics) -> Option<Accessor> {
+/// A key without `$` is one with it, so that a dot ends it, too. `None` is an error, which is reported, and `None`
+/// inside a key that is never there.
+#[expect(clippy::option_option, reason = "three outcomes of one reading")]
+fn read_key(key: &str, entry: &Keyed, diagnostics: &mut Diagnostics) -> Option<Option<Accessor>> {
     let dollar = if key.starts_with('$') { "" } else { "$" };
     match Accessor::read(&format!("{dollar}{key}")) {
-        Ok((accessor, "")) => Some(accessor),
+        Ok((accessor, "")) => Some(Some(accessor)),
         Ok((accessor, rest)) => {
             let message = format!(
                 "`{rest}` is not read as a part of the key `{key}`; a step down is `['name']`"
             );
             diagnostics.warning(&entry.location, message);
-            Some(accessor)
+            Some(Some(accessor))
+        }
+        Err(error @ AccessorError::NotAField(_)) => {
+            let message = format!("{error}; as in Fluent Bit, it never matches");
+            diagnostics.warning(&entry.location, message);
+            Some(None)
         }
         Err(error) => {
             diagnostics.error(&entry.location, format!("`{key}`: {error}"));
@@ -295,6 +304,18 @@ mod tests {
             &expect![[r#"
             command line: warning: `.b` is not read as a part of the key `a.b`; a step down is `['name']`
             now {"a":"x","a.b":"y"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_no_field_never_matches() {
+        check(
+            "Exclude $TAG test",
+            r#"{"a":"x"}"#,
+            &expect![[r#"
+            command line: warning: `$TAG` names no field of a record; write `$key` or `$key['nested']`; as in Fluent Bit, it never matches
+            now {"a":"x"}
         "#]],
         );
     }

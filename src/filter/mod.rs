@@ -5,6 +5,7 @@ mod fixture;
 pub mod grep;
 pub mod modify;
 pub mod parser;
+pub mod record_modifier;
 
 use crate::record::Batch;
 

@@ -262,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_field_takes_the_place_of_a_parsed_one() {
+        check(
+            "Key_Name data\n Parser jt\n Reserve_Data On\n Preserve_Key On",
+            &[],
+            r#"{"data":"{\"a\":1,\"b\":2,\"data\":3}","a":4}"#,
+            &expect![[r#"
+                now {"b":2,"data":"{\"a\":1,\"b\":2,\"data\":3}","a":4}
+            "#]],
+        );
+    }
+
+    #[test]
     fn the_parsed_time_is_the_records() {
         check(
             "Key_Name data\n Parser jt\n Reserve_Data On",

@@ -5,7 +5,9 @@ mod attempt;
 mod backoff;
 mod courier;
 mod dates;
+pub mod file;
 pub mod loki;
+mod notation;
 pub mod null;
 mod number;
 pub mod opensearch;
@@ -19,7 +21,7 @@ pub mod writer;
 
 pub use backoff::Backoff;
 pub use courier::{Courier, Policy};
-pub use writer::Format;
+pub use writer::{Format, Local, Print, Taken};
 
 use crate::buffer::{Chunk, Open};
 use hyper::HeaderMap;

@@ -2,10 +2,11 @@
 
 use super::Format;
 use super::dates::{Dates, write_fraction};
+use super::notation::{write_number, write_time, write_value};
 use crate::buffer::{Chunk, Encoded};
-use crate::config::{choices, properties};
+use crate::config::{ElseFirst, Kind, Reading, Value, choices, properties};
 use crate::record::Nanos;
-use tailwater_parsers::json::{self, Text};
+use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
 
 choices! {
@@ -38,13 +39,28 @@ choices! {
     }
 }
 
+/// A layout, but for the two of Fluent Bit's that are not known here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Printed(pub Layout);
+
+impl Value for Printed {
+    const KIND: Kind = Layout::KIND;
+
+    fn read(text: &str) -> Reading<Self> {
+        if ["otlp_json", "otlp_json_pretty"].iter().any(|otlp| text.eq_ignore_ascii_case(otlp)) {
+            return Reading::Bad("OTLP is not printed yet; write `json_lines`".to_owned());
+        }
+        ElseFirst::read(text).map(|ElseFirst(layout)| Self(layout))
+    }
+}
+
 properties! {
     /// Prints records to the standard output.
     pub struct StdoutOptions for "stdout" {
         /// How records are printed: `msgpack`, `json`, `json_lines` or `json_stream`.
-        format: Layout ["format" = "msgpack"],
+        format: Printed ["format" = "msgpack"],
         /// How the time of a record is written where the format is JSON.
-        json_date_format: DateFormat ["json_date_format" = "double"],
+        json_date_format: ElseFirst<DateFormat> ["json_date_format" = "double"],
         /// Name of the field that takes the time; `false` for none.
         json_date_key: String ["json_date_key" = "date"],
     }
@@ -71,13 +87,13 @@ impl Stdout {
             json::escape(&options.json_date_key, &mut date_key);
             date_key.extend_from_slice(b"\":");
         }
-        let pattern = match options.json_date_format {
+        let pattern = match options.json_date_format.0 {
             DateFormat::JavaSqlTimestamp => "%Y-%m-%d %H:%M:%S",
             _ => "%Y-%m-%dT%H:%M:%S",
         };
         Self {
-            layout: options.format,
-            date_format: options.json_date_format,
+            layout: options.format.0,
+            date_format: options.json_date_format.0,
             date_key,
             dates: Dates::new(Strftime::new(pattern)),
         }
@@ -170,64 +186,12 @@ fn write_notation(chunk: &Chunk, out: &mut Vec<u8>) {
             out.extend_from_slice(b"] ");
             out.extend_from_slice(tag.as_bytes());
             out.extend_from_slice(b": [[");
-            write_number(record.time.div_euclid(1_000_000_000), out);
-            out.push(b'.');
-            write_fraction::<9>(record.time, out);
+            write_time(record.time, out);
             out.extend_from_slice(b", {}], ");
             write_value(json::Value::Nested(str::from_utf8(record.json).unwrap_or("{}")), out);
             out.extend_from_slice(b"]\n");
         }
     }
-}
-
-/// Appends a value in that notation: text unescaped, `=>` between key and value.
-fn write_value(value: json::Value<'_>, out: &mut Vec<u8>) {
-    match value {
-        json::Value::Null => out.extend_from_slice(b"nil"),
-        json::Value::True => out.extend_from_slice(b"true"),
-        json::Value::False => out.extend_from_slice(b"false"),
-        json::Value::Number(text) => match text.parse::<f64>() {
-            Ok(number) if text.contains(['.', 'e', 'E']) => {
-                out.extend_from_slice(format!("{number:.6}").as_bytes());
-            }
-            _ => out.extend_from_slice(text.as_bytes()),
-        },
-        json::Value::String(text) => write_string(text, out),
-        // The depth of what is nested is bounded where it was read.
-        json::Value::Nested(text)
-        | json::Value::SpacedNested(text)
-        | json::Value::DirtyNested(text)
-            if text.starts_with('[') =>
-        {
-            let mut before: &[u8] = b"[";
-            let _read_before = json::array(text, |item| {
-                out.extend_from_slice(before);
-                write_value(item, out);
-                before = b", ";
-            });
-            out.extend_from_slice(if before == b"[" { b"[]" } else { b"]" });
-        }
-        json::Value::Nested(text)
-        | json::Value::SpacedNested(text)
-        | json::Value::DirtyNested(text) => {
-            let mut before: &[u8] = b"{";
-            let _read_before = json::object(text, |key, item, _| {
-                out.extend_from_slice(before);
-                write_string(key, out);
-                out.extend_from_slice(b"=>");
-                write_value(item, out);
-                before = b", ";
-            });
-            out.extend_from_slice(if before == b"{" { b"{}" } else { b"}" });
-        }
-    }
-}
-
-/// Appends a string with its quotes, decoded.
-fn write_string(text: Text<'_>, out: &mut Vec<u8>) {
-    out.push(b'"');
-    text.write_decoded(out);
-    out.push(b'"');
 }
 
 /// Appends a time in seconds with the microseconds that a double of today can hold, at least one digit.
@@ -245,16 +209,11 @@ fn write_double(time: Nanos, out: &mut Vec<u8>) {
     }
 }
 
-fn write_number(number: impl std::fmt::Display, out: &mut Vec<u8>) {
-    use std::io::Write;
-    // Writing to memory does not fail.
-    let _infallible = write!(out, "{number}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::samples::{self, TIME};
     use super::*;
+    use crate::config::Diagnostics;
     use expect_test::{Expect, expect};
 
     /// Prints three records under two tags.
@@ -266,7 +225,8 @@ mod tests {
         ]);
         let mut section = samples::section(entries);
         let mut stdout = samples::built(|diagnostics| {
-            Some(Stdout::new(&StdoutOptions::read(&mut section, diagnostics)))
+            let options = StdoutOptions::read(&mut section, diagnostics);
+            Some(Stdout::new(&options))
         });
         let mut out = Vec::new();
         stdout.format(&chunk, &mut out);
@@ -348,5 +308,30 @@ mod tests {
         ] {
             check(&[("format", "json_lines"), ("json_date_format", format)], &expected);
         }
+    }
+
+    #[test]
+    fn words_that_cannot_be_meant() {
+        let check = |entries: &[(&str, &str)], expected: &Expect| {
+            let mut diagnostics = Diagnostics::new();
+            StdoutOptions::read(&mut samples::section(entries), &mut diagnostics);
+            expected.assert_eq(&diagnostics.to_string());
+        };
+        check(
+            &[("format", "jsonl"), ("json_date_format", "iso")],
+            &expect![[r#"
+            command line: warning: `format`: taken as the first, none of msgpack, json, json_stream, json_lines; did you mean `json`?
+                format jsonl
+            command line: warning: `json_date_format`: taken as the first, none of double, iso8601, epoch, epoch_ms, java_sql_timestamp
+                json_date_format iso
+        "#]],
+        );
+        check(
+            &[("format", "OTLP_json")],
+            &expect![[r#"
+            command line: `format`: OTLP is not printed yet; write `json_lines`
+                format OTLP_json
+        "#]],
+        );
     }
 }

@@ -70,22 +70,24 @@ impl Template {
         parts.collect::<Vec<_>>().join("_")
     }
 
-    /// Appends what it says of a record. As in Fluent Bit, a field that is missing adds nothing.
-    pub(super) fn write(&self, tag: &str, record: &str, out: &mut String) {
+    /// Appends what it says of a record, and returns whether the record has all that it asks for. As in Fluent Bit,
+    /// a field that is missing adds nothing, and neither does an array.
+    pub(super) fn write(&self, tag: &str, record: &str, out: &mut String) -> bool {
+        let mut is_whole = true;
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Field(accessor) => {
-                    if let Some(value) = accessor.on_json(record) {
-                        write_text(value, out);
-                    }
-                }
+                Part::Field(accessor) => match accessor.on_json(record) {
+                    Some(value) if !is_array(value) => write_text(value, out),
+                    _ => is_whole = false,
+                },
                 Part::Tag => out.push_str(tag),
                 Part::Section(index) => {
                     out.push_str(tag.split('.').nth(*index).unwrap_or_default());
                 }
             }
         }
+        is_whole
     }
 }
 
@@ -109,6 +111,10 @@ fn read_part(text: &str) -> Result<(Part, &str), AccessorError> {
         Some((Part::Section(digits.parse().ok()?), behind))
     });
     Ok(part.unwrap_or((Part::Tag, behind_tag)))
+}
+
+fn is_array(value: json::Value<'_>) -> bool {
+    matches!(value, json::Value::Nested(text) | json::Value::SpacedNested(text) | json::Value::DirtyNested(text) if text.starts_with('['))
 }
 
 /// Appends a value as text: strings decoded, fractions with six digits, all else as its JSON; arrays say
@@ -151,10 +157,13 @@ mod tests {
     const RECORD: &str =
         r#"{"s":"a\"b","n":5,"f":1.50,"t":true,"z":null,"k":{"ns":"shop" , "l": [1, "a \" b"]}}"#;
 
-    fn check(template: &str, expected: &Expect) {
+    fn check(template_text: &str, expected: &Expect) {
         let mut out = String::new();
-        match Template::parse(template) {
-            Ok(template) => template.write("kube.var.log", RECORD, &mut out),
+        match Template::parse(template_text) {
+            Ok(template) => {
+                let asks_for_more = ["missing", "'l'"].iter().any(|it| template_text.contains(it));
+                assert_ne!(template.write("kube.var.log", RECORD, &mut out), asks_for_more);
+            }
             Err(error) => out = format!("error: {error}"),
         }
         expected.assert_eq(&out);

@@ -19,6 +19,66 @@ pub trait Format: Send {
     fn format(&mut self, chunk: &Chunk, out: &mut Vec<u8>);
 }
 
+/// A destination on this machine. Its thread gives it one chunk after the other.
+pub trait Local: Send {
+    /// Encodes the records of a chunk, to be written next. What was taken before is written by then.
+    fn take(&mut self, chunk: &Chunk) -> Taken;
+
+    /// Writes what was taken. After an error it is called again, and goes on behind the last byte that was written.
+    fn write(&mut self) -> io::Result<()>;
+}
+
+/// What became of the records of a chunk before they are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes to write.
+    pub bytes: u64,
+    /// Records that have no place to be written to, as the configuration wants it.
+    pub dropped: u64,
+}
+
+/// Writes all that a format makes to one sink.
+pub struct Print<F, S> {
+    format: F,
+    sink: S,
+    bytes: Vec<u8>,
+    /// How many of the bytes the sink has taken.
+    written: usize,
+}
+
+impl<F, S> std::fmt::Debug for Print<F, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Print").finish_non_exhaustive()
+    }
+}
+
+impl<F: Format, S: Write + Send> Print<F, S> {
+    /// Nothing is written yet.
+    pub fn new(format: F, sink: S) -> Self {
+        Self { format, sink, bytes: Vec::new(), written: 0 }
+    }
+}
+
+impl<F: Format, S: Write + Send> Local for Print<F, S> {
+    fn take(&mut self, chunk: &Chunk) -> Taken {
+        self.bytes.clear();
+        self.written = 0;
+        self.format.format(chunk, &mut self.bytes);
+        Taken { bytes: self.bytes.len() as u64, dropped: 0 }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while let Some(rest) = self.bytes.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match self.sink.write(rest)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                count => self.written += count,
+            }
+        }
+        // A sink that buffers keeps what a flush could not write, and the next flush goes on there.
+        self.sink.flush()
+    }
+}
+
 /// What follows when the reader of the pipe is gone, so that nothing will ever be written again.
 pub enum Closed {
     /// There is no other output: this ends the agent. Nothing more is settled, so that positions stay.
@@ -39,14 +99,13 @@ impl std::fmt::Debug for Closed {
 /// Starts the thread that writes every chunk it is sent. It ends when the sender is dropped.
 pub fn spawn(
     name: String,
-    format: Box<dyn Format>,
-    sink: Box<dyn Write + Send>,
+    local: Box<dyn Local>,
     closed: Closed,
     metrics: Arc<OutputMetrics>,
     settler: Settler,
 ) -> io::Result<mpsc::Sender<Arc<Chunk>>> {
     let (sender, chunks) = mpsc::channel();
-    let writer = Writer { name: name.clone(), format, sink, metrics, settler };
+    let writer = Writer { name: name.clone(), local, metrics, settler };
     thread::Builder::new().name(name).spawn(move || writer.run(&chunks, closed))?;
     Ok(sender)
 }
@@ -55,8 +114,7 @@ pub fn spawn(
 struct Writer {
     /// Name of the output instance, for the log.
     name: String,
-    format: Box<dyn Format>,
-    sink: Box<dyn Write + Send>,
+    local: Box<dyn Local>,
     metrics: Arc<OutputMetrics>,
     settler: Settler,
 }
@@ -67,37 +125,26 @@ struct ReaderGone;
 
 impl Writer {
     fn run(mut self, chunks: &mpsc::Receiver<Arc<Chunk>>, closed: Closed) {
-        let mut bytes = Vec::new();
         while let Ok(chunk) = chunks.recv() {
-            bytes.clear();
-            self.format.format(&chunk, &mut bytes);
-            if let Err(ReaderGone) = self.write(&bytes) {
+            let Taken { bytes, dropped } = self.local.take(&chunk);
+            if let Err(ReaderGone) = self.write() {
                 self.metrics.errors.add(1);
                 return self.close(chunk, chunks, closed);
             }
-            self.metrics.proc_records.add(chunk.count.into());
-            self.metrics.proc_bytes.add(bytes.len() as u64);
+            self.metrics.proc_records.add(u64::from(chunk.count).saturating_sub(dropped));
+            self.metrics.proc_bytes.add(bytes);
+            if dropped > 0 {
+                self.metrics.errors.add(1);
+                self.metrics.dropped_records.add(dropped);
+            }
             self.settler.settle(chunk);
         }
     }
 
-    /// Writes all of it, however long the sink refuses.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), ReaderGone> {
-        let mut rest = bytes;
+    /// Writes all of it, however long the destination refuses.
+    fn write(&mut self) -> Result<(), ReaderGone> {
         let mut is_failing = false;
-        loop {
-            // A sink that buffers keeps what a flush could not write, and the next flush goes on there.
-            let result =
-                if rest.is_empty() { self.sink.flush().map(|()| 0) } else { self.sink.write(rest) };
-            let error = match result {
-                Ok(0) if rest.is_empty() => break,
-                Ok(0) => ErrorKind::WriteZero.into(),
-                Ok(count) => {
-                    rest = rest.get(count..).unwrap_or_default();
-                    continue;
-                }
-                Err(error) => error,
-            };
+        while let Err(error) = self.local.write() {
             self.wait_out(&error, &mut is_failing)?;
         }
         if is_failing {
@@ -195,8 +242,7 @@ mod tests {
         };
         let writer = Writer {
             name: "stdout.0".to_owned(),
-            format: Box::new(Whole),
-            sink: Box::new(sink),
+            local: Box::new(Print::new(Whole, sink)),
             metrics: Arc::clone(&metrics),
             settler: Settler::new(0, sender),
         };

@@ -16,7 +16,7 @@ use crate::mailbox;
 use crate::metrics::{InputMetrics, OutputMetrics, Registry};
 use crate::net::{Client, Doubts, Endpoint, Proxy};
 use crate::output::writer::{self, Closed};
-use crate::output::{Backoff, Courier, Format, Output, Policy};
+use crate::output::{Backoff, Courier, Local, Output, Policy};
 use crate::parser::Parsers;
 use crate::record::Match;
 use std::fmt;
@@ -62,7 +62,7 @@ enum OutputSetup {
     /// Over the network.
     Courier(Box<dyn Output>, Client, Policy),
     /// To this machine.
-    Writer(Box<dyn Format>),
+    Writer(Box<dyn Local>),
 }
 
 impl fmt::Debug for OutputSetup {
@@ -149,10 +149,9 @@ impl Plan {
                     couriers.push((courier, chunks));
                     Box::new(move |chunk| drop(sender.send(chunk)))
                 }
-                OutputSetup::Writer(format) => {
-                    let sink = Box::new(io::stdout());
+                OutputSetup::Writer(local) => {
                     let closed = if is_only { end(control.clone()) } else { Closed::Drop };
-                    let sender = writer::spawn(name, format, sink, closed, metrics, settler)?;
+                    let sender = writer::spawn(name, local, closed, metrics, settler)?;
                     Box::new(move |chunk| drop(sender.send(chunk)))
                 }
             };
@@ -230,7 +229,7 @@ impl Planner<'_> {
         };
         let backoff = Backoff { base: service.scheduler_base, cap: service.scheduler_cap };
         let setup = match plugins::output(&instance, self.diagnostics)? {
-            BuiltOutput::Local(format) => OutputSetup::Writer(format),
+            BuiltOutput::Local(local) => OutputSetup::Writer(local),
             BuiltOutput::Remote { output, host, port, ordered } => {
                 let concurrency = if ordered { 1 } else { CONCURRENCY };
                 let policy = Policy { concurrency, retry_limit, backoff };
@@ -270,17 +269,18 @@ impl Planner<'_> {
         }
     }
 
-    /// `Match`, else `Match_Regex`, as in Fluent Bit.
+    /// `Match` and `Match_Regex`, of which one is enough.
     fn matches(
         &mut self,
         pattern: Option<&String>,
         pattern_regex: Option<&Located<Verbatim>>,
     ) -> Option<Match> {
-        if let Some(pattern) = pattern {
-            return Some(Match::Wildcard(pattern.clone()));
-        }
-        let regex = pattern_regex?;
-        self.built(&regex.location, Pattern::new(&regex.value.0)).map(Match::Regex)
+        let Some(regex) = pattern_regex else { return pattern.cloned().map(Match::Wildcard) };
+        let regex = self.built(&regex.location, Pattern::new(&regex.value.0))?;
+        Some(match pattern {
+            Some(pattern) => Match::Either(pattern.clone(), regex),
+            None => Match::Regex(regex),
+        })
     }
 }
 

@@ -9,16 +9,18 @@ use crate::filter::Filter;
 use crate::filter::grep::{Grep, GrepOptions};
 use crate::filter::modify::{Modify, ModifyOptions};
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
+use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::input::Input;
 use crate::input::dummy::{Dummy, DummyOptions};
 use crate::input::stdin::{Stdin, StdinError, StdinOptions};
 use crate::input::tail::{Tail, TailError, TailOptions};
 use crate::metrics::{FilterMetrics, InputMetrics};
+use crate::output::file::{File, FileOptions};
 use crate::output::loki::{Loki, LokiOptions};
 use crate::output::null::{Null, NullOptions};
 use crate::output::opensearch::{self, Bulk, BulkOptions};
 use crate::output::stdout::{Stdout, StdoutOptions};
-use crate::output::{Format, Output};
+use crate::output::{Local, Output, Print};
 use crate::parser::{NoParser, Parser, Parsers};
 use std::io;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Filter, GrepOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
+    plugin!(Filter, RecordModifierOptions, Local),
     plugin!(Output, BulkOptions, Network),
     &Plugin {
         name: OPENSEARCH,
@@ -55,6 +58,7 @@ pub const CATALOG: Catalog = Catalog(&[
         check: opensearch::check_opensearch,
     },
     plugin!(Output, LokiOptions, Network),
+    plugin!(Output, FileOptions, Local),
     plugin!(Output, NullOptions, Local),
     plugin!(Output, StdoutOptions, Local),
 ]);
@@ -154,6 +158,10 @@ pub(super) fn filter(
             let filter = ParserFilter::build(&options, location, parsers, metrics, diagnostics)?;
             Some(Box::new(filter))
         }
+        RecordModifierOptions::NAME => {
+            let options = instance.options(RecordModifierOptions::read);
+            Some(Box::new(RecordModifier::build(&options, diagnostics)))
+        }
         _ => None,
     }
 }
@@ -161,7 +169,7 @@ pub(super) fn filter(
 /// A built output.
 pub(super) enum BuiltOutput {
     /// Writes to this machine.
-    Local(Box<dyn Format>),
+    Local(Box<dyn Local>),
     /// Speaks to a store.
     Remote {
         output: Box<dyn Output>,
@@ -186,7 +194,8 @@ pub(super) fn output(
     match instance.plugin.name {
         StdoutOptions::NAME => {
             let options = instance.options(StdoutOptions::read);
-            Some(BuiltOutput::Local(Box::new(Stdout::new(&options))))
+            let print = Print::new(Stdout::new(&options), io::stdout());
+            Some(BuiltOutput::Local(Box::new(print)))
         }
         LokiOptions::NAME => {
             let options = instance.options(LokiOptions::read);
@@ -194,7 +203,12 @@ pub(super) fn output(
             let port = port.unwrap_or(3100);
             Some(BuiltOutput::Remote { output: Box::new(output), host, port, ordered: true })
         }
-        NullOptions::NAME => Some(BuiltOutput::Local(Box::new(Null))),
+        FileOptions::NAME => {
+            let options = instance.options(FileOptions::read);
+            let file = File::build(&instance.name, &options, section, diagnostics)?;
+            Some(BuiltOutput::Local(Box::new(file)))
+        }
+        NullOptions::NAME => Some(BuiltOutput::Local(Box::new(Print::new(Null, io::sink())))),
         BulkOptions::NAME | OPENSEARCH => {
             let options = instance.options(BulkOptions::read);
             let output = Bulk::build(&instance.name, &options, section, diagnostics)?;

@@ -1,6 +1,7 @@
 //! Tags, and the patterns that select them.
 
 use std::sync::Arc;
+use tailwater_parsers::regex::Pattern;
 
 /// Where a record came from, as the user named it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,13 +19,16 @@ impl Tag {
     }
 }
 
-/// Which tags a filter or an output takes: `Match` (`*` stands for any run of characters) or `Match_Regex`.
+/// Which tags a filter or an output takes: those of `Match` (`*` stands for any run of characters) and those that
+/// begin as `Match_Regex` says.
 #[derive(Debug)]
 pub enum Match {
     /// `Match`.
     Wildcard(String),
     /// `Match_Regex`.
-    Regex(tailwater_parsers::regex::Pattern),
+    Regex(Pattern),
+    /// Both.
+    Either(String, Pattern),
 }
 
 impl Match {
@@ -32,9 +36,18 @@ impl Match {
     pub fn is_match(&self, tag: &Tag) -> bool {
         match self {
             Self::Wildcard(pattern) => wildcard(pattern.as_bytes(), tag.as_str().as_bytes()),
-            Self::Regex(pattern) => pattern.is_match(tag.as_str()),
+            Self::Regex(pattern) => begins(pattern, tag.as_str()),
+            Self::Either(text, pattern) => {
+                begins(pattern, tag.as_str()) || wildcard(text.as_bytes(), tag.as_str().as_bytes())
+            }
         }
     }
+}
+
+/// Whether the pattern matches at the start of the tag, and not nothing there, which is what Fluent Bit asks for.
+fn begins(pattern: &Pattern, tag: &str) -> bool {
+    let mut found = pattern.captures();
+    pattern.find(&mut found, tag) && found.get(0).is_some_and(|(start, end)| start == 0 && end > 0)
 }
 
 /// Glob with `*` alone, in linear time: on a mismatch only the last star takes one byte more.
@@ -83,5 +96,22 @@ mod tests {
         check("kube", "kubes", false);
         check("", "", true);
         check("", "a", false);
+    }
+
+    #[test]
+    fn an_expression_takes_the_start_of_a_tag() {
+        let check = |regex: &str, tag: &str, expected: bool| {
+            let found = Match::Regex(Pattern::new(regex).unwrap()).is_match(&Tag::new(tag));
+            assert_eq!(found, expected, "{regex} on {tag}");
+        };
+        check("kube", "kube.var", true);
+        check("var", "kube.var", false);
+        check(".*var", "kube.var", true);
+        check("^(a|b)$", "b", true);
+        check("x*", "kube", false);
+        check("", "kube", false);
+        let either = Match::Either("app.*".to_owned(), Pattern::new("kube").unwrap());
+        let found = ["app.x", "kube.x", "x.kube"].map(|tag| either.is_match(&Tag::new(tag)));
+        assert_eq!(found, [true, true, false]);
     }
 }

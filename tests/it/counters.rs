@@ -64,6 +64,9 @@ const LINES: &[Moved] = &[
     ("tailwater_filter_unparsed_records_total", "again", Some(1)),
     ("tailwater_filter_repaired_json_total", "again", Some(1)),
     ("fluentbit_output_proc_records_total", "null.0", Some(6)),
+    ("fluentbit_output_proc_records_total", "file.0", Some(3)),
+    ("fluentbit_output_dropped_records_total", "file.0", Some(3)),
+    ("fluentbit_output_errors_total", "file.0", None),
     ("fluentbit_uptime", "", None),
     ("tailwater_regex_given_up_total", "", Some(1)),
     ("process_start_time_seconds", "", None),
@@ -110,6 +113,12 @@ fn odd_lines() {
 [OUTPUT]
     Name null
     Match_Regex ^(odd|skip|cut)$
+[OUTPUT]
+    Name file
+    Match_Regex ^(odd|skip|cut)$
+    Path @DIR@
+    File $a
+    fallback_file none
 ";
     let (_place, agent) = start(port, &[&inputs.concat(), rest], |place| {
         place.write("odd.log", b"{\"a\":1}\nnot json\n{\"a\":\"\xff\"}\n{\"a\":\"\\ud800 -\"}\n");

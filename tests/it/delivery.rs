@@ -1,8 +1,9 @@
 //! Outputs that are away do not harm others, and get everything once they are back.
 
 use crate::{LIMIT, Place, SERVICE, es, tail, tally, wait_for};
+use std::fs::{create_dir, read_to_string};
 use std::time::Duration;
-use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, pause, until};
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Tally, Writer, pause, until};
 
 fn store_away() -> BulkStore {
     BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default())
@@ -156,4 +157,35 @@ fn files_rotated_and_cut_while_the_store_is_away_arrive_once() {
     }
     assert_eq!(agent.terminate(LIMIT).code, Some(0));
     tally(&store.documents(), rotated.next()).assert_exactly_once();
+}
+
+/// What cannot be written waits, is said once, and goes on where it stood.
+#[test]
+fn a_file_that_cannot_be_written_gets_everything_once_it_can() {
+    let output = "
+[OUTPUT]
+    Name file
+    Match *
+    Path @DIR@/out
+    File all.log
+    Format template
+    Template {log}
+";
+    let place = Place::new(&[SERVICE, &tail("@DIR@/app.log", "    Parser cri"), output].concat());
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default());
+    writer.write(1_000);
+    let agent = place.start();
+    let told = || agent.stderr().matches("cannot write; records are kept").count();
+    assert!(until(LIMIT, || told() == 1), "{}", agent.stderr());
+    writer.write(1_000);
+    // Longer than the pause between two tries.
+    pause(Duration::from_secs(2));
+    assert_eq!(told(), 1, "{}", agent.stderr());
+    create_dir(place.path("out")).unwrap();
+    let lines = || read_to_string(place.path("out/all.log")).unwrap_or_default();
+    assert!(until(LIMIT, || lines().lines().count() as u64 >= writer.next()), "{}", agent.stderr());
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    let mut tally = Tally::new(writer.next());
+    lines().lines().for_each(|line| tally.count(line));
+    tally.assert_exactly_once();
 }
