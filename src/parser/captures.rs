@@ -3,7 +3,7 @@
 use super::cast::Types;
 use super::time::TimeField;
 use super::{Parsed, Scratch};
-use crate::record::{Field, Fields, Nanos, Value};
+use crate::record::{Field, Fields, Nanos, Value, keep_name};
 use bumpalo::Bump;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tailwater_parsers::cri;
@@ -21,11 +21,11 @@ pub(super) struct Captured {
 /// How the text is taken apart.
 #[derive(Debug)]
 pub(super) enum Matcher {
-    /// By the regular expression, which has a number of its own.
-    Pattern(Pattern, usize),
+    /// By the regular expression, which has a number of its own; with the names of its groups.
+    Pattern(Pattern, usize, Box<[&'static str]>),
     /// By hand, for an expression that says just what the hand-written parser reads; with the names
     /// that it gives to time, stream, logtag and log.
-    Cri([Box<str>; 4]),
+    Cri([&'static str; 4]),
 }
 
 impl Matcher {
@@ -35,9 +35,11 @@ impl Matcher {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         if let Some(stock) = regex::stock(text) {
             let names = [stock.time, stock.stream, stock.logtag, stock.log];
-            return Ok(Self::Cri(names.map(Box::from)));
+            return Ok(Self::Cri(names.map(keep_name)));
         }
-        Ok(Self::Pattern(Pattern::new(text)?, COUNT.fetch_add(1, Ordering::Relaxed)))
+        let pattern = Pattern::new(text)?;
+        let names = pattern.names().map(keep_name).collect();
+        Ok(Self::Pattern(pattern, COUNT.fetch_add(1, Ordering::Relaxed), names))
     }
 }
 
@@ -69,7 +71,7 @@ impl Captured {
         fields: &mut Fields<'a>,
     ) -> Option<Parsed> {
         let mut time = None;
-        let mut capture = |name: &str, text: &'a str| {
+        let mut capture = |name: &'static str, text: &'a str| {
             if text.is_empty() && self.skip_empty {
                 return;
             }
@@ -86,8 +88,7 @@ impl Captured {
                 None => Value::Str(text),
                 Some(types) => types.cast(name, text, bump),
             };
-            // The name lives as long as the parser, the field as long as the batch.
-            fields.push(Field::new(bump.alloc_str(name), value));
+            fields.push(Field::new(name, value));
         };
         match &self.matcher {
             Matcher::Cri(names) => {
@@ -95,9 +96,12 @@ impl Captured {
                 let texts = [line.time, line.stream, line.logtag, line.log];
                 names.iter().zip(texts).for_each(|(name, text)| capture(name, text));
             }
-            Matcher::Pattern(pattern, number) => {
+            Matcher::Pattern(pattern, number, names) => {
                 let captures = scratch.rooms.of(pattern, *number)?;
-                pattern.fields(captures, text, capture).then_some(())?;
+                let field = |index: usize, _: &str, text| {
+                    names.get(index).into_iter().for_each(|name| capture(name, text));
+                };
+                pattern.fields(captures, text, field).then_some(())?;
             }
         }
         Some(Parsed { time, is_repaired: false })

@@ -3,6 +3,7 @@
 mod accessor;
 mod batch;
 mod id;
+mod name;
 mod source;
 mod tag;
 mod value;
@@ -10,6 +11,7 @@ mod value;
 pub use accessor::{Accessor, AccessorError, Name};
 pub use batch::{Batch, Record};
 pub use id::{ID_LEN, Id, IdStream};
+pub use name::keep_name;
 pub use source::{SOURCE_KEY_LEN, Source, SourceId, SourceKey};
 pub use tag::{Match, Tag};
 pub use value::{Field, Fields, Value, write_json};

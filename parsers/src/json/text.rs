@@ -123,15 +123,78 @@ fn pieces(body: &str, mut sink: impl FnMut(&str)) {
 /// escaped, everything else is copied.
 #[inline]
 pub fn escape(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    loop {
-        let Some((plain, from)) = rest.split_at_checked(plain_len(rest)) else { return };
+    let bytes = text.as_bytes();
+    let (plain, rest) = bytes.split_at_checked(plain_len(bytes)).unwrap_or((bytes, &[]));
+    out.extend_from_slice(plain);
+    if !rest.is_empty() {
+        escape_special(rest, out);
+    }
+}
+
+/// Goes on behind the first special character.
+fn escape_special(mut rest: &[u8], out: &mut Vec<u8>) {
+    while let Some(window) = rest.get(..WINDOW_LEN + BLOCK_LEN) {
+        let Some(read) = escape_window(window, out) else { break };
+        rest = rest.get(read..).unwrap_or_default();
+    }
+    while let Some((plain, from)) = rest.split_at_checked(plain_len(rest)) {
         out.extend_from_slice(plain);
-        let Some((&byte, behind)) = from.split_first() else { return };
-        let (length, bytes) = escaped(byte);
+        let Some((byte, behind)) = from.split_first() else { return };
+        let (length, bytes) = escaped(*byte);
         out.extend_from_slice(bytes.get(..length).unwrap_or(&bytes));
         rest = behind;
     }
+}
+
+/// Bytes that are escaped together.
+const WINDOW_LEN: usize = 64;
+
+/// Escapes the first [`WINDOW_LEN`] bytes of a window, which reaches a block further; returns how many
+/// were read. `None`: nothing was, as there is a control character.
+///
+/// JSON within JSON has a quote every few bytes, so what lies between two is not worth a call: a whole block is copied,
+/// and what is too much of it overwritten by what comes next.
+#[inline]
+fn escape_window(window: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let start = out.len();
+    out.resize(start + 2 * WINDOW_LEN + BLOCK_LEN, 0);
+    let written = escape_into(window, out.get_mut(start..).unwrap_or_default());
+    out.truncate(start + written.unwrap_or_default());
+    written.map(|_| WINDOW_LEN)
+}
+
+/// Does this in a room of its own; returns how much of it was written.
+#[inline]
+fn escape_into(window: &[u8], room: &mut [u8]) -> Option<usize> {
+    let mut written = 0;
+    for at in (0..WINDOW_LEN).step_by(BLOCK_LEN) {
+        let block = window.get(at..)?.first_chunk()?;
+        let mut special = special_bytes(*block);
+        let mut from = 0;
+        while special != 0 {
+            let end = special.trailing_zeros() as usize;
+            special &= special - 1;
+            let byte = *block.get(end)?;
+            if byte < b' ' {
+                return None;
+            }
+            copy_block(window.get(at + from..)?, room.get_mut(written..)?)?;
+            written += end - from;
+            *room.get_mut(written..)?.first_chunk_mut()? = [b'\\', byte];
+            written += 2;
+            from = end + 1;
+        }
+        copy_block(window.get(at + from..)?, room.get_mut(written..)?)?;
+        written += BLOCK_LEN - from;
+    }
+    Some(written)
+}
+
+/// Copies one block.
+#[inline]
+fn copy_block(from: &[u8], to: &mut [u8]) -> Option<()> {
+    *to.first_chunk_mut::<BLOCK_LEN>()? = *from.first_chunk()?;
+    Some(())
 }
 
 /// The escape for an ASCII character: how many of the bytes count, and the bytes.

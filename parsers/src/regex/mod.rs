@@ -163,7 +163,7 @@ impl Pattern {
         }
     }
 
-    /// Matches and calls `field` with each name and what its group matched: a group that took no
+    /// Matches and calls `field` with the number among [`Self::names`] of each name, with the name and what its group matched: a group that took no
     /// part in the match gives an empty value, which `Skip_Empty_Values` leaves out.
     ///
     /// False, as in Fluent Bit: no match, or one in which no named group took part. Then nothing
@@ -172,13 +172,14 @@ impl Pattern {
         &'p self,
         captures: &mut Captures,
         text: &'t str,
-        mut field: impl FnMut(&'p str, &'t str),
+        mut field: impl FnMut(usize, &'p str, &'t str),
     ) -> bool {
         if let Some(forward) = &self.forward
             && forward.run(text, &mut captures.spans)
         {
-            for ((name, _), span) in self.names.iter().zip(&captures.spans) {
-                field(name, span.and_then(|(start, end)| text.get(start..end)).unwrap_or_default());
+            for ((index, (name, _)), span) in self.names.iter().enumerate().zip(&captures.spans) {
+                let value = span.and_then(|(start, end)| text.get(start..end));
+                field(index, name, value.unwrap_or_default());
             }
             return true;
         }
@@ -190,16 +191,16 @@ impl Pattern {
         &'p self,
         captures: &mut Captures,
         text: &'t str,
-        mut field: impl FnMut(&'p str, &'t str),
+        mut field: impl FnMut(usize, &'p str, &'t str),
     ) -> bool {
         let groups = || self.names.iter().flat_map(|(_, groups)| groups);
         if !self.find(captures, text) || !groups().any(|group| captures.get(*group).is_some()) {
             return false;
         }
-        for (name, groups) in &self.names {
+        for (index, (name, groups)) in self.names.iter().enumerate() {
             for group in groups {
                 let value = captures.get(*group).and_then(|(start, end)| text.get(start..end));
-                field(name, value.unwrap_or_default());
+                field(index, name, value.unwrap_or_default());
             }
         }
         true
@@ -316,12 +317,12 @@ fn fuzz_pattern<'a>(pattern: &'a Pattern, text: &'a str) -> Option<Vec<(&'a str,
     let matched = pattern.find(&mut captures, text);
     assert_eq!(matched, pattern.is_match(text), "two ways to match");
     let mut fields = Vec::new();
-    let found = pattern.fields(&mut captures, text, |name, value| fields.push((name, value)));
+    let found = pattern.fields(&mut captures, text, |_, name, value| fields.push((name, value)));
     assert!(matched || !found, "fields without a match");
     assert_eq!(found, !fields.is_empty(), "fields and their number");
     assert!(fields.iter().all(|(_, value)| text.contains(value)), "fields of the text");
     let mut by_regex = Vec::new();
-    let also = pattern.fields_by_regex(&mut captures, text, |name, value| {
+    let also = pattern.fields_by_regex(&mut captures, text, |_, name, value| {
         by_regex.push((name, value));
     });
     assert_eq!((found, &fields), (also, &by_regex), "the shorter way");

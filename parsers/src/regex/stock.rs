@@ -113,7 +113,7 @@ mod tests {
         ) {
             let mut captures = STOCK.captures();
             let mut fields = Vec::new();
-            let found = STOCK.fields(&mut captures, &text, |name, value| fields.push((name, value)));
+            let found = STOCK.fields(&mut captures, &text, |_, name, value| fields.push((name, value)));
             let names = stock(cri::PATTERN).unwrap();
             let by_hand = cri::parse(&text).map(|line| names.fields(&line).to_vec());
             prop_assert_eq!(found.then_some(fields), by_hand);

@@ -577,7 +577,8 @@ mod tests {
         };
         let mut captures = pattern.captures();
         let mut fields = Vec::new();
-        if pattern.fields(&mut captures, text, |name, value| fields.push(format!("{name}={value}")))
+        if pattern
+            .fields(&mut captures, text, |_, name, value| fields.push(format!("{name}={value}")))
         {
             return fields.join(" ");
         }
@@ -707,7 +708,7 @@ mod tests {
         assert!(plain.find(&mut captures, "ab"));
         let groups = [0, 1, 2, 3].map(|group| captures.get(group));
         assert_eq!(groups, [Some((0, 2)), Some((0, 1)), None, None]);
-        assert!(!plain.fields(&mut captures, "ab", |_, _| ()));
+        assert!(!plain.fields(&mut captures, "ab", |_, _, _| ()));
         assert_eq!(
             Pattern::new("(?<b>.)(?<a>.)(?<b>.)").unwrap().names().collect::<Vec<_>>(),
             ["b", "a"]

@@ -61,7 +61,7 @@ fn dotted(text: &str) -> String {
 fn captured(tag: &str, pattern: &Pattern, path: &str) -> Option<String> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut captures = pattern.captures();
-    let keep = |name: &str, value: &str| found.push((name.to_owned(), value.to_owned()));
+    let keep = |_: usize, name: &str, value: &str| found.push((name.to_owned(), value.to_owned()));
     if !pattern.fields(&mut captures, path, keep) {
         return None;
     }

@@ -244,7 +244,8 @@ mod tests {
     fn both(pattern: &Pattern, text: &str) -> (Option<Vec<String>>, Option<Vec<String>>) {
         let mut captures = pattern.captures();
         let mut fields = Vec::new();
-        let mut collect = |name: &str, value: &str| fields.push(format!("{name}={value}"));
+        let mut collect =
+            |_: usize, name: &str, value: &str| fields.push(format!("{name}={value}"));
         let found = pattern.fields_by_regex(&mut captures, text, &mut collect);
         let by_regex = found.then_some(fields);
         let forward = pattern.forward.as_ref();
