@@ -1,5 +1,6 @@
 //! A chunk: the unit of delivery, retry and dead letter.
 
+use super::Parcel;
 use super::frame::{self, Encoded, FrameHeader, Frames};
 use crate::record::{Batch, SourceId};
 use std::time::Instant;
@@ -55,17 +56,20 @@ pub struct Covered {
 /// A sealed chunk: frames of one route set, never changed again.
 #[derive(Debug)]
 pub struct Chunk {
-    /// Its number within this process: ascends in the order in which chunks were opened.
-    pub number: u64,
+    /// How many records it holds.
+    pub count: u32,
+    bytes: Vec<u8>,
+}
+
+/// What a chunk's end settles.
+#[derive(Debug, Default)]
+pub struct Stakes {
     /// The outputs it is for.
     pub routes: RouteSet,
     /// The reads whose records it holds, once each.
     pub covered: Vec<Covered>,
     /// Bytes of memory per input instance, which its `Mem_Buf_Limit` counts.
     pub held: Vec<(u32, usize)>,
-    /// How many records it holds.
-    pub count: u32,
-    bytes: Vec<u8>,
 }
 
 impl Chunk {
@@ -96,7 +100,9 @@ impl Chunk {
 /// A chunk that is still appended to.
 #[derive(Debug)]
 pub struct ChunkBuilder {
+    number: u64,
     chunk: Chunk,
+    stakes: Stakes,
     opened: Instant,
 }
 
@@ -104,15 +110,13 @@ impl ChunkBuilder {
     /// An empty chunk for `routes` that is expected to grow to `bytes_expected`: memory that it does
     /// not come to write is never made resident.
     pub fn new(number: u64, routes: RouteSet, bytes_expected: usize, now: Instant) -> Self {
-        let bytes = Vec::with_capacity(bytes_expected);
-        let chunk =
-            Chunk { number, routes, covered: Vec::new(), held: Vec::new(), count: 0, bytes };
-        Self { chunk, opened: now }
+        let chunk = Chunk { count: 0, bytes: Vec::with_capacity(bytes_expected) };
+        Self { number, chunk, stakes: Stakes { routes, ..Stakes::default() }, opened: now }
     }
 
     /// The outputs it is for.
     pub fn routes(&self) -> RouteSet {
-        self.chunk.routes
+        self.stakes.routes
     }
 
     /// When it was opened: it is sealed one `Flush` interval later at the latest.
@@ -132,7 +136,7 @@ impl ChunkBuilder {
 
     /// Whether it holds records of this input.
     pub fn holds(&self, input: u32) -> bool {
-        self.chunk.held.iter().any(|(held, _)| *held == input)
+        self.stakes.held.iter().any(|(held, _)| *held == input)
     }
 
     /// Appends the batch, which is `read` of its source, as one frame; returns the bytes of memory that took.
@@ -141,24 +145,24 @@ impl ChunkBuilder {
         self.chunk.count += frame::append(batch, &mut self.chunk.bytes);
         let aside = if before == 0 { CHUNK_BYTES_ASIDE } else { 0 };
         let added = self.chunk.bytes.len() - before + aside;
-        self.chunk.covered.push(Covered { source: batch.source.id, read });
+        self.stakes.covered.push(Covered { source: batch.source.id, read });
         let input = batch.source.id.input;
-        match self.chunk.held.iter_mut().find(|(held, _)| *held == input) {
+        match self.stakes.held.iter_mut().find(|(held, _)| *held == input) {
             Some((_, bytes)) => *bytes += added,
-            None => self.chunk.held.push((input, added)),
+            None => self.stakes.held.push((input, added)),
         }
         added
     }
 
     /// Ends it: from here on it is only read.
-    pub fn seal(self) -> Chunk {
-        let mut chunk = self.chunk;
+    pub fn seal(self) -> (Parcel, Stakes) {
+        let (number, mut chunk, stakes) = (self.number, self.chunk, self.stakes);
         // What is left over of a small chunk would be held for as long as an output is away. A full one keeps
         // its size, so that the allocator gives the next one the same memory, which is resident already.
         if chunk.bytes.len() < chunk.bytes.capacity() / 2 {
             chunk.bytes.shrink_to_fit();
         }
-        chunk
+        (Parcel::in_memory(number, chunk), stakes)
     }
 }
 

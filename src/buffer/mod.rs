@@ -3,9 +3,11 @@
 mod chunk;
 mod frame;
 mod open;
+mod parcel;
 mod settle;
 
-pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
+pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet, Stakes};
 pub use frame::{Encoded, Frame, FrameHeader, Frames, append};
 pub use open::Open;
+pub use parcel::Parcel;
 pub use settle::{Settled, Settler};

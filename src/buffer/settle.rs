@@ -1,14 +1,12 @@
 //! The way back: an output tells that it is done with a chunk.
 
-use super::Chunk;
 use crate::mailbox;
-use std::sync::Arc;
 
 /// One output is done with a chunk: each record was accepted, dead-lettered or dropped by policy.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// The chunk.
-    pub chunk: Arc<Chunk>,
+    /// The chunk's number.
+    pub number: u64,
     /// Number of the output.
     pub output: usize,
 }
@@ -27,8 +25,8 @@ impl Settler {
         Self { output, sender }
     }
 
-    /// Ends the chunk's life as far as this output is concerned.
-    pub fn settle(&self, chunk: Arc<Chunk>) {
-        self.sender.send(Settled { chunk, output: self.output });
+    /// Ends the life of the chunk of this number as far as this output is concerned.
+    pub fn settle(&self, number: u64) {
+        self.sender.send(Settled { number, output: self.output });
     }
 }

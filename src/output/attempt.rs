@@ -1,7 +1,7 @@
 //! One try at one chunk: encode, send, judge.
 
 use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict};
-use crate::buffer::{Chunk, Open};
+use crate::buffer::{Open, Parcel};
 use crate::net::{self, Client, SendError};
 use hyper::Method;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ const REFUSAL_KINDS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Pending {
     /// The chunk.
-    pub(super) chunk: Arc<Chunk>,
+    pub(super) parcel: Parcel,
     /// Its place in the order in which chunks came.
     pub(super) place: u64,
     /// Its records that are not settled.
@@ -95,7 +95,7 @@ impl Destination {
             }
         }
         let mut requests = Requests::default();
-        self.lock().encode(&outcome.pending.chunk, &outcome.pending.open, &mut requests);
+        self.lock().encode(outcome.pending.parcel.chunk(), &outcome.pending.open, &mut requests);
         for (record, kind) in requests.unfit {
             outcome.refuse(record, kind);
         }

@@ -4,7 +4,7 @@ use super::Health;
 use super::Output;
 use super::attempt::{Destination, End, Outcome, Pending, Tally};
 use super::backoff::Backoff;
-use crate::buffer::{Chunk, Open, Settler};
+use crate::buffer::{Open, Parcel, Settler};
 use crate::metrics::OutputMetrics;
 use crate::net::Client;
 use std::collections::VecDeque;
@@ -105,7 +105,7 @@ impl Courier {
     }
 
     /// Works until the other end of `chunks` is gone.
-    pub async fn run(mut self, mut chunks: UnboundedReceiver<Arc<Chunk>>) {
+    pub async fn run(mut self, mut chunks: UnboundedReceiver<Parcel>) {
         let mut under_way = JoinSet::new();
         loop {
             while let Some(pending) = self.next(Instant::now(), under_way.len()) {
@@ -114,7 +114,7 @@ impl Courier {
             let due = self.next_due(under_way.len());
             tokio::select! {
                 chunk = chunks.recv() => match chunk {
-                    Some(chunk) => self.enqueue(chunk),
+                    Some(parcel) => self.enqueue(parcel),
                     None => return,
                 },
                 // A try that panics has ended the process.
@@ -124,11 +124,19 @@ impl Courier {
         }
     }
 
-    fn enqueue(&mut self, chunk: Arc<Chunk>) {
-        let open = Open::all(chunk.count);
+    fn enqueue(&mut self, parcel: Parcel) {
+        let open = Open::all(parcel.count);
         let (place, due) = (self.next_place, Instant::now());
         self.next_place += 1;
-        self.queue.push_back(Pending { chunk, place, open, failures: 0, tries: 0, splits: 0, due });
+        self.queue.push_back(Pending {
+            parcel,
+            place,
+            open,
+            failures: 0,
+            tries: 0,
+            splits: 0,
+            due,
+        });
     }
 
     /// The oldest chunk that may be sent now.
@@ -180,7 +188,7 @@ impl Courier {
         if pending.open.is_empty() {
             // Whatever went wrong behind the last verdict.
             self.clear_road();
-            return self.settler.settle(pending.chunk);
+            return self.settler.settle(pending.parcel.number);
         }
         match end {
             End::Answered(Health::Good) => {
@@ -263,7 +271,7 @@ impl Courier {
     fn retry_or_give_up(&mut self, mut pending: Pending, reason: &str) {
         pending.failures = pending.failures.saturating_add(1);
         if self.policy.retry_limit.is_some_and(|limit| pending.failures > limit) {
-            self.give_up(pending, reason);
+            self.give_up(&pending, reason);
         } else {
             self.retry(pending, reason);
         }
@@ -289,12 +297,12 @@ impl Courier {
     }
 
     /// `Retry_Limit` is reached: the records are dropped, counted.
-    fn give_up(&self, pending: Pending, reason: &str) {
+    fn give_up(&self, pending: &Pending, reason: &str) {
         let records = pending.open.len();
         self.metrics.retries_failed.add(1);
         self.metrics.dropped_records.add(records.into());
         warn!(output = self.name, reason, records, "chunk dropped: `Retry_Limit` is reached");
-        self.settler.settle(pending.chunk);
+        self.settler.settle(pending.parcel.number);
     }
 
     /// Back to its place: before all that came later.
@@ -371,7 +379,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_no_request_can_carry_is_refused_and_counted() {
-        let rig = Rig::start(Setup::default());
+        let mut rig = Rig::start(Setup::default());
         rig.send(UNFIT, 2);
         assert_eq!(rig.settled().await, "unfit0");
         assert_eq!(rig.counts(), "dropped 2, errors 1, refused 2");

@@ -5,7 +5,7 @@
 
 use super::samples;
 use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Requests, Verdict};
-use crate::buffer::{Chunk, Open, Settled, Settler};
+use crate::buffer::{Chunk, Open, Parcel, Settled, Settler};
 use crate::config::{NetOptions, TlsOptions};
 use crate::mailbox;
 use crate::metrics::{Counter, OutputMetrics, Registry};
@@ -62,7 +62,9 @@ impl Waiting {
 pub(super) struct Rig {
     pub(super) metrics: Arc<OutputMetrics>,
     pub(super) courier: JoinHandle<()>,
-    chunks: Option<UnboundedSender<Arc<Chunk>>>,
+    chunks: Option<UnboundedSender<Parcel>>,
+    /// The name of each chunk's first record, by the chunk's number.
+    sent: Vec<String>,
     settled: mailbox::Receiver<Settled>,
     requests: UnboundedReceiver<Waiting>,
     /// While it is here, connections are refused.
@@ -123,6 +125,7 @@ impl Rig {
             metrics,
             courier: tokio::spawn(courier.run(queue)),
             chunks: Some(chunks),
+            sent: Vec::new(),
             settled,
             requests,
             socket: Some(socket),
@@ -146,11 +149,13 @@ impl Rig {
     }
 
     /// Gives the courier a chunk of `count` records, which are called `a0`, `a1` and so on.
-    pub(super) fn send(&self, name: &str, count: usize) {
+    pub(super) fn send(&mut self, name: &str, count: usize) {
         let bodies: Vec<_> =
             (0..count).map(|index| format!("{{\"i\":\"{name}{index}\"}}")).collect();
         let records: Vec<_> = bodies.iter().map(|body| ("t", 0, body.as_str())).collect();
-        self.chunks.as_ref().unwrap().send(Arc::new(samples::chunk(&records))).unwrap();
+        let parcel = samples::parcel(self.sent.len() as u64, &records);
+        self.sent.push(format!("{name}0"));
+        self.chunks.as_ref().unwrap().send(parcel).unwrap();
     }
 
     /// The end of the pipeline.
@@ -198,7 +203,7 @@ impl Rig {
         let began = Instant::now();
         loop {
             if let Some(settled) = self.settled.drain().next() {
-                return names(&settled.chunk, &Open::all(settled.chunk.count)).swap_remove(0).1;
+                return self.sent[usize::try_from(settled.number).unwrap()].clone();
             }
             assert!(began.elapsed() < PATIENCE, "nothing is settled");
             yield_now().await;

@@ -1,12 +1,13 @@
 //! Chunks, sections and requests for the tests of outputs.
 
 use super::{Output, Request, Requests};
-use crate::buffer::{Chunk, ChunkBuilder, Open, RouteSet};
+use crate::buffer::{Chunk, ChunkBuilder, Open, Parcel, RouteSet};
 use crate::config::{Diagnostics, Location, Section, SectionKind};
 use crate::record::{Batch, Field, Fields, Nanos, Record, Source, SourceId, Tag};
 use bumpalo::Bump;
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Instant;
 use tailwater_parsers::json;
 
@@ -14,8 +15,13 @@ use tailwater_parsers::json;
 pub(super) const TIME: Nanos = 1_448_403_340_123_456_789;
 
 /// A chunk of these records, one frame a tag: tag, time, JSON.
-pub(super) fn chunk(records: &[(&str, Nanos, &str)]) -> Chunk {
-    let mut builder = ChunkBuilder::new(0, RouteSet::default().with(0), 0, Instant::now());
+pub(super) fn chunk(records: &[(&str, Nanos, &str)]) -> Arc<Chunk> {
+    Arc::clone(parcel(0, records).chunk())
+}
+
+/// The same, of this number.
+pub(super) fn parcel(number: u64, records: &[(&str, Nanos, &str)]) -> Parcel {
+    let mut builder = ChunkBuilder::new(number, RouteSet::default().with(0), 0, Instant::now());
     for frame in records.chunk_by(|one, next| one.0 == next.0) {
         let bump = Bump::new();
         let source = Source { id: SourceId { input: 0, number: 0 }, key: [1; 16], first_seen: 5 };
@@ -40,7 +46,7 @@ pub(super) fn chunk(records: &[(&str, Nanos, &str)]) -> Chunk {
         batch.to = 10 * u64::try_from(frame.len()).unwrap();
         builder.append(&batch, 0);
     }
-    builder.seal()
+    builder.seal().0
 }
 
 /// A section with these entries.

@@ -1,6 +1,6 @@
 //! Outputs that write to this machine: one thread each, so that a full pipe stalls nothing else.
 
-use crate::buffer::{Chunk, Settler};
+use crate::buffer::{Chunk, Parcel, Settler};
 use crate::metrics::OutputMetrics;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, mpsc};
@@ -103,7 +103,7 @@ pub fn spawn(
     closed: Closed,
     metrics: Arc<OutputMetrics>,
     settler: Settler,
-) -> io::Result<mpsc::Sender<Arc<Chunk>>> {
+) -> io::Result<mpsc::Sender<Parcel>> {
     let (sender, chunks) = mpsc::channel();
     let writer = Writer { name: name.clone(), local, metrics, settler };
     thread::Builder::new().name(name).spawn(move || writer.run(&chunks, closed))?;
@@ -124,20 +124,20 @@ struct Writer {
 struct ReaderGone;
 
 impl Writer {
-    fn run(mut self, chunks: &mpsc::Receiver<Arc<Chunk>>, closed: Closed) {
-        while let Ok(chunk) = chunks.recv() {
-            let Taken { bytes, dropped } = self.local.take(&chunk);
+    fn run(mut self, chunks: &mpsc::Receiver<Parcel>, closed: Closed) {
+        while let Ok(parcel) = chunks.recv() {
+            let Taken { bytes, dropped } = self.local.take(parcel.chunk());
             if let Err(ReaderGone) = self.write() {
                 self.metrics.errors.add(1);
-                return self.close(chunk, chunks, closed);
+                return self.close(parcel, chunks, closed);
             }
-            self.metrics.proc_records.add(u64::from(chunk.count).saturating_sub(dropped));
+            self.metrics.proc_records.add(u64::from(parcel.count).saturating_sub(dropped));
             self.metrics.proc_bytes.add(bytes);
             if dropped > 0 {
                 self.metrics.errors.add(1);
                 self.metrics.dropped_records.add(dropped);
             }
-            self.settler.settle(chunk);
+            self.settler.settle(parcel.number);
         }
     }
 
@@ -170,8 +170,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Nothing will be written any more: `chunk` was not, and neither will be what follows.
-    fn close(&self, chunk: Arc<Chunk>, chunks: &mpsc::Receiver<Arc<Chunk>>, closed: Closed) {
+    /// Nothing will be written any more: `parcel` was not, and neither will be what follows.
+    fn close(&self, parcel: Parcel, chunks: &mpsc::Receiver<Parcel>, closed: Closed) {
         match closed {
             Closed::End(end) => {
                 tracing::warn!(output = self.name, "nobody reads the output any more: ending");
@@ -182,9 +182,9 @@ impl Writer {
                     output = self.name,
                     "nobody reads the output any more: its records are dropped, other outputs go on"
                 );
-                for chunk in std::iter::once(chunk).chain(chunks) {
-                    self.metrics.dropped_records.add(chunk.count.into());
-                    self.settler.settle(chunk);
+                for parcel in std::iter::once(parcel).chain(chunks) {
+                    self.metrics.dropped_records.add(parcel.count.into());
+                    self.settler.settle(parcel.number);
                 }
             }
         }
@@ -248,7 +248,7 @@ mod tests {
         };
         let (chunks, received) = mpsc::channel();
         for text in [r#"{"a":1}"#, r#"{"b":2}"#] {
-            chunks.send(Arc::new(samples::chunk(&[("t", samples::TIME, text)]))).unwrap();
+            chunks.send(samples::parcel(0, &[("t", samples::TIME, text)])).unwrap();
         }
         drop(chunks);
         writer.run(&received, closed);

@@ -2,7 +2,7 @@
 
 use super::{Control, Pipeline};
 use crate::admin::{HealthOptions, Server};
-use crate::buffer::Chunk;
+use crate::buffer::Parcel;
 use crate::mailbox;
 use crate::metrics::Registry;
 use crate::output::Courier;
@@ -33,7 +33,7 @@ pub(super) struct Admin {
 pub struct Agent {
     pub(super) pipeline: Pipeline,
     pub(super) control: mailbox::Sender<Control>,
-    pub(super) couriers: Vec<(Courier, UnboundedReceiver<Arc<Chunk>>)>,
+    pub(super) couriers: Vec<(Courier, UnboundedReceiver<Parcel>)>,
     pub(super) admin: Option<Admin>,
     pub(super) registry: Arc<Registry>,
     /// How long a stop may take: `Grace`.

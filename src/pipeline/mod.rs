@@ -227,7 +227,7 @@ impl Pipeline {
 mod tests {
     use super::router::{Deliver, Outlet, Share};
     use super::*;
-    use crate::buffer::{Chunk, Settler};
+    use crate::buffer::{Parcel, Settler};
     use crate::input::Intake;
     use crate::mailbox::{self, Sender};
     use crate::metrics::Registry;
@@ -298,7 +298,7 @@ mod tests {
 
     /// A running pipeline of one input and one output.
     struct Rig {
-        chunks: mpsc::Receiver<Arc<Chunk>>,
+        chunks: mpsc::Receiver<Parcel>,
         settler: Settler,
         control: Sender<Control>,
         bell: Sender<()>,
@@ -328,7 +328,7 @@ mod tests {
             Self { chunks, settler, control, bell, seen, thread }
         }
 
-        fn chunk(&self) -> Arc<Chunk> {
+        fn chunk(&self) -> Parcel {
             self.chunks.recv_timeout(PATIENCE).unwrap()
         }
 
@@ -357,7 +357,7 @@ mod tests {
             let chunk = rig.chunk();
             assert_eq!(chunk.number, line);
             assert!(rig.chunks.try_recv().is_err(), "read on while the buffer was full");
-            rig.settler.settle(chunk);
+            rig.settler.settle(chunk.number);
         }
         let seen = Arc::clone(&rig.seen);
         assert_eq!(rig.end(), Some(LINES));
@@ -378,8 +378,8 @@ mod tests {
             }
         }
         assert!(rig.chunks.try_recv().is_err());
-        rig.settler.settle(chunk);
-        rig.settler.settle(rig.chunk());
+        rig.settler.settle(chunk.number);
+        rig.settler.settle(rig.chunk().number);
         assert_eq!(rig.end(), Some(2));
     }
 
@@ -391,7 +391,7 @@ mod tests {
         while lines < 3 {
             let chunk = rig.chunk();
             lines += chunk.count;
-            rig.settler.settle(chunk);
+            rig.settler.settle(chunk.number);
         }
         rig.control.send(Control::Stop(HOUR));
         assert_eq!(rig.end(), Some(3));
@@ -409,7 +409,7 @@ mod tests {
         rig.control.send(Control::Stop(HOUR));
         let chunk = rig.chunk();
         assert_eq!(chunk.count, 3);
-        rig.settler.settle(chunk);
+        rig.settler.settle(chunk.number);
         assert_eq!(rig.end(), Some(3));
     }
 

@@ -3,7 +3,7 @@
 
 use super::filter_slot::FilterSlot;
 use super::ledger::Ledger;
-use crate::buffer::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, RouteSet, Settled};
+use crate::buffer::{CHUNK_BYTES_MAX, ChunkBuilder, Parcel, RouteSet, Settled, Stakes};
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
 use crate::record::{Batch, Match, SourceId, Tag};
@@ -27,7 +27,7 @@ const PLANS_MAX: usize = 16 << 10;
 const FRAME_BYTES_EXPECTED: usize = 512 << 10;
 
 /// Hands a chunk to an output's courier or writer; never waits.
-pub(super) type Deliver = Box<dyn Fn(Arc<Chunk>) + Send>;
+pub(super) type Deliver = Box<dyn Fn(Parcel) + Send>;
 
 /// An output as the router sees it.
 pub(super) struct Outlet {
@@ -85,6 +85,14 @@ struct Plan {
     routes: RouteSet,
 }
 
+/// A sealed chunk that is not settled.
+#[derive(Debug)]
+struct Owed {
+    stakes: Stakes,
+    /// Outputs that still owe it.
+    outputs: u32,
+}
+
 /// Takes the batches of all inputs and hands chunks to all outputs.
 #[derive(Debug)]
 pub(super) struct Router {
@@ -96,8 +104,8 @@ pub(super) struct Router {
     plans: HashMap<Tag, Plan>,
     /// At most one for each route set.
     open: Vec<ChunkBuilder>,
-    /// Outputs that still owe a sealed chunk, by its number.
-    owed: HashMap<u64, u32>,
+    /// Sealed chunks that an output still owes, by number.
+    owed: HashMap<u64, Owed>,
     next_number: u64,
     ledger: Ledger,
     /// Positions that became safe and were not told yet.
@@ -169,34 +177,34 @@ impl Router {
 
     fn seal(&mut self, index: usize) {
         // In the order in which they were opened; there are only as many as route sets.
-        let chunk = Arc::new(self.open.remove(index).seal());
-        self.owed.insert(chunk.number, chunk.routes.len());
-        for output in chunk.routes.outputs() {
+        let (parcel, stakes) = self.open.remove(index).seal();
+        for output in stakes.routes.outputs() {
             if let Some(outlet) = self.outlets.get(output) {
-                (outlet.deliver)(Arc::clone(&chunk));
+                (outlet.deliver)(parcel.clone());
             }
         }
+        self.owed.insert(parcel.number, Owed { outputs: stakes.routes.len(), stakes });
     }
 
     /// One output is done with a chunk.
     pub(super) fn settle(&mut self, settled: &Settled) {
-        let chunk = &settled.chunk;
-        for covered in &chunk.covered {
+        let Some(owed) = self.owed.get_mut(&settled.number) else { return };
+        for covered in &owed.stakes.covered {
             if let Some(to) = self.ledger.settle(*covered) {
                 self.safe.push((covered.source, to));
             }
         }
-        let Some(owed) = self.owed.get_mut(&chunk.number) else { return };
-        *owed -= 1;
-        if *owed == 0 {
-            self.owed.remove(&chunk.number);
-            self.release(chunk);
+        owed.outputs -= 1;
+        if owed.outputs == 0
+            && let Some(owed) = self.owed.remove(&settled.number)
+        {
+            self.release(&owed.stakes);
         }
     }
 
     /// Gives the memory of a settled chunk back to the inputs it came from.
-    fn release(&mut self, chunk: &Chunk) {
-        for (input, bytes) in &chunk.held {
+    fn release(&mut self, stakes: &Stakes) {
+        for (input, bytes) in &stakes.held {
             if let Some(share) = self.shares.get_mut(*input as usize) {
                 share.held -= bytes;
                 share.chunks -= 1;
@@ -316,7 +324,7 @@ mod tests {
     /// A router, and the outputs behind it.
     struct Rig {
         router: Router,
-        outputs: Vec<Receiver<Arc<Chunk>>>,
+        outputs: Vec<Receiver<Parcel>>,
         inputs: Vec<Arc<InputMetrics>>,
         filter: Arc<FilterMetrics>,
     }
@@ -362,12 +370,12 @@ mod tests {
         }
 
         /// The chunks that an output was handed since the last call.
-        fn delivered(&self, output: usize) -> Vec<Arc<Chunk>> {
+        fn delivered(&self, output: usize) -> Vec<Parcel> {
             self.outputs[output].try_iter().collect()
         }
 
-        fn settle(&mut self, output: usize, chunk: &Arc<Chunk>) {
-            self.router.settle(&Settled { chunk: Arc::clone(chunk), output });
+        fn settle(&mut self, output: usize, parcel: &Parcel) {
+            self.router.settle(&Settled { number: parcel.number, output });
         }
 
         /// Where the sources of input 0 are safe since the last call.
@@ -476,7 +484,7 @@ mod tests {
         assert!(rig.delivered(1).is_empty());
         rig.router.seal_due(due + HOUR);
         assert_eq!(rig.router.next_due(), None);
-        let numbers = |chunks: &[Arc<Chunk>]| -> Vec<_> {
+        let numbers = |chunks: &[Parcel]| -> Vec<_> {
             chunks.iter().map(|chunk| (chunk.number, chunk.count)).collect()
         };
         let [first, second] = [0, 1].map(|output| rig.delivered(output));
