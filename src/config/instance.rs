@@ -6,7 +6,7 @@ use super::plugin::Plugin;
 use super::properties;
 use super::property::{Kind, Located};
 use super::section::Section;
-use super::service::{LogLevel, StorageType};
+use super::service::{LogLevel, ServiceOptions, StorageType};
 use super::value::{Limit, Reading, Size, Value, Verbatim, Within};
 
 properties! {
@@ -18,7 +18,7 @@ properties! {
         alias: Option<String> ["Alias"],
         /// Memory that waiting records may take before the input pauses; 0 leaves it to the agent.
         mem_buf_limit: Size ["Mem_Buf_Limit" = "0"],
-        /// Where records wait.
+        /// Where records wait: in memory, or on disk under `storage.path`.
         storage_type: Option<StorageType> ["storage.type"],
         /// Whether the records go to outputs at all; `off` is refused.
         routable: bool ["routable" = "on"],
@@ -41,6 +41,14 @@ properties! {
             "rate_gate.*": "there is no limit of records per second yet",
             "processors": "use filters",
         }
+    }
+}
+
+impl InputCommon {
+    /// Where its records wait, with what the service says for inputs that say nothing.
+    pub fn storage_type(&self, service: &ServiceOptions) -> StorageType {
+        let inherited = service.storage_type.filter(|_| service.storage_inherit);
+        self.storage_type.or(inherited).unwrap_or(StorageType::Memory)
     }
 }
 
@@ -71,6 +79,8 @@ properties! {
         alias: Option<String> ["Alias"],
         /// Failures after which a chunk is given up: a number, `no_limits` or `no_retries`.
         retry_limit: RetryLimit ["Retry_Limit" = "no_limits"],
+        /// Bytes that may wait on disk for this output: beyond, the oldest chunks are dropped and counted.
+        storage_total_limit_size: Limit ["storage.total_limit_size" = "off"],
         /// Host to ship to.
         host: Option<String> ["Host"],
         /// Port to ship to.
@@ -80,7 +90,6 @@ properties! {
             "Log_Suppress_Interval": "what repeats is always logged once in a while only",
             "IPv6": "both versions are used",
             "Workers": "one thread sends for all outputs, several requests at once",
-            "storage.total_limit_size" as Limit: "nothing waits on disk yet: the input pauses, and its files wait",
             "_debug.http.*": "requests are logged at `Log_Level trace`, without their content",
         }
         @refused {

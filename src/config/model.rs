@@ -441,8 +441,8 @@ impl Loader<'_> {
                 self.diagnostics.error(location, message);
             }
             let location = input.section.location_of("storage.type");
-            match input.common.storage_type {
-                Some(StorageType::Filesystem) if model.service.storage_path.is_none() => {
+            match input.common.storage_type(&model.service) {
+                StorageType::Filesystem if model.service.storage_path.is_none() => {
                     self.diagnostics.add(
                         finding(
                             Severity::Error,
@@ -452,16 +452,11 @@ impl Loader<'_> {
                         .with_remedy("set `storage.path` in `[SERVICE]`"),
                     );
                 }
-                Some(StorageType::Filesystem) => self.diagnostics.warning(
-                    location,
-                    "`filesystem` is taken as `memory`: what is not delivered when the agent ends is \
-                     read again from its files, given a `DB`",
-                ),
-                Some(StorageType::MemRb) => self.diagnostics.warning(
+                StorageType::MemRb => self.diagnostics.warning(
                     location,
                     "`memrb` is taken as `memory`: the input pauses instead of dropping records",
                 ),
-                _ => {}
+                StorageType::Memory | StorageType::Filesystem => {}
             }
         }
     }

@@ -29,10 +29,20 @@ choices! {
     pub enum StorageType {
         /// In memory; the log file itself is the backlog.
         Memory = "memory",
-        /// In files under `storage.path`; taken as `memory`, with a warning.
+        /// In files under `storage.path`, which outlive the agent.
         Filesystem = "filesystem",
         /// In a ring of memory that drops the oldest records; taken as `memory`, with a warning.
         MemRb = "memrb",
+    }
+}
+
+choices! {
+    /// When what waits on disk is made to survive a power cut.
+    pub enum StorageSync {
+        /// A second after it was written, unless it is delivered by then.
+        Normal = "normal",
+        /// As soon as a chunk is ended.
+        Full = "full",
     }
 }
 
@@ -69,20 +79,28 @@ properties! {
         scheduler_base: Duration ["scheduler.base" = "5"],
         /// Longest pause before a retry.
         scheduler_cap: Duration ["scheduler.cap" = "2000"],
-        /// Folder for an input's `storage.type filesystem`, which needs one, but is taken as `memory` so far.
+        /// Folder for what waits on disk: records of inputs with `storage.type filesystem`, and dead letters.
         storage_path: Option<String> ["storage.path"],
+        /// Where records of inputs without a `storage.type` wait, with `storage.inherit`.
+        storage_type: Option<StorageType> ["storage.type"],
+        /// Whether `storage.type` of the service holds for inputs that have none.
+        storage_inherit: bool ["storage.inherit" = "off"],
+        /// When what waits on disk is made to survive a power cut: `normal`, a second after it was written unless
+        /// it is delivered by then; `full`, as soon as a chunk is ended.
+        storage_sync: StorageSync ["storage.sync" = "normal"],
+        /// Whether what waits on disk has a checksum, so that damage is seen (Fluent Bit: off).
+        storage_checksum: bool ["storage.checksum" = "on"],
+        /// Chunks on disk that may lie in memory as well, so that they are not read back before they are sent.
+        storage_max_chunks_up: u32 ["storage.max_chunks_up" = "128"],
+        /// Whether a stop delivers what waits on disk, too, as far as `Grace` allows.
+        storage_backlog_flush_on_shutdown: bool ["storage.backlog.flush_on_shutdown" = "off"],
+        /// Whether damaged chunks are deleted instead of set aside in `corrupt/`.
+        storage_delete_irrecoverable_chunks: bool ["storage.delete_irrecoverable_chunks" = "off"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
-            "storage.type": "records wait in memory, and in the files they come from",
-            "storage.inherit": "records wait in memory, and in the files they come from",
-            "storage.sync": "nothing waits on disk yet",
             "storage.metrics": "there is no `/api/v1/storage` yet; `/api/v1/metrics` has its numbers",
-            "storage.checksum": "nothing waits on disk yet",
-            "storage.backlog.mem_limit": "nothing waits on disk yet",
-            "storage.backlog.flush_on_shutdown": "nothing waits on disk yet",
-            "storage.max_chunks_up": "nothing waits on disk yet",
-            "storage.delete_irrecoverable_chunks": "nothing waits on disk yet",
-            "storage.trim_files": "nothing waits on disk yet",
+            "storage.backlog.mem_limit": "old chunks are read one by one, when they are sent",
+            "storage.trim_files": "a file is never longer than what is in it",
             "storage.keep.rejected": "what a store refuses for good is counted and dropped",
             "storage.rejected.path": "what a store refuses for good is counted and dropped",
             "storage.rejected.limit": "what a store refuses for good is counted and dropped",

@@ -189,7 +189,8 @@ impl Router {
     /// One output is done with a chunk.
     pub(super) fn settle(&mut self, settled: &Settled) {
         let Some(owed) = self.owed.get_mut(&settled.number) else { return };
-        for covered in &owed.stakes.covered {
+        // What is synced has been settled for all outputs at once.
+        for covered in owed.stakes.covered.iter().skip(owed.stakes.synced) {
             if let Some(to) = self.ledger.settle(*covered) {
                 self.safe.push((covered.source, to));
             }
