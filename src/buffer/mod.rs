@@ -3,9 +3,11 @@
 mod chunk;
 mod frame;
 mod open;
+mod reject;
 mod settle;
 
 pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
 pub use frame::{Encoded, Frame, FrameHeader, Frames, append};
 pub use open::Open;
+pub use reject::{DeadLetters, Letter, Rejected, Rejects};
 pub use settle::{Settled, Settler};
