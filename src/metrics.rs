@@ -152,6 +152,10 @@ metrics! {
         retried_records: Counter = "fluentbit_output_retried_records_total",
         /// Records that the destination refused for good, by the type of error it gave.
         refused_records: Family = "tailwater_output_refused_records_total" by "type",
+        /// Of the records dropped for good, those that are kept as dead letters.
+        dead_letters: Counter = "tailwater_output_dead_letters_total",
+        /// Records of older dead letters that made room for this output's (`storage.rejected.limit`).
+        dead_letters_dropped: Counter = "tailwater_output_dead_letters_dropped_total",
         /// Records whose id, chosen by the user, was there before.
         conflicts: Counter = "tailwater_output_conflicts_total",
         /// Records that had arrived before, as their own id showed: lost answers, restarts.

@@ -19,6 +19,28 @@ impl Open {
         Self { words, left: count }
     }
 
+    /// Those of `records` that are in it.
+    #[must_use]
+    pub fn only(&self, records: &[u32]) -> Self {
+        let mut only = Self { words: vec![0; self.words.len()], left: 0 };
+        for &index in records.iter().filter(|index| self.contains(**index)) {
+            if let Some(word) = only.words.get_mut(index as usize / 64) {
+                let bit = 1 << (index % 64);
+                only.left += u32::from(*word & bit == 0);
+                *word |= bit;
+            }
+        }
+        only
+    }
+
+    /// The records in it, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.words).flat_map(|(number, word)| {
+            let bits = (0..64_u32).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| number * 64 + bit)
+        })
+    }
+
     /// Whether the record is still owed.
     pub fn contains(&self, index: u32) -> bool {
         self.words.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
@@ -48,6 +70,16 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_has_what_both_have() {
+        let mut open = Open::all(200);
+        open.remove(70);
+        let part = open.only(&[3, 70, 130, 130, 500]);
+        assert_eq!(part.iter().collect::<Vec<_>>(), [3, 130]);
+        assert_eq!(part.len(), 2);
+        assert_eq!(open.iter().count(), 199);
+    }
 
     #[test]
     fn records_leave_once() {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 /// What is kept of an answer that is not read item by item: enough for an error's type and text.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 
-/// No request is tried with less than this, unless it holds one record: a server that takes less
-/// refuses log lines, not bodies.
+/// No 413 makes all later bodies smaller than this: a server that takes less refuses log lines, not bodies,
+/// and what it refuses is divided by itself.
 const BODY_BYTES_MIN: usize = 16 << 10;
 
 /// What a status outside 2xx says of the destination. Nothing is ever refused for good by these but
@@ -19,7 +19,7 @@ pub(super) fn health(status: u16) -> Health {
     match status {
         400 | 500..=502 | 504..=599 => Health::Failed,
         200..=299 => Health::Good,
-        413 => Health::TooLarge,
+        413 => Health::Divide,
         // 429 and 503 say it themselves; 401, 403, 404, a redirect and their like hold for every chunk.
         _ => Health::Busy,
     }

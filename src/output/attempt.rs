@@ -1,10 +1,12 @@
 //! One try at one chunk: encode, send, judge.
 
-use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict};
-use crate::buffer::{Open, Parcel};
-use crate::net::{self, Client, SendError};
+use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict, retry_after};
+use crate::buffer::{Open, Parcel, Rejects};
+use crate::net::{self, Client, Response, SendError};
 use hyper::Method;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// Kinds of refusal that one try tells apart; the rest count as `other`. Stores have a few dozen.
@@ -23,8 +25,8 @@ pub(super) struct Pending {
     pub(super) failures: u32,
     /// Tries so far that left something to do, for the backoff.
     pub(super) tries: u32,
-    /// Tries that were answered "body too large".
-    pub(super) splits: u32,
+    /// Records that were refused for good, if there is a place for dead letters.
+    pub(super) rejects: Rejects,
     /// Not to be tried before.
     pub(super) due: Instant,
 }
@@ -49,10 +51,14 @@ pub(super) struct Outcome {
     pub(super) end: End,
     /// The last status of an answer.
     pub(super) status: Option<u16>,
+    /// The wait that the last answer asked for.
+    pub(super) retry_after: Option<Duration>,
     /// Whether the destination has been greeted.
     pub(super) greeted: bool,
     /// What became of the records.
     pub(super) tally: Tally,
+    /// Whether reasons of refusals are wanted.
+    keeps_rejects: bool,
 }
 
 /// How many records got which verdict.
@@ -77,16 +83,32 @@ pub(super) struct Destination {
     pub(super) output: Arc<Mutex<Box<dyn Output>>>,
     /// The way to it.
     pub(super) client: Arc<Client>,
+    /// Whether reasons of refusals are wanted: there is a place for dead letters.
+    pub(super) keeps_rejects: bool,
+}
+
+/// What is left to do of a try, in its order.
+enum Step {
+    /// To be sent.
+    Send(Request),
+    /// Records to be encoded anew, by themselves.
+    Encode(Vec<u32>),
 }
 
 impl Destination {
     /// Tries to deliver what is open of the chunk; says hello first, if that has not been done.
     pub(super) async fn attempt(self, pending: Pending, greeted: bool) -> Outcome {
-        let tally = Tally::default();
-        let mut outcome =
-            Outcome { pending, end: End::Answered(Health::Good), status: None, greeted, tally };
+        let mut outcome = Outcome {
+            pending,
+            end: End::Answered(Health::Good),
+            status: None,
+            retry_after: None,
+            greeted,
+            tally: Tally::default(),
+            keeps_rejects: self.keeps_rejects,
+        };
         if !greeted {
-            match self.greet().await {
+            match self.greet(&mut outcome.retry_after).await {
                 Ok(()) => outcome.greeted = true,
                 Err(end) => {
                     outcome.end = end;
@@ -94,27 +116,42 @@ impl Destination {
                 }
             }
         }
-        let mut requests = Requests::default();
-        self.lock().encode(outcome.pending.parcel.chunk(), &outcome.pending.open, &mut requests);
-        for (record, kind) in requests.unfit {
-            outcome.refuse(record, kind);
-        }
-        for request in requests.to_send {
-            let (body_bytes, count) = (request.body_bytes as u64, request.records.len() as u64);
-            let before = outcome.tally.accepted;
-            outcome.end = self.send(request, &mut outcome).await;
-            let accepted = u64::from(outcome.tally.accepted - before);
-            outcome.tally.bytes += body_bytes * accepted / count.max(1);
-            if !matches!(outcome.end, End::Answered(Health::Good)) {
-                break;
+        let mut steps = VecDeque::new();
+        let all = outcome.pending.open.clone();
+        self.encode(&all, &mut outcome, &mut steps);
+        while let Some(step) = steps.pop_front() {
+            let mut request = match step {
+                Step::Send(request) => request,
+                Step::Encode(records) => {
+                    let part = outcome.pending.open.only(&records);
+                    self.encode(&part, &mut outcome, &mut steps);
+                    continue;
+                }
+            };
+            outcome.end = self.send(&mut request, &mut outcome).await;
+            match outcome.end {
+                End::Answered(Health::Good) => {}
+                End::Answered(Health::Divide) => divide(request.records, &mut steps),
+                _ => return outcome,
             }
         }
+        outcome.end = End::Answered(Health::Good);
         outcome
+    }
+
+    /// Encodes `part`, to be sent before all that is left to do.
+    fn encode(&self, part: &Open, outcome: &mut Outcome, steps: &mut VecDeque<Step>) {
+        let mut requests = Requests::default();
+        self.lock().encode(outcome.pending.parcel.chunk(), part, &mut requests);
+        for (record, kind) in requests.unfit {
+            outcome.refuse(record, kind.to_owned(), "found before it was sent");
+        }
+        requests.to_send.into_iter().rev().for_each(|one| steps.push_front(Step::Send(one)));
     }
 
     /// Asks the destination what it is, if its output wants to know. One that takes the question and says
     /// nothing has answered, too: what it is then is for the output to guess.
-    async fn greet(&self) -> Result<(), End> {
+    async fn greet(&self, retry_after: &mut Option<Duration>) -> Result<(), End> {
         let Some(mut request) = self.lock().greeting() else { return Ok(()) };
         let answer = match self.client.send(to_net(Method::GET, &mut request)).await {
             Ok(answer) => answer,
@@ -125,6 +162,7 @@ impl Destination {
             }
         };
         let status = answer.status.as_u16();
+        *retry_after = wait_asked(&answer);
         // Overload, or a proxy that does not reach what is behind it: not the destination's own word.
         if let 429 | 502..=504 = status {
             return Err(End::Answered(Health::Busy));
@@ -135,28 +173,55 @@ impl Destination {
     }
 
     /// Sends one request and applies the verdicts of its answer.
-    async fn send(&self, mut request: Request, outcome: &mut Outcome) -> End {
-        let mut answer = match self.client.send(to_net(Method::POST, &mut request)).await {
+    async fn send(&self, request: &mut Request, outcome: &mut Outcome) -> End {
+        let before = outcome.tally.accepted;
+        let end = self.exchange(request, outcome).await;
+        let accepted = u64::from(outcome.tally.accepted - before);
+        let count = request.records.len().max(1) as u64;
+        outcome.tally.bytes += request.body_bytes as u64 * accepted / count;
+        end
+    }
+
+    async fn exchange(&self, request: &mut Request, outcome: &mut Outcome) -> End {
+        let mut answer = match self.client.send(to_net(Method::POST, request)).await {
             Ok(answer) => answer,
             Err(error) => return End::without_answer(error),
         };
         let status = answer.status.as_u16();
         outcome.status = Some(status);
-        let mut judge = self.lock().judge(&request, status);
+        outcome.retry_after = wait_asked(&answer);
+        let mut judge = self.lock().judge(request, status);
         while let Some(read) = answer.next().await {
             match read {
                 Ok(bytes) => {
-                    judge.feed(&bytes, &mut |n, verdict| outcome.apply(&request, n, verdict));
+                    judge.feed(&bytes, &mut |n, verdict| outcome.apply(request, n, verdict));
                 }
                 Err(error) => return End::without_answer(error),
             }
         }
-        End::Answered(judge.finish(&mut |n, verdict| outcome.apply(&request, n, verdict)))
+        End::Answered(judge.finish(&mut |n, verdict| outcome.apply(request, n, verdict)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn Output>> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The halves of what was refused, to be encoded and sent next. One record has none: it is for the output
+/// to judge, and is sent again if that does not.
+fn divide(mut records: Vec<u32>, steps: &mut VecDeque<Step>) {
+    if records.len() > 1 {
+        let second = records.split_off(records.len() / 2);
+        steps.push_front(Step::Encode(second));
+        steps.push_front(Step::Encode(records));
+    }
+}
+
+/// How long an overloaded destination asks to be left alone.
+fn wait_asked(answer: &Response) -> Option<Duration> {
+    matches!(answer.status.as_u16(), 429 | 503)
+        .then(|| retry_after::read(&answer.headers, SystemTime::now()))
+        .flatten()
 }
 
 /// Moves what the client needs out of `request`; its list of records stays for the judge.
@@ -179,28 +244,29 @@ impl End {
 }
 
 impl Outcome {
-    /// Gives a record up that no request can carry.
-    fn refuse(&mut self, record: u32, kind: &str) {
+    /// Gives a record up, unless it is settled.
+    fn refuse(&mut self, record: u32, kind: String, reason: &str) {
         if self.pending.open.remove(record) {
-            self.tally.refuse(kind.to_owned());
+            if self.keeps_rejects {
+                self.pending.rejects.add(record, &kind, reason);
+            }
+            self.tally.refuse(kind);
         }
     }
 
     /// Applies the verdict on the `n`th record of `request`. Only the first one that settles a record counts.
     fn apply(&mut self, request: &Request, n: u32, verdict: Verdict) {
         let Some(&record) = request.records.get(n as usize) else { return };
-        if verdict == Verdict::Retry || !self.pending.open.remove(record) {
-            return;
-        }
         match verdict {
-            Verdict::Accepted => self.tally.accepted += 1,
-            Verdict::Repeated => {
-                self.tally.accepted += 1;
-                self.tally.repeated += 1;
-            }
-            Verdict::Conflict => self.tally.conflicts += 1,
-            Verdict::Refused { kind, .. } => self.tally.refuse(kind),
-            Verdict::Retry => {}
+            Verdict::Retry => return,
+            Verdict::Refused { kind, reason } => return self.refuse(record, kind, &reason),
+            Verdict::Accepted | Verdict::Repeated | Verdict::Conflict => {}
+        }
+        if self.pending.open.remove(record) {
+            let is_conflict = verdict == Verdict::Conflict;
+            self.tally.conflicts += u32::from(is_conflict);
+            self.tally.accepted += u32::from(!is_conflict);
+            self.tally.repeated += u32::from(verdict == Verdict::Repeated);
         }
     }
 }

@@ -4,7 +4,9 @@ use super::Health;
 use super::Output;
 use super::attempt::{Destination, End, Outcome, Pending, Tally};
 use super::backoff::Backoff;
-use crate::buffer::{Open, Parcel, Settler};
+use super::keeper::Keeper;
+use crate::buffer::{DeadLetters, Open, Parcel, Rejects, Settler};
+use crate::clock;
 use crate::metrics::OutputMetrics;
 use crate::net::Client;
 use std::collections::VecDeque;
@@ -12,6 +14,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{Level, debug, info, warn};
@@ -21,9 +24,8 @@ use tracing::{Level, debug, info, warn};
 /// notices at once, by the chunks that came since.
 const PROBE_WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// Answers "body too large" after which a chunk is sent again at once: enough to halve any body down to the
-/// smallest one. What is still too large then is tried as seldom as what fails.
-const SPLITS_MAX: u32 = 12;
+/// The kind of the dead letters of a chunk that failed too often.
+const GIVEN_UP: &str = "retry_limit";
 
 /// How a courier goes about its work.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,10 @@ pub struct Courier {
     road: Road,
     /// Whether the destination was asked what it is.
     greeted: bool,
+    /// Where rejected records go; `None`: they are dropped.
+    dead_letters: Option<Arc<dyn DeadLetters>>,
+    /// Chunks that nothing is open of, whose dead letters are being written.
+    keeping: JoinSet<u64>,
 }
 
 /// Whether chunks can be sent at all.
@@ -88,24 +94,38 @@ impl Courier {
         metrics: Arc<OutputMetrics>,
         settler: Settler,
     ) -> Self {
-        let destination =
-            Destination { output: Arc::new(Mutex::new(output)), client: Arc::new(client) };
-        let queue = VecDeque::new();
+        let output = Arc::new(Mutex::new(output));
+        let destination = Destination { output, client: Arc::new(client), keeps_rejects: false };
         Self {
             name,
             destination,
             policy,
             metrics,
             settler,
-            queue,
+            queue: VecDeque::new(),
             next_place: 0,
             road: Road::Clear,
             greeted: false,
+            dead_letters: None,
+            keeping: JoinSet::new(),
         }
     }
 
-    /// Works until the other end of `chunks` is gone.
-    pub async fn run(mut self, mut chunks: UnboundedReceiver<Parcel>) {
+    /// Keeps what is rejected there, before it is settled.
+    #[must_use]
+    pub fn with_dead_letters(mut self, dead_letters: Arc<dyn DeadLetters>) -> Self {
+        self.dead_letters = Some(dead_letters);
+        self.destination.keeps_rejects = true;
+        self
+    }
+
+    /// Works until the other end of `chunks` is gone. Once `stopping` says so, nothing waits any longer for
+    /// its next try: there may be no other.
+    pub async fn run(
+        mut self,
+        mut chunks: UnboundedReceiver<Parcel>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let mut under_way = JoinSet::new();
         loop {
             while let Some(pending) = self.next(Instant::now(), under_way.len()) {
@@ -113,14 +133,25 @@ impl Courier {
             }
             let due = self.next_due(under_way.len());
             tokio::select! {
-                chunk = chunks.recv() => match chunk {
+                parcel = chunks.recv() => match parcel {
                     Some(parcel) => self.enqueue(parcel),
                     None => return,
                 },
                 // A try that panics has ended the process.
                 Some(Ok(outcome)) = under_way.join_next() => self.conclude(outcome),
+                Some(Ok(number)) = self.keeping.join_next() => self.settler.settle(number),
+                Ok(()) = stopping.changed() => self.hurry(),
                 () = wait_until(due) => {}
             }
+        }
+    }
+
+    /// Nothing waits for its next try any longer.
+    fn hurry(&mut self) {
+        let now = Instant::now();
+        self.queue.iter_mut().for_each(|pending| pending.due = now);
+        if let Road::Blocked { until, .. } = &mut self.road {
+            *until = now;
         }
     }
 
@@ -128,15 +159,8 @@ impl Courier {
         let open = Open::all(parcel.count);
         let (place, due) = (self.next_place, Instant::now());
         self.next_place += 1;
-        self.queue.push_back(Pending {
-            parcel,
-            place,
-            open,
-            failures: 0,
-            tries: 0,
-            splits: 0,
-            due,
-        });
+        let rejects = Rejects::default();
+        self.queue.push_back(Pending { parcel, place, open, failures: 0, tries: 0, rejects, due });
     }
 
     /// The oldest chunk that may be sent now.
@@ -182,35 +206,26 @@ impl Courier {
 
     /// Acts on how a try ended.
     fn conclude(&mut self, outcome: Outcome) {
-        let Outcome { mut pending, end, status, greeted, tally } = outcome;
+        let Outcome { pending, end, status, retry_after, greeted, tally, .. } = outcome;
         self.greeted |= greeted;
         self.count(&tally);
         if pending.open.is_empty() {
             // Whatever went wrong behind the last verdict.
             self.clear_road();
-            return self.settler.settle(pending.parcel.number);
+            return self.finish(pending);
         }
         match end {
-            End::Answered(Health::Good) => {
+            End::Answered(Health::Good | Health::Divide) => {
                 self.clear_road();
                 self.retry(pending, "some records are to be sent again");
             }
-            End::Answered(Health::TooLarge) if pending.splits < SPLITS_MAX => {
-                self.clear_road();
-                pending.splits += 1;
-                self.requeue(pending);
-            }
-            End::Answered(Health::TooLarge) => {
-                self.clear_road();
-                self.retry(pending, "the destination takes no body that is large enough");
-            }
             End::Answered(Health::Busy) => {
                 let reason = format!("busy (status {})", status.unwrap_or_default());
-                self.block_road(pending, &reason, Level::WARN);
+                self.block_road(pending, &reason, Level::WARN, retry_after);
             }
             End::Unreachable(error) => {
                 let level = self.destination.client.log_level(&error);
-                self.block_road(pending, &error.to_string(), level);
+                self.block_road(pending, &error.to_string(), level, None);
             }
             End::Answered(Health::Failed) => {
                 let reason = format!("status {}", status.unwrap_or_default());
@@ -230,13 +245,34 @@ impl Courier {
         for (kind, count) in &tally.refused {
             self.metrics.refused_records.add(kind, (*count).into());
             self.metrics.dropped_records.add((*count).into());
-            warn!(
-                output = self.name,
-                kind,
-                records = count,
-                "records refused for good and dropped"
-            );
+            let name = &*self.name;
+            if self.dead_letters.is_some() {
+                warn!(
+                    output = name,
+                    kind,
+                    records = count,
+                    "records refused for good: dead letters"
+                );
+            } else {
+                warn!(
+                    output = name,
+                    kind,
+                    records = count,
+                    "records refused for good and dropped; `storage.keep.rejected On` keeps them"
+                );
+            }
         }
+    }
+
+    /// Nothing of the chunk is open: settles it, once what was rejected of it is kept.
+    fn finish(&mut self, pending: Pending) {
+        let Pending { parcel, rejects, .. } = pending;
+        let Some(place) = self.dead_letters.clone().filter(|_| !rejects.is_empty()) else {
+            return self.settler.settle(parcel.number);
+        };
+        let (output, metrics) = (self.name.clone(), Arc::clone(&self.metrics));
+        let keeper = Keeper { output, parcel, rejects, time: clock::now(), place, metrics };
+        self.keeping.spawn(keeper.keep(self.probe_backoff()));
     }
 
     fn clear_road(&mut self) {
@@ -247,7 +283,13 @@ impl Courier {
     }
 
     /// The destination as a whole is away: waits before the next probe.
-    fn block_road(&mut self, pending: Pending, reason: &str, level: Level) {
+    fn block_road(
+        &mut self,
+        pending: Pending,
+        reason: &str,
+        level: Level,
+        asked: Option<Duration>,
+    ) {
         let now = Instant::now();
         let tries = match self.road {
             Road::Clear => 0,
@@ -257,7 +299,9 @@ impl Courier {
             }
             Road::Blocked { tries, .. } => tries.saturating_add(1),
         };
-        let delay = self.probe_delay(tries);
+        // What it asks for, and a little by chance, so that agents do not come back together.
+        let spread = || Duration::from_secs(1).mul_f64(fastrand::f64());
+        let delay = asked.map_or_else(|| self.probe_delay(tries), |wait| wait + spread());
         self.road = Road::Blocked { tries, until: now + delay };
         if level == Level::WARN {
             warn!(output = self.name, reason, retry_in = ?delay, "destination is away; its chunks wait");
@@ -271,7 +315,7 @@ impl Courier {
     fn retry_or_give_up(&mut self, mut pending: Pending, reason: &str) {
         pending.failures = pending.failures.saturating_add(1);
         if self.policy.retry_limit.is_some_and(|limit| pending.failures > limit) {
-            self.give_up(&pending, reason);
+            self.give_up(pending, reason);
         } else {
             self.retry(pending, reason);
         }
@@ -292,17 +336,28 @@ impl Courier {
 
     /// The wait before a try that all chunks wait for.
     fn probe_delay(&self, tries: u32) -> Duration {
-        let Backoff { base, cap } = self.policy.backoff;
-        Backoff { base, cap: cap.min(PROBE_WAIT_MAX) }.delay(tries)
+        self.probe_backoff().delay(tries)
     }
 
-    /// `Retry_Limit` is reached: the records are dropped, counted.
-    fn give_up(&self, pending: &Pending, reason: &str) {
+    fn probe_backoff(&self) -> Backoff {
+        let Backoff { base, cap } = self.policy.backoff;
+        Backoff { base, cap: cap.min(PROBE_WAIT_MAX) }
+    }
+
+    /// `Retry_Limit` is reached: what is open is not sent any more.
+    fn give_up(&mut self, mut pending: Pending, reason: &str) {
         let records = pending.open.len();
         self.metrics.retries_failed.add(1);
         self.metrics.dropped_records.add(records.into());
-        warn!(output = self.name, reason, records, "chunk dropped: `Retry_Limit` is reached");
-        self.settler.settle(pending.parcel.number);
+        if self.dead_letters.is_some() {
+            for record in pending.open.iter() {
+                pending.rejects.add(record, GIVEN_UP, reason);
+            }
+            warn!(output = self.name, reason, records, "`Retry_Limit` is reached: dead letters");
+        } else {
+            warn!(output = self.name, reason, records, "chunk dropped: `Retry_Limit` is reached");
+        }
+        self.finish(pending);
     }
 
     /// Back to its place: before all that came later.
@@ -326,6 +381,7 @@ async fn wait_until(due: Option<Instant>) {
 mod tests {
     use super::super::rig::{OK, Reply, Rig, Setup, UNFIT};
     use super::*;
+    use std::sync::atomic::Ordering;
 
     /// Longer than any wait for a probe.
     const PROBE: Duration = Duration::from_secs(61);
@@ -467,31 +523,84 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_is_too_large_is_cut_at_once() {
-        let mut rig = Rig::start(Setup { records_per_request: 4, ..Setup::default() });
+    async fn what_is_refused_as_a_whole_is_halved_until_single_records_are() {
+        let mut rig = Rig::start(Setup { records_per_request: 4, keeps: true, ..Setup::default() });
         rig.send("a", 8);
         rig.answer("a0 a1 a2 a3", TOO_LARGE).await;
         rig.answer("a0 a1", OK).await;
         rig.answer("a2 a3", TOO_LARGE).await;
-        for record in ["a2", "a3", "a4", "a5", "a6", "a7"] {
-            rig.answer(record, OK).await;
-        }
+        rig.answer("a2", OK).await;
+        rig.answer("a3", TOO_LARGE).await;
+        rig.answer("a4 a5 a6 a7", Reply::Full(200, "1 ok\n")).await;
+        rig.pass(1, FIRST).await;
+        rig.answer("a4 a6 a7", TOO_LARGE).await;
+        rig.answer("a4", BUSY).await;
+        rig.pass(2, PROBE).await;
+        rig.answer("a4 a6 a7", OK).await;
         assert_eq!(rig.settled().await, "a0");
-        assert_eq!(rig.counts(), "taken 8, retried 14");
+        let counts = "taken 7, dropped 1, errors 1, retried 6, letters 1, refused 1";
+        assert_eq!(rig.counts(), counts);
+        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a3 of text.0: large (why)"]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_destination_that_takes_no_body_is_not_asked_without_pause() {
-        let mut rig = Rig::start(Setup::default());
-        rig.send("a", 1);
-        for _ in 0..=SPLITS_MAX {
-            rig.answer("a0", TOO_LARGE).await;
+    async fn dead_letters_are_written_before_their_chunk_is_settled() {
+        let mut rig = Rig::start(Setup { keeps: true, retry_limit: Some(0), ..Setup::default() });
+        rig.letters.failures.store(3, Ordering::Relaxed);
+        rig.send("a", 3);
+        rig.answer("a0 a1 a2", Reply::Full(200, "0 ok\n1 bad\n2 retry\n")).await;
+        rig.pass(1, FIRST).await;
+        rig.answer("a2", FAILED).await;
+        rig.until(|rig| rig.letters.failures.load(Ordering::Relaxed) == 2).await;
+        // Other chunks go their way meanwhile.
+        rig.send("b", 1);
+        rig.answer("b0", OK).await;
+        assert_eq!(rig.settled().await, "b0");
+        for left in [1, 0] {
+            tokio::time::advance(PROBE).await;
+            rig.until(|rig| rig.letters.failures.load(Ordering::Relaxed) == left).await;
         }
-        rig.until(|rig| rig.metrics.retries.value() == u64::from(SPLITS_MAX) + 1).await;
-        rig.silence(Duration::from_secs(5)).await;
-        tokio::time::advance(FIRST).await;
-        rig.answer("a0", OK).await;
+        assert_eq!(*rig.letters.kept.lock().unwrap(), [""; 0]);
+        tokio::time::advance(PROBE).await;
         assert_eq!(rig.settled().await, "a0");
+        let kept = ["a1 of text.0: bad (it is bad)", "a2 of text.0: retry_limit (status 500)"];
+        assert_eq!(*rig.letters.kept.lock().unwrap(), kept);
+        let counts = "taken 2, dropped 2, errors 1, failed 1, retried 1, letters 2, refused 1";
+        assert_eq!(rig.counts(), counts);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_is_left_alone_as_long_as_it_asks() {
+        for (status, wait, seconds) in [(429, "90", 90), (503, "2", 2), (429, "9000", 600)] {
+            let mut rig = Rig::start(Setup::default());
+            rig.send("a", 1);
+            rig.answer("a0", Reply::Wait(status, wait)).await;
+            rig.until(|rig| rig.metrics.retries.value() == 1).await;
+            rig.silence(Duration::from_secs(seconds)).await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+            rig.answer("a0", OK).await;
+            assert_eq!(rig.settled().await, "a0");
+            assert_eq!(rig.counts(), "taken 1, retried 1");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_tried_once_more_when_the_agent_is_to_end() {
+        for reply in [BUSY, FAILED, Reply::Wait(429, "600")] {
+            let mut rig = Rig::start(Setup { retry_limit: None, ..Setup::default() });
+            rig.send("a", 1);
+            rig.send("b", 1);
+            rig.answer("a0", reply).await;
+            rig.until(|rig| rig.metrics.retries.value() == 1).await;
+            if let Reply::Full(500, _) = reply {
+                rig.answer("b0", OK).await;
+            }
+            rig.silence(Duration::ZERO).await;
+            rig.stop();
+            rig.answer("a0", reply).await;
+            rig.until(|rig| rig.metrics.retries.value() == 2).await;
+            rig.silence(Duration::from_secs(2)).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,11 +6,13 @@ mod backoff;
 mod courier;
 mod dates;
 pub mod file;
+mod keeper;
 pub mod loki;
 mod notation;
 pub mod null;
 mod number;
 pub mod opensearch;
+mod retry_after;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
@@ -81,8 +83,10 @@ pub enum Health {
     Busy,
     /// It failed on this chunk (5xx, an answer that makes no sense): counts against `Retry_Limit`.
     Failed,
-    /// It takes smaller bodies only (413). The output has taken note: what is encoded next is smaller.
-    TooLarge,
+    /// It takes none of what the request still has open, or does not say what of it: too large (413), or
+    /// refused for some of its records. Its halves are to be encoded and sent by themselves, down to single
+    /// records, of which the output knows what to make.
+    Divide,
 }
 
 /// Reads one answer as it streams in. Records that never get a verdict are sent again.

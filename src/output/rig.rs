@@ -5,20 +5,21 @@
 
 use super::samples;
 use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Requests, Verdict};
-use crate::buffer::{Chunk, Open, Parcel, Settled, Settler};
+use crate::buffer::{Chunk, DeadLetters, Letter, Open, Parcel, Rejected, Settled, Settler};
 use crate::config::{NetOptions, TlsOptions};
 use crate::mailbox;
 use crate::metrics::{Counter, OutputMetrics, Registry};
 use crate::net::{Client, Endpoint};
 use hyper::HeaderMap;
 use hyper::http::uri::PathAndQuery;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, yield_now};
 
 /// Of the real clock; only a failure takes so long.
@@ -35,6 +36,8 @@ pub(super) const UNFIT: &str = "unfit";
 pub(super) enum Reply {
     /// A status and a body.
     Full(u16, &'static str),
+    /// A status, with a `Retry-After`.
+    Wait(u16, &'static str),
     /// Status 200 and the beginning of a body, then the end of the connection.
     Cut(&'static str),
     /// The end of the connection.
@@ -61,6 +64,8 @@ impl Waiting {
 /// A courier at work.
 pub(super) struct Rig {
     pub(super) metrics: Arc<OutputMetrics>,
+    pub(super) letters: Arc<Letters>,
+    stop: watch::Sender<bool>,
     pub(super) courier: JoinHandle<()>,
     chunks: Option<UnboundedSender<Parcel>>,
     /// The name of each chunk's first record, by the chunk's number.
@@ -80,6 +85,7 @@ pub(super) struct Setup {
     pub(super) greets: bool,
     pub(super) records_per_request: usize,
     pub(super) is_listening: bool,
+    pub(super) keeps: bool,
 }
 
 impl Default for Setup {
@@ -90,6 +96,7 @@ impl Default for Setup {
             greets: false,
             records_per_request: usize::MAX,
             is_listening: true,
+            keeps: false,
         }
     }
 }
@@ -102,8 +109,7 @@ impl Rig {
             Endpoint { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port() };
         let (net, tls) = (NetOptions::default(), TlsOptions::default());
         let client = Client::new(endpoint, &net, &tls, None, &mut Vec::new()).unwrap();
-        let output =
-            Text { greets: setup.greets, records_max: AtomicUsize::new(setup.records_per_request) };
+        let output = Text { greets: setup.greets, records_max: setup.records_per_request };
         let policy = Policy {
             concurrency: setup.concurrency,
             retry_limit: setup.retry_limit,
@@ -121,9 +127,18 @@ impl Rig {
             Arc::clone(&metrics),
             Settler::new(0, sender),
         );
+        let letters = Arc::new(Letters::default());
+        let courier = if setup.keeps {
+            courier.with_dead_letters(Arc::clone(&letters) as _)
+        } else {
+            courier
+        };
+        let (stop, stopping) = watch::channel(false);
         let mut rig = Self {
             metrics,
-            courier: tokio::spawn(courier.run(queue)),
+            letters,
+            stop,
+            courier: tokio::spawn(courier.run(queue, stopping)),
             chunks: Some(chunks),
             sent: Vec::new(),
             settled,
@@ -161,6 +176,11 @@ impl Rig {
     /// The end of the pipeline.
     pub(super) fn hang_up(&mut self) {
         self.chunks = None;
+    }
+
+    /// Asks the agent to end.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
     }
 
     /// The next request.
@@ -228,9 +248,10 @@ impl Rig {
             duplicates,
             conflicts,
             retried_records,
+            dead_letters,
             ..
         } = &*self.metrics;
-        let counters: [(&str, &Counter); 7] = [
+        let counters: [(&str, &Counter); 8] = [
             ("taken", proc_records),
             ("repeated", duplicates),
             ("conflicts", conflicts),
@@ -238,12 +259,36 @@ impl Rig {
             ("errors", errors),
             ("failed", retries_failed),
             ("retried", retried_records),
+            ("letters", dead_letters),
         ];
         let refused = self.metrics.refused_records.value();
         let counters = counters.map(|(name, counter)| (name, counter.value()));
         let counters = counters.into_iter().chain([("refused", refused)]);
         let shown = counters.filter(|(_, value)| *value > 0);
         shown.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Dead letters as lines, and writes that fail.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    /// Writes that still fail.
+    pub(super) failures: AtomicUsize,
+    pub(super) kept: Mutex<Vec<String>>,
+}
+
+impl DeadLetters for Letters {
+    fn keep(&self, letter: &Letter<'_>) -> io::Result<u64> {
+        let take = |left: usize| left.checked_sub(1);
+        if self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let names = names(letter.chunk, &Open::all(letter.chunk.count));
+        let mut kept = self.kept.lock().unwrap();
+        kept.extend(letter.rejects.as_slice().iter().map(|Rejected { record, kind, reason }| {
+            format!("{} of {}: {kind} ({reason})", names[*record as usize].1, letter.output)
+        }));
+        Ok(0)
     }
 }
 
@@ -254,12 +299,15 @@ async fn serve(mut stream: TcpStream, requests: UnboundedSender<Waiting>) {
         requests.send(Waiting { what, reply }).unwrap();
         // The test is over if there is none.
         let Ok(reply) = told.await else { return };
-        let (status, length, body) = match reply {
-            Reply::Full(status, body) => (status, body.len(), body),
-            Reply::Cut(body) => (200, body.len() + 1, body),
+        let (status, length, body, wait) = match reply {
+            Reply::Full(status, body) => (status, body.len(), body, ""),
+            Reply::Wait(status, wait) => (status, 0, "", wait),
+            Reply::Cut(body) => (200, body.len() + 1, body, ""),
             Reply::Close => return,
         };
-        let answer = format!("HTTP/1.1 {status} \r\ncontent-length: {length}\r\n\r\n{body}");
+        let answer = format!(
+            "HTTP/1.1 {status} \r\nretry-after: {wait}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(answer.as_bytes()).await.unwrap();
         if length != body.len() {
             return;
@@ -290,8 +338,7 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
 /// An empty answer takes everything.
 struct Text {
     greets: bool,
-    /// Records in one request; halved by 413.
-    records_max: AtomicUsize,
+    records_max: usize,
 }
 
 impl Output for Text {
@@ -303,16 +350,10 @@ impl Output for Text {
         let mut names = names(chunk, open);
         let unfit = names.extract_if(.., |(_, name)| name.starts_with(UNFIT));
         requests.unfit.extend(unfit.map(|(index, _)| (index, "unfit")));
-        requests
-            .to_send
-            .extend(names.chunks(self.records_max.load(Ordering::Relaxed)).map(request));
+        requests.to_send.extend(names.chunks(self.records_max).map(request));
     }
 
     fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send> {
-        if status == 413 {
-            let half = (request.records.len() / 2).max(1);
-            self.records_max.store(half, Ordering::Relaxed);
-        }
         Box::new(Lines { status, count: request.records.len(), text: String::new() })
     }
 }
@@ -352,7 +393,7 @@ impl Judge for Lines {
                 "repeated" => Verdict::Repeated,
                 "conflict" => Verdict::Conflict,
                 "retry" => Verdict::Retry,
-                kind => Verdict::Refused { kind: kind.to_owned(), reason: String::new() },
+                kind => Verdict::Refused { kind: kind.to_owned(), reason: format!("it is {kind}") },
             };
             verdict(index.parse().unwrap(), judged);
         }
@@ -365,8 +406,12 @@ impl Judge for Lines {
                 Health::Good
             }
             200 => Health::Good,
-            413 => Health::TooLarge,
-            429 => Health::Busy,
+            413 if self.count > 1 => Health::Divide,
+            413 => {
+                verdict(0, Verdict::Refused { kind: "large".to_owned(), reason: "why".to_owned() });
+                Health::Good
+            }
+            429 | 503 => Health::Busy,
             _ => Health::Failed,
         }
     }

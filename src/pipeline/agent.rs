@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::info;
 
 /// Threads for calls that block: name look-ups, one at a time per output.
@@ -73,8 +73,9 @@ impl Agent {
         if let Some(admin) = self.admin {
             tokio::spawn(admin.server.serve(Arc::clone(&self.registry), admin.health, pending()));
         }
+        let (stop, stopping) = watch::channel(false);
         for (courier, chunks) in self.couriers {
-            tokio::spawn(courier.run(chunks));
+            tokio::spawn(courier.run(chunks, stopping.clone()));
         }
         let (done, mut is_done) = oneshot::channel();
         let pipeline = self.pipeline;
@@ -86,6 +87,7 @@ impl Agent {
         if !one_of(&mut terminate, &mut interrupt, &mut is_done).await {
             info!(grace = ?self.grace, "stopping: what was read is delivered first");
             self.control.send(Control::Stop(self.grace));
+            stop.send_replace(true);
             if !one_of(&mut terminate, &mut interrupt, &mut is_done).await {
                 return Err(RunError::Impatient);
             }

@@ -421,7 +421,7 @@ fn a_push_that_is_too_large_is_cut_in_order() {
     let whole = samples::requests(&mut output, &chunk);
     assert_eq!(whole.len(), 1);
     let mut none = |index, verdict| panic!("{index} {verdict:?}");
-    assert_eq!(output.judge(&whole[0], 413).finish(&mut none), Health::TooLarge);
+    assert_eq!(output.judge(&whole[0], 413).finish(&mut none), Health::Divide);
     let parts: Vec<_> =
         samples::requests(&mut output, &chunk).into_iter().map(|request| request.records).collect();
     assert_eq!(parts, [vec![0, 1], vec![2, 3], vec![4]]);

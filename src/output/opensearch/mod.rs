@@ -620,11 +620,11 @@ mod tests {
             (verdicts, health)
         };
         let whole = samples::requests(&mut output, &chunk);
-        assert_eq!(judge(&output, &whole[0]), (vec![], Health::TooLarge));
+        assert_eq!(judge(&output, &whole[0]), (vec![], Health::Divide));
         let halves = samples::requests(&mut output, &chunk);
         let records: Vec<_> = halves.iter().map(|request| request.records.clone()).collect();
         assert_eq!(records, [[0, 1], [2, 3]]);
-        assert_eq!(judge(&output, &halves[1]), (vec![], Health::TooLarge));
+        assert_eq!(judge(&output, &halves[1]), (vec![], Health::Divide));
         let singles = samples::requests(&mut output, &chunk);
         assert_eq!(singles.len(), 4);
         let (verdicts, health) = judge(&output, &singles[0]);
