@@ -152,6 +152,8 @@ metrics! {
         retried_records: Counter = "fluentbit_output_retried_records_total",
         /// Records that the destination refused for good, by the type of error it gave.
         refused_records: Family = "tailwater_output_refused_records_total" by "type",
+        /// Of the records dropped for good, those that lay in a damaged chunk on the disk.
+        damaged_records: Counter = "tailwater_output_damaged_records_total",
         /// Of the records dropped for good, those that are kept as dead letters.
         dead_letters: Counter = "tailwater_output_dead_letters_total",
         /// Records of older dead letters that made room for this output's (`storage.rejected.limit`).

@@ -1,8 +1,8 @@
 //! A chunk: the unit of delivery, retry and dead letter.
 
-use super::Parcel;
 use super::frame::{self, Encoded, FrameHeader, Frames};
 use crate::record::{Batch, SourceId};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A chunk is sealed once it holds this much: large enough that a request's overhead vanishes, small
@@ -20,6 +20,12 @@ pub struct RouteSet(u128);
 impl RouteSet {
     /// Outputs that one configuration may have.
     pub const OUTPUTS_MAX: usize = 128;
+
+    /// The set without `output`.
+    #[must_use]
+    pub fn without(self, output: usize) -> Self {
+        Self(self.0 & !(1 << output))
+    }
 
     /// The set with `output` in it as well.
     #[must_use]
@@ -54,7 +60,7 @@ pub struct Covered {
 }
 
 /// A sealed chunk: frames of one route set, never changed again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chunk {
     /// How many records it holds.
     pub count: u32,
@@ -75,6 +81,11 @@ pub struct Stakes {
 }
 
 impl Chunk {
+    /// The frames that a chunk on the disk was found to hold.
+    pub fn from_frames(bytes: Vec<u8>, count: u32) -> Self {
+        Self { count, bytes }
+    }
+
     /// All frames.
     pub fn frames(&self) -> Frames<'_> {
         Frames::new(&self.bytes)
@@ -97,6 +108,17 @@ impl Chunk {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
+}
+
+/// A frame at the end of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Appended {
+    /// Where in the chunk it begins.
+    start: usize,
+    /// Records in it.
+    pub count: u32,
+    /// Bytes of memory that it takes.
+    pub memory: usize,
 }
 
 /// A chunk that is still appended to.
@@ -141,30 +163,55 @@ impl ChunkBuilder {
         self.stakes.held.iter().any(|(held, _)| *held == input)
     }
 
-    /// Appends the batch, which is `read` of its source, as one frame; returns the bytes of memory that took.
-    pub fn append(&mut self, batch: &Batch<'_>, read: u64) -> usize {
+    /// Appends the batch, which is `read` of its source, as one frame.
+    pub fn append(&mut self, batch: &Batch<'_>, read: u64) -> Appended {
         let before = self.chunk.bytes.len();
-        self.chunk.count += frame::append(batch, &mut self.chunk.bytes);
-        let aside = if before == 0 { CHUNK_BYTES_ASIDE } else { 0 };
-        let added = self.chunk.bytes.len() - before + aside;
+        let count = frame::append(batch, &mut self.chunk.bytes);
+        self.chunk.count += count;
         self.stakes.covered.push(Covered { source: batch.source.id, read });
-        let input = batch.source.id.input;
+        let aside = if before == 0 { CHUNK_BYTES_ASIDE } else { 0 };
+        Appended { start: before, count, memory: self.chunk.bytes.len() - before + aside }
+    }
+
+    /// The bytes of the frame that was appended last.
+    pub fn last_frame(&self, appended: Appended) -> &[u8] {
+        self.chunk.bytes.get(appended.start..).unwrap_or_default()
+    }
+
+    /// Takes the frame back that was appended last.
+    pub fn take_back(&mut self, appended: Appended) {
+        self.chunk.bytes.truncate(appended.start);
+        self.chunk.count -= appended.count;
+        self.stakes.covered.pop();
+    }
+
+    /// Counts so many bytes of memory as held by the input.
+    pub fn hold(&mut self, input: u32, added: usize) {
         match self.stakes.held.iter_mut().find(|(held, _)| *held == input) {
             Some((_, bytes)) => *bytes += added,
             None => self.stakes.held.push((input, added)),
         }
-        added
+    }
+
+    /// The chunk's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What its end settles.
+    pub fn stakes_mut(&mut self) -> &mut Stakes {
+        &mut self.stakes
     }
 
     /// Ends it: from here on it is only read.
-    pub fn seal(self) -> (Parcel, Stakes) {
-        let (number, mut chunk, stakes) = (self.number, self.chunk, self.stakes);
+    pub fn seal(self) -> (Arc<Chunk>, Stakes) {
+        let Self { mut chunk, stakes, .. } = self;
         // What is left over of a small chunk would be held for as long as an output is away. A full one keeps
         // its size, so that the allocator gives the next one the same memory, which is resident already.
         if chunk.bytes.len() < chunk.bytes.capacity() / 2 {
             chunk.bytes.shrink_to_fit();
         }
-        (Parcel::in_memory(number, chunk), stakes)
+        (Arc::new(chunk), stakes)
     }
 }
 

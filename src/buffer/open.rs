@@ -56,6 +56,13 @@ impl Open {
         was_open
     }
 
+    /// Takes out the records from `count` on; returns how many those were.
+    pub fn truncate(&mut self, count: u32) -> u32 {
+        let beyond: Vec<u32> = self.iter().filter(|index| *index >= count).collect();
+        beyond.iter().for_each(|index| _ = self.remove(*index));
+        u32::try_from(beyond.len()).unwrap_or(u32::MAX)
+    }
+
     /// How many are left.
     pub fn len(&self) -> u32 {
         self.left

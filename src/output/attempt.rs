@@ -1,7 +1,7 @@
 //! One try at one chunk: encode, send, judge.
 
 use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict, retry_after};
-use crate::buffer::{Open, Parcel, Rejects};
+use crate::buffer::{Chunk, DiskError, Open, Parcel, Rejects};
 use crate::net::{self, Client, Response, SendError};
 use hyper::Method;
 use std::collections::VecDeque;
@@ -40,6 +40,8 @@ pub(super) enum End {
     Unreachable(SendError),
     /// Sent, but the answer is missing.
     Lost(SendError),
+    /// The chunk cannot be read from the disk.
+    Unreadable(DiskError),
 }
 
 /// What a try brought, beside the records that it took out of `open`.
@@ -72,6 +74,8 @@ pub(super) struct Tally {
     pub(super) conflicts: u32,
     /// Refused for good, by kind.
     pub(super) refused: Vec<(String, u32)>,
+    /// Gone with a damaged chunk.
+    pub(super) damaged: u32,
     /// Their share of the bodies' bytes, before compression.
     pub(super) bytes: u64,
 }
@@ -85,6 +89,17 @@ pub(super) struct Destination {
     pub(super) client: Arc<Client>,
     /// Whether reasons of refusals are wanted: there is a place for dead letters.
     pub(super) keeps_rejects: bool,
+}
+
+/// The parcel's chunk, from the disk if it must be.
+async fn load(parcel: &Parcel) -> Result<Arc<Chunk>, DiskError> {
+    if let Some(chunk) = parcel.chunk_in_memory() {
+        return Ok(chunk);
+    }
+    let parcel = parcel.clone();
+    let loaded = tokio::task::spawn_blocking(move || parcel.chunk()).await;
+    // A panic has ended the process; without a thread to read in, the agent is at its end.
+    loaded.unwrap_or_else(|_| Ok(Arc::default()))
 }
 
 /// What is left to do of a try, in its order.
@@ -116,15 +131,23 @@ impl Destination {
                 }
             }
         }
+        let chunk = match load(&outcome.pending.parcel).await {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                outcome.end = End::Unreadable(error);
+                return outcome;
+            }
+        };
+        outcome.tally.damaged = outcome.pending.open.truncate(chunk.count);
         let mut steps = VecDeque::new();
         let all = outcome.pending.open.clone();
-        self.encode(&all, &mut outcome, &mut steps);
+        self.encode(&chunk, &all, &mut outcome, &mut steps);
         while let Some(step) = steps.pop_front() {
             let mut request = match step {
                 Step::Send(request) => request,
                 Step::Encode(records) => {
                     let part = outcome.pending.open.only(&records);
-                    self.encode(&part, &mut outcome, &mut steps);
+                    self.encode(&chunk, &part, &mut outcome, &mut steps);
                     continue;
                 }
             };
@@ -140,9 +163,15 @@ impl Destination {
     }
 
     /// Encodes `part`, to be sent before all that is left to do.
-    fn encode(&self, part: &Open, outcome: &mut Outcome, steps: &mut VecDeque<Step>) {
+    fn encode(
+        &self,
+        chunk: &Chunk,
+        part: &Open,
+        outcome: &mut Outcome,
+        steps: &mut VecDeque<Step>,
+    ) {
         let mut requests = Requests::default();
-        self.lock().encode(outcome.pending.parcel.chunk(), part, &mut requests);
+        self.lock().encode(chunk, part, &mut requests);
         for (record, kind) in requests.unfit {
             outcome.refuse(record, kind.to_owned(), "found before it was sent");
         }

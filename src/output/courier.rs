@@ -35,6 +35,8 @@ pub struct Policy {
     pub concurrency: usize,
     /// `Retry_Limit`: failures of a chunk that are tried again; `None`: without limit.
     pub retry_limit: Option<u32>,
+    /// `storage.total_limit_size`: bytes that may wait on the disk; beyond, the oldest chunks are dropped.
+    pub disk_bytes_max: Option<u64>,
     /// The waits between tries.
     pub backoff: Backoff,
 }
@@ -53,12 +55,14 @@ pub struct Courier {
     /// The place of the next chunk that comes.
     next_place: u64,
     road: Road,
+    /// What it owes on the disk, in bytes.
+    disk_bytes: u64,
     /// Whether the destination was asked what it is.
     greeted: bool,
     /// Where rejected records go; `None`: they are dropped.
     dead_letters: Option<Arc<dyn DeadLetters>>,
     /// Chunks that nothing is open of, whose dead letters are being written.
-    keeping: JoinSet<u64>,
+    keeping: JoinSet<Parcel>,
 }
 
 /// Whether chunks can be sent at all.
@@ -105,6 +109,7 @@ impl Courier {
             queue: VecDeque::new(),
             next_place: 0,
             road: Road::Clear,
+            disk_bytes: 0,
             greeted: false,
             dead_letters: None,
             keeping: JoinSet::new(),
@@ -139,7 +144,7 @@ impl Courier {
                 },
                 // A try that panics has ended the process.
                 Some(Ok(outcome)) = under_way.join_next() => self.conclude(outcome),
-                Some(Ok(number)) = self.keeping.join_next() => self.settler.settle(number),
+                Some(Ok(parcel)) = self.keeping.join_next() => self.settle(&parcel),
                 Ok(()) = stopping.changed() => self.hurry(),
                 () = wait_until(due) => {}
             }
@@ -160,7 +165,30 @@ impl Courier {
         let (place, due) = (self.next_place, Instant::now());
         self.next_place += 1;
         let rejects = Rejects::default();
+        self.disk_bytes += parcel.disk_bytes();
         self.queue.push_back(Pending { parcel, place, open, failures: 0, tries: 0, rejects, due });
+            self.drop_oldest();
+    }
+
+    /// Drops the oldest chunks that are not under way for as long as too much waits on the disk.
+    fn drop_oldest(&mut self) {
+        let Some(max) = self.policy.disk_bytes_max else { return };
+        while self.disk_bytes > max
+            && let Some(index) = self.queue.iter().position(|it| it.parcel.disk_bytes() > 0)
+            && let Some(pending) = self.queue.remove(index)
+        {
+            let records = pending.open.len();
+            self.metrics.dropped_records.add(records.into());
+            self.metrics.errors.add(1);
+            let output = &*self.name;
+            warn!(output, records, "oldest chunk dropped: `storage.total_limit_size` is reached");
+            self.settle(&pending.parcel);
+        }
+    }
+
+    fn settle(&mut self, parcel: &Parcel) {
+        self.disk_bytes = self.disk_bytes.saturating_sub(parcel.disk_bytes());
+        self.settler.settle(parcel.number);
     }
 
     /// The oldest chunk that may be sent now.
@@ -232,6 +260,7 @@ impl Courier {
                 self.retry_or_give_up(pending, &reason);
             }
             End::Lost(error) => self.retry_or_give_up(pending, &error.to_string()),
+            End::Unreadable(error) => self.retry(pending, &error.to_string()),
         }
     }
 
@@ -241,6 +270,8 @@ impl Courier {
         self.metrics.proc_bytes.add(tally.bytes);
         self.metrics.duplicates.add(tally.repeated.into());
         self.metrics.conflicts.add(tally.conflicts.into());
+        self.metrics.damaged_records.add(tally.damaged.into());
+        self.metrics.dropped_records.add(tally.damaged.into());
         self.metrics.errors.add(u64::from(!tally.refused.is_empty()));
         for (kind, count) in &tally.refused {
             self.metrics.refused_records.add(kind, (*count).into());
@@ -268,7 +299,7 @@ impl Courier {
     fn finish(&mut self, pending: Pending) {
         let Pending { parcel, rejects, .. } = pending;
         let Some(place) = self.dead_letters.clone().filter(|_| !rejects.is_empty()) else {
-            return self.settler.settle(parcel.number);
+            return self.settle(&parcel);
         };
         let (output, metrics) = (self.name.clone(), Arc::clone(&self.metrics));
         let keeper = Keeper { output, parcel, rejects, time: clock::now(), place, metrics };

@@ -28,8 +28,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Writes them, however often that fails; then the chunk of the number that it returns may be settled.
-    pub(super) async fn keep(self, backoff: Backoff) -> u64 {
+    /// Writes them, however often that fails; then the chunk may be settled.
+    pub(super) async fn keep(self, backoff: Backoff) -> Parcel {
         let keeper = Arc::new(self);
         let mut tries = 0_u32;
         loop {
@@ -39,7 +39,7 @@ impl Keeper {
                 Ok(made_room) => {
                     keeper.metrics.dead_letters.add(keeper.rejects.len() as u64);
                     keeper.metrics.dead_letters_dropped.add(made_room);
-                    return keeper.parcel.number;
+                    return keeper.parcel.clone();
                 }
                 Err(error) => {
                     let retry_in = backoff.delay(tries);
@@ -54,7 +54,7 @@ impl Keeper {
 
     fn write(&self) -> io::Result<u64> {
         let Self { output, parcel, rejects, time, .. } = self;
-        let chunk = parcel.chunk();
+        let chunk = &*parcel.chunk().map_err(io::Error::other)?;
         self.place.keep(&Letter { output, time: *time, chunk, rejects })
     }
 }

@@ -126,18 +126,38 @@ struct ReaderGone;
 impl Writer {
     fn run(mut self, chunks: &mpsc::Receiver<Parcel>, closed: Closed) {
         while let Ok(parcel) = chunks.recv() {
-            let Taken { bytes, dropped } = self.local.take(parcel.chunk());
+            let chunk = self.load(&parcel);
+            let damaged = u64::from(parcel.count.saturating_sub(chunk.count));
+            let Taken { bytes, dropped } = self.local.take(&chunk);
             if let Err(ReaderGone) = self.write() {
                 self.metrics.errors.add(1);
                 return self.close(parcel, chunks, closed);
             }
-            self.metrics.proc_records.add(u64::from(parcel.count).saturating_sub(dropped));
+            self.metrics.proc_records.add(u64::from(chunk.count).saturating_sub(dropped));
             self.metrics.proc_bytes.add(bytes);
-            if dropped > 0 {
+            self.metrics.damaged_records.add(damaged);
+            if dropped + damaged > 0 {
                 self.metrics.errors.add(1);
-                self.metrics.dropped_records.add(dropped);
+                self.metrics.dropped_records.add(dropped + damaged);
             }
             self.settler.settle(parcel.number);
+        }
+    }
+
+    /// The chunk, from the disk if it must be, however often that fails.
+    fn load(&self, parcel: &Parcel) -> Arc<Chunk> {
+        let mut is_failing = false;
+        loop {
+            match parcel.chunk() {
+                Ok(chunk) => return chunk,
+                Err(error) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        self.metrics.errors.add(1);
+                        tracing::error!(output = self.name, %error, "its records wait, trying again");
+                    }
+                    thread::park_timeout(RETRY_PAUSE);
+                }
+            }
         }
     }
 

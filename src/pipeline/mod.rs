@@ -6,6 +6,7 @@ mod filter_slot;
 mod ledger;
 mod plugins;
 mod router;
+mod spool;
 
 pub use agent::{Agent, RunError};
 pub use build::{Plan, StartError};
@@ -15,6 +16,7 @@ use crate::buffer::Settled;
 use crate::input::{Input, Turn};
 use crate::mailbox::Receiver;
 use router::Router;
+use spool::Synced;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
 use std::os::fd::AsFd;
@@ -39,6 +41,7 @@ pub(crate) struct Pipeline {
     inputs: Vec<InputSlot>,
     router: Router,
     settled: Receiver<Settled>,
+    synced: Receiver<Synced>,
     control: Receiver<Control>,
 }
 
@@ -99,9 +102,10 @@ impl Pipeline {
         inputs: Vec<InputSlot>,
         router: Router,
         settled: Receiver<Settled>,
+        synced: Receiver<Synced>,
         control: Receiver<Control>,
     ) -> Self {
-        Self { inputs, router, settled, control }
+        Self { inputs, router, settled, synced, control }
     }
 
     /// Runs until every input is at its end and all is delivered, or until it is told to stop. Dropping
@@ -112,6 +116,9 @@ impl Pipeline {
             let now = Instant::now();
             for settled in self.settled.drain() {
                 self.router.settle(&settled);
+            }
+            for synced in self.synced.drain() {
+                self.router.synced(synced);
             }
             for control in self.control.drain() {
                 match control {
@@ -129,8 +136,12 @@ impl Pipeline {
                 Phase::Reading => self.router.seal_due(now),
                 Phase::Draining | Phase::Stopping(_) => self.router.seal_all(),
             }
+            self.router.sync_due(now);
             self.tell_safe();
             if self.is_over(phase, now) {
+                // What is not delivered stays on the disk, if that is where it lies.
+                self.router.sync_all();
+                self.tell_safe();
                 return;
             }
             self.wait(phase);
@@ -181,6 +192,7 @@ impl Pipeline {
         let timeout = self.wake_at(phase, now).saturating_duration_since(now);
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.settled.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.synced.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.control.as_fd(), PollFlags::IN),
         ];
         let fixed = fds.len();
@@ -322,7 +334,8 @@ mod tests {
             let (settled_sender, settled) = mailbox::channel().unwrap();
             let (control, control_receiver) = mailbox::channel().unwrap();
             let slots = vec![InputSlot::new("lines.0".to_owned(), Box::new(input))];
-            let pipeline = Pipeline::new(slots, router, settled, control_receiver);
+            let (_synced_sender, synced) = mailbox::channel().unwrap();
+            let pipeline = Pipeline::new(slots, router, settled, synced, control_receiver);
             let thread = thread::spawn(move || pipeline.run());
             let settler = Settler::new(0, settled_sender);
             Self { chunks, settler, control, bell, seen, thread }

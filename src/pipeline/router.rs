@@ -3,7 +3,11 @@
 
 use super::filter_slot::FilterSlot;
 use super::ledger::Ledger;
-use crate::buffer::{CHUNK_BYTES_MAX, ChunkBuilder, Parcel, RouteSet, Settled, Stakes};
+use super::spool::{OnDisk, Spool, Synced};
+use crate::buffer::{
+    CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, OutputName, Parcel, Recovered, RouteSet, Settled, Stakes,
+    Stored, Unsynced,
+};
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
 use crate::record::{Batch, Match, SourceId, Tag};
@@ -51,13 +55,20 @@ pub(super) struct Share {
     chunks: u64,
     /// `Mem_Buf_Limit`.
     limit: usize,
+    /// Whether its records wait on the disk, as long as that takes them: `storage.type filesystem`.
+    on_disk: bool,
     metrics: Arc<InputMetrics>,
 }
 
 impl Share {
     /// Nothing held yet.
     pub(super) fn new(limit: usize, metrics: Arc<InputMetrics>) -> Self {
-        Self { held: 0, chunks: 0, limit, metrics }
+        Self { held: 0, chunks: 0, limit, on_disk: false, metrics }
+    }
+
+    /// The same for an input whose records wait on the disk.
+    pub(super) fn on_disk(self) -> Self {
+        Self { on_disk: true, ..self }
     }
 
     fn is_full(&self) -> bool {
@@ -85,12 +96,29 @@ struct Plan {
     routes: RouteSet,
 }
 
+/// A chunk that is appended to.
+#[derive(Debug)]
+struct OpenChunk {
+    builder: ChunkBuilder,
+    disk: Option<OnDisk<ChunkFile>>,
+}
+
 /// A sealed chunk that is not settled.
 #[derive(Debug)]
 struct Owed {
     stakes: Stakes,
     /// Outputs that still owe it.
     outputs: u32,
+    place: Place,
+}
+
+/// Where a sealed chunk lies.
+#[derive(Debug)]
+enum Place {
+    Memory,
+    Disk(OnDisk<Unsynced>),
+    /// On the disk since before the start.
+    Backlog,
 }
 
 /// Takes the batches of all inputs and hands chunks to all outputs.
@@ -102,14 +130,17 @@ pub(super) struct Router {
     /// Longest time that a record waits in an open chunk: `Flush`.
     flush: Duration,
     plans: HashMap<Tag, Plan>,
-    /// At most one for each route set.
-    open: Vec<ChunkBuilder>,
+    /// At most one for each route set, and one more where some records wait in memory and some on the disk.
+    open: Vec<OpenChunk>,
     /// Sealed chunks that an output still owes, by number.
     owed: HashMap<u64, Owed>,
     next_number: u64,
     ledger: Ledger,
     /// Positions that became safe and were not told yet.
     safe: Vec<(SourceId, u64)>,
+    spool: Option<Spool>,
+    /// Whether the end waits for what an earlier run left: `storage.backlog.flush_on_shutdown`.
+    waits_for_backlog: bool,
 }
 
 impl Router {
@@ -130,7 +161,37 @@ impl Router {
             next_number: 0,
             ledger: Ledger::default(),
             safe: Vec::new(),
+            spool: None,
+            waits_for_backlog: false,
         }
+    }
+
+    /// Lets records wait on the disk, and hands out what an earlier run left there, oldest first.
+    pub(super) fn with_spool(
+        mut self,
+        spool: Spool,
+        names: &[OutputName],
+        found: &Recovered,
+        waits_for_backlog: bool,
+    ) -> Self {
+        self.next_number = found.next_number;
+        self.waits_for_backlog = waits_for_backlog;
+        for (output, name) in names.iter().enumerate() {
+            for Stored { number, bytes, records } in found.backlog.get(name).into_iter().flatten() {
+                let count = u32::try_from(*records).unwrap_or(u32::MAX);
+                let Some(parcel) = spool.found(output, *number, count, *bytes) else { continue };
+                let Some(outlet) = self.outlets.get(output) else { continue };
+                let owed = self.owed.entry(*number).or_insert_with(|| Owed {
+                    stakes: Stakes::default(),
+                    outputs: 0,
+                    place: Place::Backlog,
+                });
+                owed.outputs += 1;
+                (outlet.deliver)(parcel);
+            }
+        }
+        self.spool = Some(spool);
+        self
     }
 
     /// One input's way in.
@@ -145,7 +206,8 @@ impl Router {
 
     /// Whether everything that was taken is settled.
     pub(super) fn is_settled(&self) -> bool {
-        self.open.is_empty() && self.owed.is_empty() && self.ledger.is_settled()
+        let may_stay = |owed: &Owed| !self.waits_for_backlog && matches!(owed.place, Place::Backlog);
+        self.open.is_empty() && self.owed.values().all(may_stay) && self.ledger.is_settled()
     }
 
     /// The positions that became safe since the last call, in the order in which they did.
@@ -155,7 +217,75 @@ impl Router {
 
     /// When the oldest open chunk is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.open.iter().map(|chunk| chunk.opened() + self.flush).min()
+        let sealing = self.open.iter().map(|chunk| chunk.builder.opened() + self.flush).min();
+        let syncing = self.spool.as_ref().and_then(|spool| {
+            let open = self.open.iter().filter_map(|chunk| chunk.disk.as_ref()?.due(spool));
+            let owed = self.owed.values().filter_map(|owed| match &owed.place {
+                Place::Disk(disk) => disk.due(spool),
+                Place::Memory | Place::Backlog => None,
+            });
+            open.chain(owed).min()
+        });
+        sealing.into_iter().chain(syncing).min()
+    }
+
+    /// Asks for the syncs that are due.
+    pub(super) fn sync_due(&mut self, now: Instant) {
+        let Some(spool) = &self.spool else { return };
+        for OpenChunk { builder, disk } in &mut self.open {
+            if let Some(disk) = disk
+                && disk.due(spool).is_some_and(|due| due <= now)
+            {
+                spool.sync_open(disk, builder.stakes_mut().covered.len());
+            }
+        }
+        for (number, owed) in &mut self.owed {
+            if let Place::Disk(disk) = &mut owed.place
+                && disk.due(spool).is_some_and(|due| due <= now)
+            {
+                spool.sync(disk, *number, owed.stakes.covered.len());
+            }
+        }
+    }
+
+    /// Syncs all that waits on the disk and is sealed, so that positions may pass it: before the end.
+    pub(super) fn sync_all(&mut self) {
+        let Some(spool) = &self.spool else { return };
+        let done: Vec<_> = self
+            .owed
+            .iter()
+            .filter_map(|(number, owed)| match &owed.place {
+                Place::Disk(disk) if owed.stakes.synced < owed.stakes.covered.len() => {
+                    let synced = Synced { number: *number, reads: owed.stakes.covered.len() };
+                    spool.sync_now(&disk.file).then_some(synced)
+                }
+                _ => None,
+            })
+            .collect();
+        for synced in done {
+            self.synced(synced);
+        }
+    }
+
+    /// So many of the reads that a chunk covers are safe now, whatever becomes of its outputs.
+    pub(super) fn synced(&mut self, synced: Synced) {
+        let open = self.open.iter_mut().find(|chunk| chunk.builder.number() == synced.number);
+        let (stakes, outputs) = match (open, self.owed.get_mut(&synced.number)) {
+            (Some(open), _) => {
+                let outputs = open.builder.routes().len();
+                (open.builder.stakes_mut(), outputs)
+            }
+            (None, Some(owed)) => (&mut owed.stakes, owed.outputs),
+            // It was delivered meanwhile.
+            (None, None) => return,
+        };
+        let newly = stakes.covered.get(stakes.synced..synced.reads).unwrap_or_default();
+        for covered in newly.iter().flat_map(|covered| std::iter::repeat_n(covered, outputs as usize)) {
+            if let Some(to) = self.ledger.settle(*covered) {
+                self.safe.push((covered.source, to));
+            }
+        }
+        stakes.synced = stakes.synced.max(synced.reads);
     }
 
     /// Seals and hands out the chunks whose time is over.
@@ -170,20 +300,50 @@ impl Router {
 
     fn seal_if(&mut self, is_due: impl Fn(&ChunkBuilder, Duration) -> bool) {
         let flush = self.flush;
-        while let Some(index) = self.open.iter().position(|chunk| is_due(chunk, flush)) {
+        while let Some(index) = self.open.iter().position(|chunk| is_due(&chunk.builder, flush)) {
             self.seal(index);
         }
     }
 
     fn seal(&mut self, index: usize) {
         // In the order in which they were opened; there are only as many as route sets.
-        let (parcel, stakes) = self.open.remove(index).seal();
-        for output in stakes.routes.outputs() {
+        let OpenChunk { builder, disk } = self.open.remove(index);
+        let number = builder.number();
+        let (chunk, mut stakes) = builder.seal();
+        let outputs = stakes.routes.len();
+        let on_disk = disk.and_then(|mut disk| {
+            let parcels = self.spool.as_mut()?.seal(&mut disk, stakes.routes, &chunk)?;
+            Some((disk.sealed(), parcels))
+        });
+        let (place, parcels) = if let Some((disk, parcels)) = on_disk {
+            (Place::Disk(disk), parcels)
+        } else {
+            self.hold_all(&mut stakes, chunk.len());
+            let parcel = Parcel::in_memory(number, &chunk);
+            let parcels = stakes.routes.outputs().map(|output| (output, parcel.clone())).collect();
+            (Place::Memory, parcels)
+        };
+        // Before an output can be done with it.
+        self.owed.insert(number, Owed { stakes, outputs, place });
+        for (output, parcel) in parcels {
             if let Some(outlet) = self.outlets.get(output) {
-                (outlet.deliver)(parcel.clone());
+                (outlet.deliver)(parcel);
             }
         }
-        self.owed.insert(parcel.number, Owed { outputs: stakes.routes.len(), stakes });
+    }
+
+    /// Sees to it that somebody holds the memory of a chunk that was to lie on the disk.
+    fn hold_all(&mut self, stakes: &mut Stakes, len: usize) {
+        if stakes.held.iter().any(|(_, bytes)| *bytes > 0) {
+            return;
+        }
+        if let Some((input, bytes)) = stakes.held.first_mut()
+            && let Some(share) = self.shares.get_mut(*input as usize)
+        {
+            *bytes = len;
+            share.held += len;
+            share.note();
+        }
     }
 
     /// One output is done with a chunk.
@@ -196,9 +356,14 @@ impl Router {
             }
         }
         owed.outputs -= 1;
-        if owed.outputs == 0
-            && let Some(owed) = self.owed.remove(&settled.number)
-        {
+        let is_over = owed.outputs == 0;
+        if let (Some(spool), Place::Disk(_) | Place::Backlog) = (&mut self.spool, &owed.place) {
+            spool.settle(settled.output, settled.number);
+            if is_over {
+                spool.forget(settled.number);
+            }
+        }
+        if is_over && let Some(owed) = self.owed.remove(&settled.number) {
             self.release(&owed.stakes);
         }
     }
@@ -230,27 +395,89 @@ impl Router {
             share.metrics.unrouted_records.add(batch.records.len() as u64);
             0
         } else {
-            self.append(input, plan.routes, &batch);
-            plan.routes.len()
+            self.append_needed(input, plan.routes, &mut batch)
         };
         if let Some(to) = self.ledger.enter(batch.source.id, batch.to, pairs) {
             self.safe.push((batch.source.id, to));
         }
     }
 
+    /// Appends what outputs do not have from before a crash; returns how many pairs of a chunk and an output
+    /// that opened.
+    fn append_needed(&mut self, input: usize, routes: RouteSet, batch: &mut Batch<'_>) -> u32 {
+        let parts = self.spool.as_ref().map(|spool| spool.split(routes, batch)).unwrap_or_default();
+        let mut pairs = 0;
+        for (routes, batch) in parts.iter().map(|(routes, part)| (*routes, part)).chain([(routes, &*batch)])
+        {
+            if !batch.records.is_empty() {
+                self.append(input, routes, batch);
+                pairs += routes.len();
+            }
+        }
+        pairs
+    }
+
     fn append(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) {
+        let wants_disk = self.shares.get(input).is_some_and(|share| share.on_disk);
+        if !(wants_disk && self.append_to_disk(input, routes, batch)) {
+            self.append_to_memory(input, routes, batch);
+        }
+    }
+
+    /// Appends to a chunk on the disk; false if that takes nothing.
+    fn append_to_disk(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) -> bool {
+        let is_it = |chunk: &OpenChunk| chunk.disk.is_some() && chunk.builder.routes() == routes;
+        let index = match self.open.iter().position(is_it) {
+            Some(index) => index,
+            None => {
+                let number = self.next_number;
+                let Some(disk) = self.spool.as_mut().and_then(|it| it.create(number, routes)) else {
+                    return false;
+                };
+                self.push_open(routes, CHUNK_BYTES_MAX, Some(disk))
+            }
+        };
+        let Some(OpenChunk { builder, disk: Some(disk) }) = self.open.get_mut(index) else { return false };
+        let (Some(spool), Some(share)) = (&mut self.spool, self.shares.get_mut(input)) else {
+            return false;
+        };
+        let appended = builder.append(batch, self.ledger.next(batch.source.id));
+        if !spool.append(disk, builder.last_frame(appended), appended.count) {
+            builder.take_back(appended);
+            // What it holds can be sent; without anything it is gone.
+            if builder.is_empty() {
+                let chunk = self.open.remove(index);
+                if let (Some(spool), Some(disk)) = (&self.spool, chunk.disk) {
+                    spool.discard(disk);
+                }
+            } else {
+                self.seal(index);
+            }
+            return false;
+        }
+        share.chunks += u64::from(!builder.holds(batch.source.id.input));
+        builder.hold(batch.source.id.input, 0);
+        share.note();
+        if builder.len() >= CHUNK_BYTES_MAX {
+            self.seal(index);
+        }
+        true
+    }
+
+    fn append_to_memory(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) {
         let Some(share) = self.shares.get_mut(input) else { return };
         let chunk_bytes_max = share.chunk_bytes_max();
-        let index = self.open.iter().position(|chunk| chunk.routes() == routes);
-        let index = index.unwrap_or_else(|| {
-            let expected = chunk_bytes_max + FRAME_BYTES_EXPECTED;
-            self.open.push(ChunkBuilder::new(self.next_number, routes, expected, Instant::now()));
-            self.next_number += 1;
-            self.open.len() - 1
-        });
-        let Some(chunk) = self.open.get_mut(index) else { return };
+        let is_it = |chunk: &OpenChunk| chunk.disk.is_none() && chunk.builder.routes() == routes;
+        let index = match self.open.iter().position(is_it) {
+            Some(index) => index,
+            None => self.push_open(routes, chunk_bytes_max, None),
+        };
+        let Some(OpenChunk { builder: chunk, .. }) = self.open.get_mut(index) else { return };
+        let Some(share) = self.shares.get_mut(input) else { return };
         share.chunks += u64::from(!chunk.holds(batch.source.id.input));
-        share.held += chunk.append(batch, self.ledger.next(batch.source.id));
+        let appended = chunk.append(batch, self.ledger.next(batch.source.id));
+        chunk.hold(batch.source.id.input, appended.memory);
+        share.held += appended.memory;
         share.note();
         if share.is_full() {
             // A full buffer never waits for `Flush`: what is in it can only leave by being sent.
@@ -258,6 +485,20 @@ impl Router {
         } else if chunk.len() >= chunk_bytes_max {
             self.seal(index);
         }
+    }
+
+    /// Opens a chunk that is expected to grow to so many bytes; returns its index.
+    fn push_open(
+        &mut self,
+        routes: RouteSet,
+        bytes_max: usize,
+        disk: Option<OnDisk<ChunkFile>>,
+    ) -> usize {
+        let expected = bytes_max + FRAME_BYTES_EXPECTED;
+        let builder = ChunkBuilder::new(self.next_number, routes, expected, Instant::now());
+        self.next_number += 1;
+        self.open.push(OpenChunk { builder, disk });
+        self.open.len() - 1
     }
 
     fn plan(&mut self, tag: &Tag) -> Plan {

@@ -1,0 +1,339 @@
+//! The disk beside the router: which chunks are files, when they are synced, and what is done when it fails.
+//!
+//! A chunk on the disk is safe once it is synced, which is due a moment after its first frame was written
+//! (DESIGN §3). One that is settled before is never synced. Where the disk takes nothing more, chunks lie in
+//! memory as with `storage.type memory`, and the input pauses when that is full, until there is room again.
+
+use crate::buffer::{
+    Chunk, ChunkFile, DiskError, Folder, OutputName, Parcel, RouteKey, RouteSet, Shelf, Survivors,
+    Unsynced,
+};
+use crate::clock;
+use crate::mailbox;
+use crate::record::{Batch, Record};
+use bumpalo::collections::Vec as BumpVec;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use tracing::{error, info, warn};
+
+/// Chunks on the disk may lie in memory as well up to so many bytes, whatever `storage.max_chunks_up` says: an
+/// output that keeps up finds them there, and for one that does not they are read when it comes to them.
+const RECENT_BYTES_MAX: usize = 8 << 20;
+
+/// While the disk takes nothing, it is tried again this often at most.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Of the file system so much stays free: other programs on the machine need room, too.
+const RESERVE_PERCENT: u64 = 15;
+
+/// Why the disk takes nothing more.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    /// It fails.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The reserve is reached.
+    #[error(
+        "less than {RESERVE_PERCENT} % of the file system of `storage.path` is free; make room there, or give \
+         every output a `storage.total_limit_size`"
+    )]
+    Reserve,
+}
+
+/// How the disk is used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SpoolOptions {
+    /// How long after it was written something is synced.
+    pub(super) sync_wait: Duration,
+    /// `storage.max_chunks_up`.
+    pub(super) chunks_up_max: usize,
+    /// Whether the file system's reserve counts: not where every output has a `storage.total_limit_size`.
+    pub(super) keeps_reserve: bool,
+}
+
+/// A sync that was asked for is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Synced {
+    /// The chunk's number.
+    pub(super) number: u64,
+    /// The first so many of the reads that the chunk covers are safe.
+    pub(super) reads: usize,
+}
+
+/// A chunk to be synced, for the thread that does so.
+struct SyncJob {
+    synced: Synced,
+    unsynced: Unsynced,
+}
+
+/// The chunks on the disk.
+pub(super) struct Spool {
+    shelf: Arc<Shelf>,
+    options: SpoolOptions,
+    /// The folder of each output, by its number.
+    names: Vec<OutputName>,
+    survivors: Survivors,
+    jobs: mpsc::Sender<SyncJob>,
+    /// The latest chunks, oldest first, by number.
+    recent: VecDeque<(u64, Arc<Chunk>)>,
+    recent_bytes: usize,
+    /// Since when the disk takes nothing, and when it is tried again.
+    failing: Option<Instant>,
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// A chunk's file, and what of it is not safe yet.
+#[derive(Debug)]
+pub(super) struct OnDisk<F> {
+    /// The file, or what is left to know of it.
+    pub(super) file: F,
+    /// When the first read was written that no sync was asked for yet.
+    unsynced_since: Option<Instant>,
+}
+
+impl<F> OnDisk<F> {
+    /// When a sync is due.
+    pub(super) fn due(&self, spool: &Spool) -> Option<Instant> {
+        self.unsynced_since.map(|since| since + spool.options.sync_wait)
+    }
+}
+
+impl OnDisk<ChunkFile> {
+    /// The same for a chunk that is sealed.
+    pub(super) fn sealed(self) -> OnDisk<Unsynced> {
+        OnDisk { file: self.file.unsynced(), unsynced_since: self.unsynced_since }
+    }
+}
+
+impl Spool {
+    /// Starts the thread that syncs, which tells `synced` of each sync that succeeded.
+    pub(super) fn start(
+        shelf: Arc<Shelf>,
+        names: Vec<OutputName>,
+        survivors: Survivors,
+        options: SpoolOptions,
+        synced: mailbox::Sender<Synced>,
+    ) -> io::Result<Self> {
+        let (jobs, due) = mpsc::channel::<SyncJob>();
+        let syncing = Arc::clone(&shelf);
+        thread::Builder::new().name("sync".to_owned()).spawn(move || {
+            for SyncJob { synced: done, unsynced } in due {
+                match syncing.sync(&unsynced) {
+                    Ok(()) => synced.send(done),
+                    // Its records stay unsafe until they are delivered.
+                    Err(error) => error!(%error, "what waits on disk may not survive a power cut"),
+                }
+            }
+        })?;
+        let (recent, recent_bytes, failing) = (VecDeque::new(), 0, None);
+        Ok(Self { shelf, options, names, survivors, jobs, recent, recent_bytes, failing })
+    }
+
+    /// Opens a file for a chunk; `None` while the disk takes nothing, which was told.
+    pub(super) fn create(&mut self, number: u64, routes: RouteSet) -> Option<OnDisk<ChunkFile>> {
+        let now = Instant::now();
+        if self.failing.is_some_and(|until| now < until) {
+            return None;
+        }
+        let outputs: Arc<[OutputName]> =
+            routes.outputs().filter_map(|output| self.names.get(output)).cloned().collect();
+        let opened = self
+            .room()
+            .and_then(|()| Ok(self.shelf.open_chunk(number, outputs, clock::now())?));
+        let file = self.checked(opened)?;
+        Some(OnDisk { file, unsynced_since: None })
+    }
+
+    /// Writes a frame; false if the disk does not take it, which was told.
+    pub(super) fn append(
+        &mut self,
+        disk: &mut OnDisk<ChunkFile>,
+        frame: &[u8],
+        count: u32,
+    ) -> bool {
+        let appended = self.shelf.append(&mut disk.file, frame, count);
+        if self.checked(appended.map_err(Closed::from)).is_none() {
+            return false;
+        }
+        disk.unsynced_since.get_or_insert_with(Instant::now);
+        true
+    }
+
+    /// Puts a chunk into the folders of its outputs, and makes what each gets; `None` if the disk fails.
+    pub(super) fn seal(
+        &mut self,
+        disk: &mut OnDisk<ChunkFile>,
+        routes: RouteSet,
+        chunk: &Arc<Chunk>,
+    ) -> Option<Vec<(usize, Parcel)>> {
+        let sealed = self.shelf.seal(&mut disk.file);
+        self.checked(sealed.map_err(Closed::from))?;
+        let (number, bytes) = (disk.file.number(), disk.file.size());
+        let memory = Arc::downgrade(chunk);
+        let parcels = routes.outputs().filter_map(|output| {
+            let name = self.names.get(output)?;
+            let memory = memory.clone();
+            let parcel = Parcel::on_disk(number, chunk.count, bytes, memory, &self.shelf, name);
+            Some((output, parcel))
+        });
+        let parcels = parcels.collect();
+        self.keep_recent(number, chunk);
+        Some(parcels)
+    }
+
+    /// Takes away a file without a frame.
+    pub(super) fn discard(&self, mut disk: OnDisk<ChunkFile>) {
+        if let Err(error) = self.shelf.seal(&mut disk.file) {
+            warn!(%error, "an empty file stays until the next start");
+        }
+    }
+
+    /// What an earlier run left for an output.
+    pub(super) fn found(&self, output: usize, number: u64, count: u32, bytes: u64) -> Option<Parcel> {
+        let name = self.names.get(output)?;
+        Some(Parcel::on_disk(number, count, bytes, std::sync::Weak::new(), &self.shelf, name))
+    }
+
+    /// Asks for a sync of all that was written to a chunk, which covers so many reads.
+    pub(super) fn sync(&self, disk: &mut OnDisk<Unsynced>, number: u64, reads: usize) {
+        disk.unsynced_since = None;
+        let job = SyncJob { synced: Synced { number, reads }, unsynced: disk.file.clone() };
+        // The thread ends only with the agent.
+        let _asked = self.jobs.send(job);
+    }
+
+    /// The same for a chunk that is still open.
+    pub(super) fn sync_open(&self, disk: &mut OnDisk<ChunkFile>, reads: usize) {
+        disk.unsynced_since = None;
+        let synced = Synced { number: disk.file.number(), reads };
+        let _asked = self.jobs.send(SyncJob { synced, unsynced: disk.file.unsynced() });
+    }
+
+    /// Syncs a chunk at once; whether that succeeded.
+    pub(super) fn sync_now(&self, unsynced: &Unsynced) -> bool {
+        let synced = self.shelf.sync(unsynced);
+        if let Err(error) = &synced {
+            error!(%error, "what waits on disk may not survive a power cut");
+        }
+        synced.is_ok()
+    }
+
+    /// An output is done with a chunk.
+    pub(super) fn settle(&self, output: usize, number: u64) {
+        let Some(name) = self.names.get(output) else { return };
+        if let Err(error) = self.shelf.settle(&Folder::Output(name.clone()), number) {
+            warn!(%error, "a delivered chunk stays on disk and is sent again after the next start");
+        }
+    }
+
+    /// No output needs the chunk any longer.
+    pub(super) fn forget(&mut self, number: u64) {
+        if let Some(at) = self.recent.iter().position(|(recent, _)| *recent == number)
+            && let Some((_, chunk)) = self.recent.remove(at)
+        {
+            self.recent_bytes -= chunk.len();
+        }
+    }
+
+    /// Takes the records out of a batch that outputs have on the disk from before; returns the batches of
+    /// those that not all of its outputs need.
+    pub(super) fn split<'a>(
+        &self,
+        routes: RouteSet,
+        batch: &mut Batch<'a>,
+    ) -> Vec<(RouteSet, Batch<'a>)> {
+        let mut parts: Vec<(RouteSet, Batch<'a>)> = Vec::new();
+        if self.survivors.is_empty() {
+            return parts;
+        }
+        let names = || routes.outputs().filter_map(|output| self.names.get(output));
+        let survived: Vec<_> = routes
+            .outputs()
+            .filter_map(|output| {
+                let route = RouteKey::new(names(), self.names.get(output)?);
+                let tag = batch.tag.as_str();
+                Some((output, self.survivors.ranges(&batch.source.key, tag, route)?))
+            })
+            .collect();
+        if survived.is_empty() {
+            return parts;
+        }
+        let all = std::mem::replace(&mut batch.records, BumpVec::new_in(batch.bump));
+        for record in all {
+            let needed = survived.iter().fold(routes, |needed, (output, ranges)| {
+                let has_it = ranges.cover(record.from, record.to);
+                if has_it { needed.without(*output) } else { needed }
+            });
+            if needed == routes {
+                batch.records.push(record);
+            } else if !needed.is_empty() {
+                part_of(&mut parts, needed, batch).push(record);
+            }
+        }
+        parts
+    }
+
+    /// An error if so little is free that nothing more may be written.
+    fn room(&self) -> Result<(), Closed> {
+        if !self.options.keeps_reserve {
+            return Ok(());
+        }
+        let space = self.shelf.space()?;
+        if space.free < space.total / 100 * RESERVE_PERCENT {
+            return Err(Closed::Reserve);
+        }
+        Ok(())
+    }
+
+    fn keep_recent(&mut self, number: u64, chunk: &Arc<Chunk>) {
+        self.recent.push_back((number, Arc::clone(chunk)));
+        self.recent_bytes += chunk.len();
+        while self.recent_bytes > RECENT_BYTES_MAX || self.recent.len() > self.options.chunks_up_max {
+            let Some((_, chunk)) = self.recent.pop_front() else { break };
+            self.recent_bytes -= chunk.len();
+        }
+    }
+
+    /// Notes whether the disk works; an error is told when it begins.
+    fn checked<T>(&mut self, result: Result<T, Closed>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                if self.failing.take().is_some() {
+                    info!("what waits is written to disk again");
+                }
+                Some(value)
+            }
+            Err(error) => {
+                if self.failing.is_none() {
+                    warn!(%error, "what waits lies in memory meanwhile, and inputs pause when that is full");
+                }
+                self.failing = Some(Instant::now() + RETRY_PAUSE);
+                None
+            }
+        }
+    }
+}
+
+/// The records of the part that goes to `routes`.
+fn part_of<'p, 'a>(
+    parts: &'p mut Vec<(RouteSet, Batch<'a>)>,
+    routes: RouteSet,
+    whole: &Batch<'a>,
+) -> &'p mut BumpVec<'a, Record<'a>> {
+    let at = parts.iter().position(|(known, _)| *known == routes).unwrap_or_else(|| {
+        let mut part = Batch::new(whole.bump, whole.tag.clone(), whole.source, whole.from);
+        part.to = whole.to;
+        parts.push((routes, part));
+        parts.len() - 1
+    });
+    #[expect(clippy::indexing_slicing, reason = "it was found or pushed above")]
+    &mut parts[at].1.records
+}
