@@ -221,6 +221,7 @@ pub(super) fn corrupt_number(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use expect_test::expect;
 
     #[test]
     fn names_sort_by_number_and_are_read_back() {
@@ -240,15 +241,17 @@ mod tests {
     /// Folders on users' disks are called so: these names may never change.
     #[test]
     fn names_of_outputs_are_frozen() {
-        let check = |name: OutputName, expected: &str| assert_eq!(name.as_str(), expected);
-        check(OutputName::from_alias("main-es"), "main-es");
-        check(OutputName::from_alias("../up"), "_._up-9a8b7c6d");
-        check(OutputName::from_alias(""), "_-00000000");
-        check(
-            OutputName::from_destination(&["es", "10.0.0.1", "9200"], &["logs"]),
-            "es-10.0.0.1-9200-00000000",
-        );
-        check(OutputName::from_destination(&["null", ""], &[]), "null-00000000");
+        let from = OutputName::from_destination;
+        let mut names = [
+            OutputName::from_alias("main-es"),
+            OutputName::from_alias("../up"),
+            OutputName::from_alias(""),
+            from(&["es", "10.0.0.1", "9200"], &["logs"]),
+            from(&["null", ""], &[]),
+            from(&["null", ""], &[]),
+        ];
+        OutputName::distinct(&mut names);
+        expect![[]].assert_eq(&names.map(|name| name.0).join("\n"));
         assert_ne!(
             OutputName::from_destination(&["es"], &["a", "bc"]),
             OutputName::from_destination(&["es"], &["ab", "c"])

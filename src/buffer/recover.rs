@@ -69,7 +69,7 @@ impl Shelf {
         };
         recovery.run()?;
         let found = recovery.found;
-        boot.write(&shelf)?;
+        boot.write_to(&shelf.lock, &shelf.paths.lock())?;
         Ok((shelf, found))
     }
 }
@@ -114,6 +114,7 @@ enum Trust {
 }
 
 /// What the lock file says of the boot.
+#[derive(Debug)]
 struct Boot {
     trust: Trust,
     /// The line for this boot, if the kernel names it.
@@ -131,14 +132,15 @@ impl Boot {
     }
 
     /// All is verified under this boot now.
-    fn write(self, shelf: &Shelf) -> Result<(), DiskError> {
+    fn write_to(self, lock: &Arc<dyn StoredFile>, path: &Path) -> Result<(), DiskError> {
         let (Trust::AnotherBoot, Some(line)) = (self.trust, self.line) else { return Ok(()) };
-        let cut = shelf.lock.truncate(0);
-        let written = cut.and_then(|()| shelf.lock.write_at([line.as_bytes(), &[]], 0));
-        written.map_err(failed("write", &shelf.paths.lock()))
+        let cut = lock.truncate(0);
+        let written = cut.and_then(|()| lock.write_at([line.as_bytes(), &[]], 0));
+        written.map_err(failed("write", path))
     }
 }
 
+#[derive(Debug)]
 struct Recovery<'s> {
     shelf: &'s Shelf,
     trust: Trust,
@@ -147,6 +149,7 @@ struct Recovery<'s> {
 }
 
 /// A chunk file that was looked through.
+#[derive(Debug)]
 struct Inspected {
     file: Arc<dyn StoredFile>,
     header: Header,
