@@ -59,7 +59,9 @@ impl Open {
     /// Takes out the records from `count` on; returns how many those were.
     pub fn truncate(&mut self, count: u32) -> u32 {
         let beyond: Vec<u32> = self.iter().filter(|index| *index >= count).collect();
-        beyond.iter().for_each(|index| _ = self.remove(*index));
+        for index in &beyond {
+            self.remove(*index);
+        }
         u32::try_from(beyond.len()).unwrap_or(u32::MAX)
     }
 

@@ -167,7 +167,7 @@ impl Courier {
         let rejects = Rejects::default();
         self.disk_bytes += parcel.disk_bytes();
         self.queue.push_back(Pending { parcel, place, open, failures: 0, tries: 0, rejects, due });
-            self.drop_oldest();
+        self.drop_oldest();
     }
 
     /// Drops the oldest chunks that are not under way for as long as too much waits on the disk.

@@ -113,6 +113,7 @@ impl Rig {
         let policy = Policy {
             concurrency: setup.concurrency,
             retry_limit: setup.retry_limit,
+            disk_bytes_max: None,
             backoff: Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(2_000) },
         };
         let metrics = Registry::new(SystemTime::UNIX_EPOCH).output("text.0", "text");

@@ -16,7 +16,7 @@ pub(super) const TIME: Nanos = 1_448_403_340_123_456_789;
 
 /// A chunk of these records, one frame a tag: tag, time, JSON.
 pub(super) fn chunk(records: &[(&str, Nanos, &str)]) -> Arc<Chunk> {
-    Arc::clone(parcel(0, records).chunk())
+    parcel(0, records).chunk_in_memory().unwrap()
 }
 
 /// The same, of this number.
@@ -46,7 +46,7 @@ pub(super) fn parcel(number: u64, records: &[(&str, Nanos, &str)]) -> Parcel {
         batch.to = 10 * u64::try_from(frame.len()).unwrap();
         builder.append(&batch, 0);
     }
-    builder.seal().0
+    Parcel::in_memory(number, &builder.seal().0)
 }
 
 /// A section with these entries.

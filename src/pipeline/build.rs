@@ -5,12 +5,13 @@ use super::agent::{Admin, Agent};
 use super::filter_slot::FilterSlot;
 use super::plugins::{self, BuiltOutput, OpenInput};
 use super::router::{Deliver, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
+use super::storage::{self, Storage};
 use super::{Control, InputSlot, Pipeline};
 use crate::admin::{self, HealthOptions, Server};
-use crate::buffer::{RouteSet, Settler};
+use crate::buffer::{DiskError, OutputName, RouteSet, Settler};
 use crate::config::{
     Diagnostics, FilterCommon, InputCommon, Instance, Located, Location, LogLevel, Model,
-    OutputCommon, RetryLimit, ServiceOptions, Verbatim,
+    OutputCommon, RetryLimit, ServiceOptions, StorageType, Verbatim,
 };
 use crate::mailbox;
 use crate::metrics::{InputMetrics, OutputMetrics, Registry};
@@ -39,6 +40,8 @@ pub struct Plan {
 struct PlannedInput {
     name: String,
     mem_buf_limit: usize,
+    /// `storage.type filesystem`.
+    on_disk: bool,
     metrics: Arc<InputMetrics>,
     open: OpenInput,
 }
@@ -50,11 +53,15 @@ impl fmt::Debug for PlannedInput {
 }
 
 #[derive(Debug)]
-struct PlannedOutput {
+pub(super) struct PlannedOutput {
     name: String,
     matches: Option<Match>,
     metrics: Arc<OutputMetrics>,
     setup: OutputSetup,
+    /// What its folder on the disk is called.
+    folder: OutputName,
+    /// `storage.total_limit_size`.
+    disk_bytes_max: Option<u64>,
 }
 
 /// How an output's records leave.
@@ -83,6 +90,9 @@ pub enum StartError {
     /// The admin server's address cannot be had.
     #[error("{0}")]
     Admin(#[from] admin::BindError),
+    /// `storage.path` cannot be used.
+    #[error("{0}")]
+    Storage(#[from] DiskError),
     /// An input cannot open what it needs.
     #[error("input `{name}`: {reason}")]
     Input {
@@ -102,7 +112,8 @@ impl Plan {
             registry: Registry::new(SystemTime::now()),
             diagnostics,
         };
-        let inputs = model.inputs.into_iter().filter_map(|it| planner.input(it)).collect();
+        let inputs = model.inputs.into_iter();
+        let inputs = inputs.filter_map(|it| planner.input(it, &model.service)).collect();
         let filters = model.filters.iter().filter_map(|it| planner.filter(it)).collect();
         if let Some(excess) = model.outputs.get(RouteSet::OUTPUTS_MAX) {
             let message = format!("more than {} outputs", RouteSet::OUTPUTS_MAX);
@@ -114,7 +125,9 @@ impl Plan {
             planner.diagnostics.note(&second.location, message);
         }
         let outputs = model.outputs.into_iter();
-        let outputs = outputs.filter_map(|it| planner.output(it, &model.service)).collect();
+        let outputs = outputs.filter_map(|it| planner.output(it, &model.service));
+        let mut outputs: Vec<PlannedOutput> = outputs.collect();
+        storage::tell_apart(outputs.iter_mut().map(|output| &mut output.folder));
         let Planner { registry, diagnostics, .. } = planner;
         let plan = Self { service: model.service, registry, inputs, filters, outputs };
         (!diagnostics.has_errors()).then_some(plan)
@@ -130,14 +143,35 @@ impl Plan {
         self.service.log_file.as_deref()
     }
 
+    pub(super) fn service(&self) -> &ServiceOptions {
+        &self.service
+    }
+
+    /// Whether there is an input whose records wait on the disk.
+    pub(super) fn waits_on_disk(&self) -> bool {
+        self.inputs.iter().any(|input| input.on_disk)
+    }
+
+    /// The folders of the outputs, in their order.
+    pub(super) fn folders(&self) -> Vec<OutputName> {
+        self.outputs.iter().map(|output| output.folder.clone()).collect()
+    }
+
+    /// Whether an output may have any amount waiting on the disk.
+    pub(super) fn has_unlimited_output(&self) -> bool {
+        self.outputs.iter().any(|output| output.disk_bytes_max.is_none())
+    }
+
     /// Opens what the plan needs: position databases, the admin server's socket, threads.
     pub fn start(self) -> Result<Agent, StartError> {
         let (settled_sender, settled) = mailbox::channel()?;
+        let (synced_sender, synced) = mailbox::channel()?;
         let (control, control_receiver) = mailbox::channel()?;
+        let storage = Storage::open(&self)?;
         let mut outlets = Vec::new();
         let mut couriers = Vec::new();
         let is_only = self.outputs.len() == 1;
-        for (number, PlannedOutput { name, matches, metrics, setup }) in
+        for (number, PlannedOutput { name, matches, metrics, setup, .. }) in
             self.outputs.into_iter().enumerate()
         {
             let settler = Settler::new(number, settled_sender.clone());
@@ -159,17 +193,23 @@ impl Plan {
         }
         let mut slots = Vec::new();
         let mut shares = Vec::new();
-        for (number, PlannedInput { name, mem_buf_limit, metrics, open }) in (0..).zip(self.inputs)
+        for (number, PlannedInput { name, mem_buf_limit, on_disk, metrics, open }) in
+            (0..).zip(self.inputs)
         {
             let opened = open(number, Arc::clone(&metrics));
             let input =
                 opened.map_err(|reason| StartError::Input { name: name.clone(), reason })?;
             slots.push(InputSlot::new(name, input));
-            shares.push(Share::new(mem_buf_limit, metrics));
+            let share = Share::new(mem_buf_limit, metrics);
+            shares.push(if on_disk { share.on_disk() } else { share });
         }
         let registry = Arc::new(self.registry);
         let router = Router::new(self.filters, outlets, shares, self.service.flush);
-        let pipeline = Pipeline::new(slots, router, settled, control_receiver);
+        let router = match storage {
+            Some(storage) => storage.join(router, &self.service, synced_sender)?,
+            None => router,
+        };
+        let pipeline = Pipeline::new(slots, router, settled, synced, control_receiver);
         let admin = bind_admin(&self.service)?;
         Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace, registry })
     }
@@ -197,12 +237,17 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn input(&mut self, instance: Instance<InputCommon>) -> Option<PlannedInput> {
+    fn input(
+        &mut self,
+        instance: Instance<InputCommon>,
+        service: &ServiceOptions,
+    ) -> Option<PlannedInput> {
         let limit = usize::try_from(instance.common.mem_buf_limit.0).unwrap_or(usize::MAX);
         let mem_buf_limit = if limit == 0 { MEM_BUF_LIMIT_DEFAULT } else { limit };
         let metrics = self.registry.input(&instance.name, instance.plugin.name);
+        let on_disk = instance.common.storage_type(service) == StorageType::Filesystem;
         let open = plugins::input(&instance, &self.parsers, self.diagnostics)?;
-        Some(PlannedInput { name: instance.name, mem_buf_limit, metrics, open })
+        Some(PlannedInput { name: instance.name, mem_buf_limit, on_disk, metrics, open })
     }
 
     fn filter(&mut self, instance: &Instance<FilterCommon>) -> Option<FilterSlot> {
@@ -227,17 +272,19 @@ impl Planner<'_> {
             RetryLimit::Never => Some(0),
             RetryLimit::Retries(count) => Some(count),
         };
+        let disk_bytes_max = common.storage_total_limit_size.bytes();
+        let folder = storage::folder_of(&instance);
         let backoff = Backoff { base: service.scheduler_base, cap: service.scheduler_cap };
         let setup = match plugins::output(&instance, self.diagnostics)? {
             BuiltOutput::Local(local) => OutputSetup::Writer(local),
             BuiltOutput::Remote { output, host, port, ordered } => {
                 let concurrency = if ordered { 1 } else { CONCURRENCY };
-                let policy = Policy { concurrency, retry_limit, backoff };
+                let policy = Policy { concurrency, retry_limit, disk_bytes_max, backoff };
                 let client = self.client(&instance, Endpoint { host, port })?;
                 OutputSetup::Courier(output, client, policy)
             }
         };
-        Some(PlannedOutput { name: instance.name, matches, metrics, setup })
+        Some(PlannedOutput { name: instance.name, matches, metrics, setup, folder, disk_bytes_max })
     }
 
     /// The way to a destination: directly, or through the proxy of the environment.

@@ -7,6 +7,7 @@ mod ledger;
 mod plugins;
 mod router;
 mod spool;
+mod storage;
 
 pub use agent::{Agent, RunError};
 pub use build::{Plan, StartError};
@@ -16,8 +17,8 @@ use crate::buffer::Settled;
 use crate::input::{Input, Turn};
 use crate::mailbox::Receiver;
 use router::Router;
-use spool::Synced;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use spool::Synced;
 use std::fmt;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};

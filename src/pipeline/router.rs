@@ -5,8 +5,8 @@ use super::filter_slot::FilterSlot;
 use super::ledger::Ledger;
 use super::spool::{OnDisk, Spool, Synced};
 use crate::buffer::{
-    CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, OutputName, Parcel, Recovered, RouteSet, Settled, Stakes,
-    Stored, Unsynced,
+    CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, OutputName, Parcel, Recovered, RouteSet, Settled,
+    Stakes, Stored, Unsynced,
 };
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
@@ -206,7 +206,8 @@ impl Router {
 
     /// Whether everything that was taken is settled.
     pub(super) fn is_settled(&self) -> bool {
-        let may_stay = |owed: &Owed| !self.waits_for_backlog && matches!(owed.place, Place::Backlog);
+        let may_stay =
+            |owed: &Owed| !self.waits_for_backlog && matches!(owed.place, Place::Backlog);
         self.open.is_empty() && self.owed.values().all(may_stay) && self.ledger.is_settled()
     }
 
@@ -280,7 +281,9 @@ impl Router {
             (None, None) => return,
         };
         let newly = stakes.covered.get(stakes.synced..synced.reads).unwrap_or_default();
-        for covered in newly.iter().flat_map(|covered| std::iter::repeat_n(covered, outputs as usize)) {
+        for covered in
+            newly.iter().flat_map(|covered| std::iter::repeat_n(covered, outputs as usize))
+        {
             if let Some(to) = self.ledger.settle(*covered) {
                 self.safe.push((covered.source, to));
             }
@@ -407,7 +410,8 @@ impl Router {
     fn append_needed(&mut self, input: usize, routes: RouteSet, batch: &mut Batch<'_>) -> u32 {
         let parts = self.spool.as_ref().map(|spool| spool.split(routes, batch)).unwrap_or_default();
         let mut pairs = 0;
-        for (routes, batch) in parts.iter().map(|(routes, part)| (*routes, part)).chain([(routes, &*batch)])
+        for (routes, batch) in
+            parts.iter().map(|(routes, part)| (*routes, part)).chain([(routes, &*batch)])
         {
             if !batch.records.is_empty() {
                 self.append(input, routes, batch);
@@ -427,17 +431,18 @@ impl Router {
     /// Appends to a chunk on the disk; false if that takes nothing.
     fn append_to_disk(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) -> bool {
         let is_it = |chunk: &OpenChunk| chunk.disk.is_some() && chunk.builder.routes() == routes;
-        let index = match self.open.iter().position(is_it) {
-            Some(index) => index,
-            None => {
-                let number = self.next_number;
-                let Some(disk) = self.spool.as_mut().and_then(|it| it.create(number, routes)) else {
-                    return false;
-                };
-                self.push_open(routes, CHUNK_BYTES_MAX, Some(disk))
-            }
+        let index = if let Some(index) = self.open.iter().position(is_it) {
+            index
+        } else {
+            let number = self.next_number;
+            let Some(disk) = self.spool.as_mut().and_then(|it| it.create(number, routes)) else {
+                return false;
+            };
+            self.push_open(routes, CHUNK_BYTES_MAX, Some(disk))
         };
-        let Some(OpenChunk { builder, disk: Some(disk) }) = self.open.get_mut(index) else { return false };
+        let Some(OpenChunk { builder, disk: Some(disk) }) = self.open.get_mut(index) else {
+            return false;
+        };
         let (Some(spool), Some(share)) = (&mut self.spool, self.shares.get_mut(input)) else {
             return false;
         };

@@ -145,9 +145,8 @@ impl Spool {
         }
         let outputs: Arc<[OutputName]> =
             routes.outputs().filter_map(|output| self.names.get(output)).cloned().collect();
-        let opened = self
-            .room()
-            .and_then(|()| Ok(self.shelf.open_chunk(number, outputs, clock::now())?));
+        let opened =
+            self.room().and_then(|()| Ok(self.shelf.open_chunk(number, outputs, clock::now())?));
         let file = self.checked(opened)?;
         Some(OnDisk { file, unsynced_since: None })
     }
@@ -177,10 +176,9 @@ impl Spool {
         let sealed = self.shelf.seal(&mut disk.file);
         self.checked(sealed.map_err(Closed::from))?;
         let (number, bytes) = (disk.file.number(), disk.file.size());
-        let memory = Arc::downgrade(chunk);
         let parcels = routes.outputs().filter_map(|output| {
             let name = self.names.get(output)?;
-            let memory = memory.clone();
+            let memory = Arc::downgrade(chunk);
             let parcel = Parcel::on_disk(number, chunk.count, bytes, memory, &self.shelf, name);
             Some((output, parcel))
         });
@@ -197,7 +195,13 @@ impl Spool {
     }
 
     /// What an earlier run left for an output.
-    pub(super) fn found(&self, output: usize, number: u64, count: u32, bytes: u64) -> Option<Parcel> {
+    pub(super) fn found(
+        &self,
+        output: usize,
+        number: u64,
+        count: u32,
+        bytes: u64,
+    ) -> Option<Parcel> {
         let name = self.names.get(output)?;
         Some(Parcel::on_disk(number, count, bytes, std::sync::Weak::new(), &self.shelf, name))
     }
@@ -296,7 +300,8 @@ impl Spool {
     fn keep_recent(&mut self, number: u64, chunk: &Arc<Chunk>) {
         self.recent.push_back((number, Arc::clone(chunk)));
         self.recent_bytes += chunk.len();
-        while self.recent_bytes > RECENT_BYTES_MAX || self.recent.len() > self.options.chunks_up_max {
+        while self.recent_bytes > RECENT_BYTES_MAX || self.recent.len() > self.options.chunks_up_max
+        {
             let Some((_, chunk)) = self.recent.pop_front() else { break };
             self.recent_bytes -= chunk.len();
         }
