@@ -44,7 +44,7 @@ pub enum Kind {
 pub struct Space {
     /// What this process may still write.
     pub free: u64,
-    /// All there is.
+    /// That and what is written, as df(1) counts: without what is kept back for others.
     pub total: u64,
 }
 
@@ -165,7 +165,8 @@ impl Storage for Disk {
     fn space(&self, folder: &Path) -> io::Result<Space> {
         let found = statvfs(folder)?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Ok(Space { free: bytes(found.f_bavail), total: bytes(found.f_blocks) })
+        let used = found.f_blocks.saturating_sub(found.f_bfree);
+        Ok(Space { free: bytes(found.f_bavail), total: bytes(used.saturating_add(found.f_bavail)) })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {

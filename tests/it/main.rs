@@ -11,6 +11,7 @@ mod command_line;
 mod corpus;
 mod counters;
 mod delivery;
+mod disk;
 mod docs;
 mod endpoints;
 mod once;

@@ -83,6 +83,17 @@ fn es_that_fails_in_every_way_gets_every_line_once() {
     tally(&store.documents(), written).assert_exactly_once();
 }
 
+/// What waits lies on the disk: a position may pass what no store has yet.
+#[test]
+fn what_waits_on_disk_arrives_once_too() {
+    let store = BulkStore::start(Faults::all(0.05, seed()));
+    let service = format!("{SERVICE}    storage.path @DIR@/storage\n");
+    let input = tail("@DIR@/app.log*", "    Parser cri\n    storage.type filesystem");
+    let place = Place::new(&[&service, &input, FILTERS, &es(store.port(), "")].concat());
+    let written = chaos(&place, |written| store.count() as u64 >= written);
+    tally(&store.documents(), written).assert_exactly_once();
+}
+
 /// As the kubelet rotates: the new name no longer matches `Path`.
 #[test]
 fn a_rotated_file_that_no_longer_matches_is_read_to_its_end() {

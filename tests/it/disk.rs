@@ -1,0 +1,63 @@
+//! What waits on the disk: it outlives the agent, its source and the outage.
+
+use crate::{LIMIT, Place, SERVICE, es, tail, tally, wait_for};
+use rusqlite::Connection;
+use std::path::Path;
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, until};
+
+/// Lines of a test.
+const LINES: u64 = 3_000;
+
+fn service(more: &str) -> String {
+    format!("{SERVICE}    storage.path @DIR@/storage\n{more}")
+}
+
+fn on_disk(path: &str) -> String {
+    tail(path, "    Parser cri\n    storage.type filesystem")
+}
+
+/// Chunk files below a folder.
+fn chunks(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let count = |path: &Path| match path.is_dir() {
+        true => chunks(path),
+        false => usize::from(path.extension().is_some_and(|it| it == "chunk")),
+    };
+    entries.map(|entry| count(&entry.unwrap().path())).sum()
+}
+
+fn write_lines(place: &Place) {
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default());
+    writer.write(LINES);
+}
+
+/// The only position in the database.
+fn position(place: &Place) -> Option<u64> {
+    let table = Connection::open(place.path("positions.db")).unwrap();
+    let found = table.query_row("SELECT offset FROM in_tail_files", [], |row| row.get::<_, i64>(0));
+    found.ok().map(|offset| u64::try_from(offset).unwrap())
+}
+
+/// The log file is gone before the store is back: only the disk has its lines.
+#[test]
+fn what_waits_on_disk_outlives_its_source_and_a_kill() {
+    let store = BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default());
+    let filters = "[FILTER]\n    Name parser\n    Match *\n    Key_Name log\n    Parser json-log\n";
+    let configuration =
+        [service(""), on_disk("@DIR@/app.log"), filters.to_owned(), es(store.port(), "")];
+    let place = Place::new(&configuration.concat());
+    write_lines(&place);
+    let agent = place.start();
+    // A position passes them once they are synced.
+    assert!(until(LIMIT, || chunks(&place.path("storage/out")) > 0), "nothing is on the disk");
+    let size = std::fs::metadata(place.path("app.log")).unwrap().len();
+    assert!(until(LIMIT, || position(&place) == Some(size)), "no position is committed");
+    agent.kill9();
+    std::fs::remove_file(place.path("app.log")).unwrap();
+    store.listen();
+    let agent = place.start();
+    wait_for(&store, LINES, &agent);
+    assert!(until(LIMIT, || chunks(&place.path("storage")) == 0), "what was delivered stays");
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    tally(&store.documents(), LINES).assert_exactly_once();
+}
