@@ -11,8 +11,11 @@ mod reader;
 mod recover;
 mod settle;
 mod shelf;
+mod simulated;
 mod storage;
 mod survivors;
+#[cfg(test)]
+mod tests;
 
 pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
 pub use folder::{Folder, OutputName, REJECTED};
@@ -25,5 +28,6 @@ pub use settle::{Settled, Settler};
 pub use shelf::{
     ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,
 };
+pub use simulated::{Fault, Simulated};
 pub use storage::{Access, Disk, Kind, Space, Storage, StoredFile};
 pub use survivors::{Ranges, RouteKey, Survivors};
