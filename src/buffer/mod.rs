@@ -14,8 +14,11 @@ mod recover;
 mod reject;
 mod settle;
 mod shelf;
+mod simulated;
 mod storage;
 mod survivors;
+#[cfg(test)]
+mod tests;
 
 pub use chunk::{Appended, CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet, Stakes};
 pub use folder::{Folder, OutputName, REJECTED};
@@ -30,5 +33,6 @@ pub use settle::{Settled, Settler};
 pub use shelf::{
     ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,
 };
+pub use simulated::{Fault, Simulated};
 pub use storage::{Access, Disk, Kind, Space, Storage, StoredFile};
 pub use survivors::{Ranges, RouteKey, Survivors};
