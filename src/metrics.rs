@@ -597,6 +597,10 @@ mod tests {
             # TYPE tailwater_output_refused_records_total counter
             tailwater_output_refused_records_total{name="es.0",type="mapper_parsing_exception"} 4 1002345
             tailwater_output_refused_records_total{name="es.0",type="strict_dynamic_mapping_exception"} 1 1002345
+            # HELP tailwater_output_damaged_records_total Of the records dropped for good, those that lay in a damaged chunk on the disk.
+            # TYPE tailwater_output_damaged_records_total counter
+            tailwater_output_damaged_records_total{name="es.0"} 0 1002345
+            tailwater_output_damaged_records_total{name="loki"} 0 1002345
             # HELP tailwater_output_duplicates_total Records that had arrived before, as their own id showed: lost answers, restarts.
             # HELP fluentbit_uptime Seconds since the start.
             # TYPE fluentbit_uptime counter

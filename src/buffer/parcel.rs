@@ -1,7 +1,7 @@
 //! A sealed chunk on its way to an output.
 
 use super::{Chunk, DiskError, Folder, OutputName, Shelf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tracing::error;
 
 /// A sealed chunk as an output's queue holds it: what one must know of it without its bytes, and the way to these.
@@ -11,24 +11,41 @@ pub struct Parcel {
     pub number: u64,
     /// How many records it holds.
     pub count: u32,
-    place: Place,
+    /// Whose folder it lies in, if it lies on the disk.
+    output: Option<OutputName>,
+    body: Arc<Body>,
 }
 
-#[derive(Clone, Debug)]
-enum Place {
-    /// It lies in memory until it is settled.
-    Memory(Arc<Chunk>),
-    /// It lies in the output's folder, and maybe still in memory.
-    Disk { memory: Weak<Chunk>, shelf: Arc<Shelf>, output: OutputName, bytes: u64 },
+/// What the parcels of one chunk share.
+#[derive(Debug)]
+struct Body {
+    memory: Mutex<Memory>,
+    disk: OnceLock<OnDisk>,
+}
+
+#[derive(Debug)]
+enum Memory {
+    /// The chunk lies in memory until it is settled or moved to the disk.
+    Held(Arc<Chunk>),
+    /// It may still lie in memory.
+    Passing(Weak<Chunk>),
+}
+
+#[derive(Debug)]
+struct OnDisk {
+    shelf: Arc<Shelf>,
+    bytes: u64,
 }
 
 impl Parcel {
-    /// A chunk that lies in memory until it is settled.
+    /// A chunk that lies in memory until it is settled, or moved to the disk.
     pub fn in_memory(number: u64, chunk: &Arc<Chunk>) -> Self {
-        Self { number, count: chunk.count, place: Place::Memory(Arc::clone(chunk)) }
+        let memory = Mutex::new(Memory::Held(Arc::clone(chunk)));
+        let body = Arc::new(Body { memory, disk: OnceLock::new() });
+        Self { number, count: chunk.count, output: None, body }
     }
 
-    /// A chunk of so many records and bytes that lies in the folder of `output`, and in memory for as long as
+    /// A chunk of so many records and bytes that lies in the folders of its outputs, and in memory for as long as
     /// `memory` does.
     pub fn on_disk(
         number: u64,
@@ -36,17 +53,36 @@ impl Parcel {
         bytes: u64,
         memory: Weak<Chunk>,
         shelf: &Arc<Shelf>,
-        output: &OutputName,
     ) -> Self {
-        let (shelf, output) = (Arc::clone(shelf), output.clone());
-        Self { number, count, place: Place::Disk { memory, shelf, output, bytes } }
+        let memory = Mutex::new(Memory::Passing(memory));
+        let body = Arc::new(Body { memory, disk: OnceLock::new() });
+        let parcel = Self { number, count, output: None, body };
+        parcel.move_to_disk(shelf, bytes);
+        parcel
+    }
+
+    /// The parcel of the output whose folder is called so.
+    #[must_use]
+    pub fn of(&self, output: Option<&OutputName>) -> Self {
+        Self { output: output.cloned(), ..self.clone() }
+    }
+
+    /// The chunk lies on the disk from now on, and in memory only as long as somebody reads it.
+    pub fn move_to_disk(&self, to: &Arc<Shelf>, bytes: u64) {
+        let on_disk = OnDisk { shelf: Arc::clone(to), bytes };
+        // It is moved once.
+        let _already = self.body.disk.set(on_disk);
+        let mut memory = self.memory();
+        if let Memory::Held(chunk) = &*memory {
+            *memory = Memory::Passing(Arc::downgrade(chunk));
+        }
     }
 
     /// The chunk, if it need not be read from the disk.
     pub fn chunk_in_memory(&self) -> Option<Arc<Chunk>> {
-        match &self.place {
-            Place::Memory(chunk) => Some(Arc::clone(chunk)),
-            Place::Disk { memory, .. } => memory.upgrade(),
+        match &*self.memory() {
+            Memory::Held(chunk) => Some(Arc::clone(chunk)),
+            Memory::Passing(chunk) => chunk.upgrade(),
         }
     }
 
@@ -56,8 +92,10 @@ impl Parcel {
         if let Some(chunk) = self.chunk_in_memory() {
             return Ok(chunk);
         }
-        let Place::Disk { shelf, output, .. } = &self.place else { return Ok(Arc::default()) };
-        let Some(loaded) = shelf.load(&Folder::Output(output.clone()), self.number)? else {
+        let (Some(disk), Some(output)) = (self.body.disk.get(), &self.output) else {
+            return Ok(Arc::default());
+        };
+        let Some(loaded) = disk.shelf.load(&Folder::Output(output.clone()), self.number)? else {
             error!(chunk = self.number, %output, "a chunk is gone from the disk, and its records with it");
             return Ok(Arc::default());
         };
@@ -66,9 +104,11 @@ impl Parcel {
 
     /// Bytes that it takes on the disk; 0 if it lies in memory alone.
     pub fn disk_bytes(&self) -> u64 {
-        match &self.place {
-            Place::Memory(_) => 0,
-            Place::Disk { bytes, .. } => *bytes,
-        }
+        self.body.disk.get().map_or(0, |disk| disk.bytes)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // A panic ends the process, so there is nothing half done to be seen.
+        self.body.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -55,8 +55,6 @@ pub struct Courier {
     /// The place of the next chunk that comes.
     next_place: u64,
     road: Road,
-    /// What it owes on the disk, in bytes.
-    disk_bytes: u64,
     /// Whether the destination was asked what it is.
     greeted: bool,
     /// Where rejected records go; `None`: they are dropped.
@@ -109,7 +107,6 @@ impl Courier {
             queue: VecDeque::new(),
             next_place: 0,
             road: Road::Clear,
-            disk_bytes: 0,
             greeted: false,
             dead_letters: None,
             keeping: JoinSet::new(),
@@ -144,7 +141,7 @@ impl Courier {
                 },
                 // A try that panics has ended the process.
                 Some(Ok(outcome)) = under_way.join_next() => self.conclude(outcome),
-                Some(Ok(parcel)) = self.keeping.join_next() => self.settle(&parcel),
+                Some(Ok(parcel)) = self.keeping.join_next() => self.settler.settle(parcel.number),
                 Ok(()) = stopping.changed() => self.hurry(),
                 () = wait_until(due) => {}
             }
@@ -165,7 +162,6 @@ impl Courier {
         let (place, due) = (self.next_place, Instant::now());
         self.next_place += 1;
         let rejects = Rejects::default();
-        self.disk_bytes += parcel.disk_bytes();
         self.queue.push_back(Pending { parcel, place, open, failures: 0, tries: 0, rejects, due });
         self.drop_oldest();
     }
@@ -173,7 +169,10 @@ impl Courier {
     /// Drops the oldest chunks that are not under way for as long as too much waits on the disk.
     fn drop_oldest(&mut self) {
         let Some(max) = self.policy.disk_bytes_max else { return };
-        while self.disk_bytes > max
+        let waiting = |queue: &VecDeque<Pending>| -> u64 {
+            queue.iter().map(|pending| pending.parcel.disk_bytes()).sum()
+        };
+        while waiting(&self.queue) > max
             && let Some(index) = self.queue.iter().position(|it| it.parcel.disk_bytes() > 0)
             && let Some(pending) = self.queue.remove(index)
         {
@@ -182,13 +181,8 @@ impl Courier {
             self.metrics.errors.add(1);
             let output = &*self.name;
             warn!(output, records, "oldest chunk dropped: `storage.total_limit_size` is reached");
-            self.settle(&pending.parcel);
+            self.settler.settle(pending.parcel.number);
         }
-    }
-
-    fn settle(&mut self, parcel: &Parcel) {
-        self.disk_bytes = self.disk_bytes.saturating_sub(parcel.disk_bytes());
-        self.settler.settle(parcel.number);
     }
 
     /// The oldest chunk that may be sent now.
@@ -299,7 +293,7 @@ impl Courier {
     fn finish(&mut self, pending: Pending) {
         let Pending { parcel, rejects, .. } = pending;
         let Some(place) = self.dead_letters.clone().filter(|_| !rejects.is_empty()) else {
-            return self.settle(&parcel);
+            return self.settler.settle(parcel.number);
         };
         let (output, metrics) = (self.name.clone(), Arc::clone(&self.metrics));
         let keeper = Keeper { output, parcel, rejects, time: clock::now(), place, metrics };

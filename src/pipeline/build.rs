@@ -22,10 +22,14 @@ use crate::parser::Parsers;
 use crate::record::Match;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tailwater_parsers::regex::Pattern;
 use tokio::sync::mpsc::unbounded_channel;
+
+/// What the folder beside a position database is called, behind the database's name.
+const BUFFER_SUFFIX: &str = ".buffer";
 
 /// An agent that can be started.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ struct PlannedInput {
     mem_buf_limit: usize,
     /// `storage.type filesystem`.
     on_disk: bool,
+    /// `DB`.
+    database: Option<String>,
     metrics: Arc<InputMetrics>,
     open: OpenInput,
 }
@@ -119,17 +125,17 @@ impl Plan {
             let message = format!("more than {} outputs", RouteSet::OUTPUTS_MAX);
             planner.diagnostics.error(&excess.location, message);
         }
-        if let Some(second) = model.outputs.get(1) {
-            let message = "the outputs share each input's memory: while one of them is away, an input reads on \
-                 for the others until `Mem_Buf_Limit` is full, then it pauses";
-            planner.diagnostics.note(&second.location, message);
-        }
         let outputs = model.outputs.into_iter();
         let outputs = outputs.filter_map(|it| planner.output(it, &model.service));
         let mut outputs: Vec<PlannedOutput> = outputs.collect();
         storage::tell_apart(outputs.iter_mut().map(|output| &mut output.folder));
         let Planner { registry, diagnostics, .. } = planner;
         let plan = Self { service: model.service, registry, inputs, filters, outputs };
+        if plan.outputs.len() > 1 && plan.storage_folder().is_none() {
+            let message = "without a `DB` or a `storage.path` the outputs share each input's memory: while one of \
+                 them is away, an input reads on for the others until `Mem_Buf_Limit` is full, then it pauses";
+            diagnostics.note(&Location::command_line(), message);
+        }
         (!diagnostics.has_errors()).then_some(plan)
     }
 
@@ -147,9 +153,18 @@ impl Plan {
         &self.service
     }
 
-    /// Whether there is an input whose records wait on the disk.
-    pub(super) fn waits_on_disk(&self) -> bool {
-        self.inputs.iter().any(|input| input.on_disk)
+    /// The folder for what waits on the disk: `storage.path`; else, where an output may lag behind another, one
+    /// beside the first position database.
+    pub(super) fn storage_folder(&self) -> Option<PathBuf> {
+        let is_shared = self.outputs.len() > 1;
+        if !is_shared && !self.inputs.iter().any(|input| input.on_disk) {
+            return None;
+        }
+        let beside = || {
+            let database = self.inputs.iter().find_map(|input| input.database.as_ref())?;
+            Some(PathBuf::from(format!("{database}{BUFFER_SUFFIX}"))).filter(|_| is_shared)
+        };
+        self.service.storage_path.as_ref().map(PathBuf::from).or_else(beside)
     }
 
     /// The folders of the outputs, in their order.
@@ -193,7 +208,7 @@ impl Plan {
         }
         let mut slots = Vec::new();
         let mut shares = Vec::new();
-        for (number, PlannedInput { name, mem_buf_limit, on_disk, metrics, open }) in
+        for (number, PlannedInput { name, mem_buf_limit, on_disk, metrics, open, .. }) in
             (0..).zip(self.inputs)
         {
             let opened = open(number, Arc::clone(&metrics));
@@ -247,7 +262,10 @@ impl Planner<'_> {
         let metrics = self.registry.input(&instance.name, instance.plugin.name);
         let on_disk = instance.common.storage_type(service) == StorageType::Filesystem;
         let open = plugins::input(&instance, &self.parsers, self.diagnostics)?;
-        Some(PlannedInput { name: instance.name, mem_buf_limit, on_disk, metrics, open })
+        let entries = instance.section.entries();
+        let database = entries.iter().find(|entry| entry.key.eq_ignore_ascii_case("DB"));
+        let database = database.map(|entry| entry.value.clone());
+        Some(PlannedInput { name: instance.name, mem_buf_limit, on_disk, database, metrics, open })
     }
 
     fn filter(&mut self, instance: &Instance<FilterCommon>) -> Option<FilterSlot> {

@@ -108,14 +108,14 @@ struct OpenChunk {
 struct Owed {
     stakes: Stakes,
     /// Outputs that still owe it.
-    outputs: u32,
+    left: RouteSet,
     place: Place,
 }
 
 /// Where a sealed chunk lies.
 #[derive(Debug)]
 enum Place {
-    Memory,
+    Memory(Parcel),
     Disk(OnDisk<Unsynced>),
     /// On the disk since before the start.
     Backlog,
@@ -179,15 +179,14 @@ impl Router {
         for (output, name) in names.iter().enumerate() {
             for Stored { number, bytes, records } in found.backlog.get(name).into_iter().flatten() {
                 let count = u32::try_from(*records).unwrap_or(u32::MAX);
-                let Some(parcel) = spool.found(output, *number, count, *bytes) else { continue };
                 let Some(outlet) = self.outlets.get(output) else { continue };
                 let owed = self.owed.entry(*number).or_insert_with(|| Owed {
                     stakes: Stakes::default(),
-                    outputs: 0,
+                    left: RouteSet::default(),
                     place: Place::Backlog,
                 });
-                owed.outputs += 1;
-                (outlet.deliver)(parcel);
+                owed.left = owed.left.with(output);
+                (outlet.deliver)(spool.found(*number, count, *bytes).of(Some(name)));
             }
         }
         self.spool = Some(spool);
@@ -223,7 +222,7 @@ impl Router {
             let open = self.open.iter().filter_map(|chunk| chunk.disk.as_ref()?.due(spool));
             let owed = self.owed.values().filter_map(|owed| match &owed.place {
                 Place::Disk(disk) => disk.due(spool),
-                Place::Memory | Place::Backlog => None,
+                Place::Memory(_) | Place::Backlog => None,
             });
             open.chain(owed).min()
         });
@@ -276,7 +275,7 @@ impl Router {
                 let outputs = open.builder.routes().len();
                 (open.builder.stakes_mut(), outputs)
             }
-            (None, Some(owed)) => (&mut owed.stakes, owed.outputs),
+            (None, Some(owed)) => (&mut owed.stakes, owed.left.len()),
             // It was delivered meanwhile.
             (None, None) => return,
         };
@@ -313,24 +312,22 @@ impl Router {
         let OpenChunk { builder, disk } = self.open.remove(index);
         let number = builder.number();
         let (chunk, mut stakes) = builder.seal();
-        let outputs = stakes.routes.len();
+        let routes = stakes.routes;
         let on_disk = disk.and_then(|mut disk| {
-            let parcels = self.spool.as_mut()?.seal(&mut disk, stakes.routes, &chunk)?;
-            Some((disk.sealed(), parcels))
+            let parcel = self.spool.as_mut()?.seal(&mut disk, &chunk)?;
+            Some((Place::Disk(disk.sealed()), parcel))
         });
-        let (place, parcels) = if let Some((disk, parcels)) = on_disk {
-            (Place::Disk(disk), parcels)
-        } else {
+        let (place, parcel) = on_disk.unwrap_or_else(|| {
             self.hold_all(&mut stakes, chunk.len());
             let parcel = Parcel::in_memory(number, &chunk);
-            let parcels = stakes.routes.outputs().map(|output| (output, parcel.clone())).collect();
-            (Place::Memory, parcels)
-        };
+            (Place::Memory(parcel.clone()), parcel)
+        });
         // Before an output can be done with it.
-        self.owed.insert(number, Owed { stakes, outputs, place });
-        for (output, parcel) in parcels {
+        self.owed.insert(number, Owed { stakes, left: routes, place });
+        for output in routes.outputs() {
+            let name = self.spool.as_ref().and_then(|spool| spool.name(output));
             if let Some(outlet) = self.outlets.get(output) {
-                (outlet.deliver)(parcel);
+                (outlet.deliver)(parcel.of(name));
             }
         }
     }
@@ -358,26 +355,60 @@ impl Router {
                 self.safe.push((covered.source, to));
             }
         }
-        owed.outputs -= 1;
-        let is_over = owed.outputs == 0;
+        owed.left = owed.left.without(settled.output);
+        let is_over = owed.left.is_empty();
         if let (Some(spool), Place::Disk(_) | Place::Backlog) = (&mut self.spool, &owed.place) {
             spool.settle(settled.output, settled.number);
             if is_over {
                 spool.forget(settled.number);
             }
         }
-        if is_over && let Some(owed) = self.owed.remove(&settled.number) {
+        if !is_over {
+            self.relieve();
+        } else if let Some(owed) = self.owed.remove(&settled.number) {
             self.release(&owed.stakes);
         }
     }
 
-    /// Gives the memory of a settled chunk back to the inputs it came from.
+    /// Gives a settled chunk back to the inputs it came from.
     fn release(&mut self, stakes: &Stakes) {
         for (input, bytes) in &stakes.held {
             if let Some(share) = self.shares.get_mut(*input as usize) {
                 share.held -= bytes;
                 share.chunks -= 1;
                 share.note();
+            }
+        }
+    }
+
+    /// Moves chunks to the disk, oldest first, that fill an input's share only because some of their outputs
+    /// lag behind the others, so that the others go on.
+    fn relieve(&mut self) {
+        let Self { spool: Some(spool), shares, owed, .. } = self else { return };
+        if !shares.iter().any(Share::is_full) {
+            return;
+        }
+        let lags = |owed: &Owed| {
+            matches!(owed.place, Place::Memory(_)) && owed.left.len() < owed.stakes.routes.len()
+        };
+        let mut lagging: Vec<u64> =
+            owed.iter().filter(|(_, owed)| lags(owed)).map(|(number, _)| *number).collect();
+        lagging.sort_unstable();
+        for number in lagging {
+            let Some(Owed { stakes, left, place }) = owed.get_mut(&number) else { continue };
+            let fills =
+                |(input, _): &(u32, usize)| shares.get(*input as usize).is_some_and(Share::is_full);
+            let Place::Memory(parcel) = &*place else { continue };
+            if !stakes.held.iter().any(fills) {
+                continue;
+            }
+            let Some(disk) = spool.spill(parcel, *left) else { return };
+            *place = Place::Disk(disk);
+            for (input, bytes) in &mut stakes.held {
+                if let Some(share) = shares.get_mut(*input as usize) {
+                    share.held -= std::mem::take(bytes);
+                    share.note();
+                }
             }
         }
     }
@@ -487,6 +518,7 @@ impl Router {
         if share.is_full() {
             // A full buffer never waits for `Flush`: what is in it can only leave by being sent.
             self.seal_all();
+            self.relieve();
         } else if chunk.len() >= chunk_bytes_max {
             self.seal(index);
         }

@@ -14,7 +14,7 @@ use crate::record::{Batch, Record};
 use bumpalo::collections::Vec as BumpVec;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -52,6 +52,8 @@ pub(super) struct SpoolOptions {
     pub(super) chunks_up_max: usize,
     /// Whether the file system's reserve counts: not where every output has a `storage.total_limit_size`.
     pub(super) keeps_reserve: bool,
+    /// Bytes that may be moved there from memory for one output; `None` without a bound of its own.
+    pub(super) spill_bytes_max: Option<u64>,
 }
 
 /// A sync that was asked for is done.
@@ -143,8 +145,7 @@ impl Spool {
         if self.failing.is_some_and(|until| now < until) {
             return None;
         }
-        let outputs: Arc<[OutputName]> =
-            routes.outputs().filter_map(|output| self.names.get(output)).cloned().collect();
+        let outputs: Arc<[OutputName]> = self.names_of(routes).cloned().collect();
         let opened =
             self.room().and_then(|()| Ok(self.shelf.open_chunk(number, outputs, clock::now())?));
         let file = self.checked(opened)?;
@@ -166,25 +167,19 @@ impl Spool {
         true
     }
 
-    /// Puts a chunk into the folders of its outputs, and makes what each gets; `None` if the disk fails.
+    /// Puts a chunk into the folders of its outputs; `None` if the disk fails.
     pub(super) fn seal(
         &mut self,
         disk: &mut OnDisk<ChunkFile>,
-        routes: RouteSet,
         chunk: &Arc<Chunk>,
-    ) -> Option<Vec<(usize, Parcel)>> {
+    ) -> Option<Parcel> {
         let sealed = self.shelf.seal(&mut disk.file);
         self.checked(sealed.map_err(Closed::from))?;
         let (number, bytes) = (disk.file.number(), disk.file.size());
-        let parcels = routes.outputs().filter_map(|output| {
-            let name = self.names.get(output)?;
-            let memory = Arc::downgrade(chunk);
-            let parcel = Parcel::on_disk(number, chunk.count, bytes, memory, &self.shelf, name);
-            Some((output, parcel))
-        });
-        let parcels = parcels.collect();
+        let memory = Arc::downgrade(chunk);
+        let parcel = Parcel::on_disk(number, chunk.count, bytes, memory, &self.shelf);
         self.keep_recent(number, chunk);
-        Some(parcels)
+        Some(parcel)
     }
 
     /// Takes away a file without a frame.
@@ -194,16 +189,38 @@ impl Spool {
         }
     }
 
-    /// What an earlier run left for an output.
-    pub(super) fn found(
-        &self,
-        output: usize,
-        number: u64,
-        count: u32,
-        bytes: u64,
-    ) -> Option<Parcel> {
-        let name = self.names.get(output)?;
-        Some(Parcel::on_disk(number, count, bytes, std::sync::Weak::new(), &self.shelf, name))
+    /// What an earlier run left.
+    pub(super) fn found(&self, number: u64, count: u32, bytes: u64) -> Parcel {
+        Parcel::on_disk(number, count, bytes, Weak::new(), &self.shelf)
+    }
+
+    /// What the folder of an output is called.
+    pub(super) fn name(&self, output: usize) -> Option<&OutputName> {
+        self.names.get(output)
+    }
+
+    /// Moves a chunk from memory to the disk, for the outputs that still owe it; `None` if it has to stay.
+    pub(super) fn spill(&mut self, parcel: &Parcel, left: RouteSet) -> Option<OnDisk<Unsynced>> {
+        let chunk = parcel.chunk_in_memory()?;
+        let names: Arc<[OutputName]> = self.names_of(left).cloned().collect();
+        let waiting = |name: &OutputName| self.shelf.size(&Folder::Output(name.clone())).bytes;
+        let is_bounded =
+            |max: u64| names.iter().all(|name| waiting(name) + chunk.len() as u64 <= max);
+        if self.failing.is_some_and(|until| Instant::now() < until)
+            || !self.options.spill_bytes_max.is_none_or(is_bounded)
+        {
+            return None;
+        }
+        let spilled = self.room().and_then(|()| {
+            Ok(self.shelf.spill(parcel.number, names, clock::now(), chunk.frames())?)
+        });
+        let file = self.checked(spilled)?;
+        parcel.move_to_disk(&self.shelf, chunk.len() as u64);
+        Some(OnDisk { file, unsynced_since: Some(Instant::now()) })
+    }
+
+    fn names_of(&self, routes: RouteSet) -> impl Iterator<Item = &OutputName> {
+        routes.outputs().filter_map(|output| self.names.get(output))
     }
 
     /// Asks for a sync of all that was written to a chunk, which covers so many reads.
@@ -258,11 +275,10 @@ impl Spool {
         if self.survivors.is_empty() {
             return parts;
         }
-        let names = || routes.outputs().filter_map(|output| self.names.get(output));
         let survived: Vec<_> = routes
             .outputs()
             .filter_map(|output| {
-                let route = RouteKey::new(names(), self.names.get(output)?);
+                let route = RouteKey::new(self.names_of(routes), self.names.get(output)?);
                 let tag = batch.tag.as_str();
                 Some((output, self.survivors.ranges(&batch.source.key, tag, route)?))
             })

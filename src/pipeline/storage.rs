@@ -63,23 +63,28 @@ pub(super) fn tell_apart<'a>(names: impl Iterator<Item = &'a mut OutputName>) {
     }
 }
 
-/// What lies under `storage.path`.
+/// Without a `storage.path`, so much of what one output lags behind with may be moved from memory to the folder
+/// beside the position database: an hour of a busy node.
+const SPILL_BYTES_MAX: u64 = 1 << 30;
+
+/// What lies under `storage.path`, or beside the database.
 pub(super) struct Storage {
     shelf: Arc<Shelf>,
     names: Vec<OutputName>,
     found: Recovered,
     keeps_reserve: bool,
+    spill_bytes_max: Option<u64>,
 }
 
 impl Storage {
-    /// Takes the folder for this process and puts in order what lies there; `None` if nothing is to wait on disk.
+    /// Takes the folder for this process and puts in order what lies there; `None` if there is none, or no use for
+    /// one.
     pub(super) fn open(plan: &Plan) -> Result<Option<Self>, DiskError> {
         let service = plan.service();
-        let Some(path) = service.storage_path.as_ref().filter(|_| plan.waits_on_disk()) else {
-            return Ok(None);
-        };
+        let Some(path) = plan.storage_folder() else { return Ok(None) };
+        let spill_bytes_max = service.storage_path.is_none().then_some(SPILL_BYTES_MAX);
         let options = ShelfOptions {
-            path: path.into(),
+            path,
             rejected: REJECTED.to_owned(),
             checksum: if service.storage_checksum { Checksum::Crc32c } else { Checksum::None },
             damaged: if service.storage_delete_irrecoverable_chunks {
@@ -92,7 +97,7 @@ impl Storage {
         let (shelf, found) = Shelf::open(Arc::new(Disk), &options, &names)?;
         tell(&found);
         let keeps_reserve = plan.has_unlimited_output();
-        Ok(Some(Self { shelf: Arc::new(shelf), names, found, keeps_reserve }))
+        Ok(Some(Self { shelf: Arc::new(shelf), names, found, keeps_reserve, spill_bytes_max }))
     }
 
     /// Lets the router use it.
@@ -102,7 +107,7 @@ impl Storage {
         service: &ServiceOptions,
         synced: mailbox::Sender<Synced>,
     ) -> io::Result<Router> {
-        let Self { shelf, names, mut found, keeps_reserve } = self;
+        let Self { shelf, names, mut found, keeps_reserve, spill_bytes_max } = self;
         let options = SpoolOptions {
             sync_wait: match service.storage_sync {
                 StorageSync::Normal => SYNC_WAIT,
@@ -110,6 +115,7 @@ impl Storage {
             },
             chunks_up_max: service.storage_max_chunks_up as usize,
             keeps_reserve,
+            spill_bytes_max,
         };
         let survivors = std::mem::take(&mut found.survivors);
         let spool = Spool::start(shelf, names.clone(), survivors, options, synced)?;

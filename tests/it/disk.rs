@@ -61,3 +61,29 @@ fn what_waits_on_disk_outlives_its_source_and_a_kill() {
     assert_eq!(agent.terminate(LIMIT).code, Some(0));
     tally(&store.documents(), LINES).assert_exactly_once();
 }
+
+/// No `storage.path`: what one output owes goes to a folder beside the database.
+#[test]
+fn an_output_that_is_away_for_the_whole_run_does_not_hold_up_the_other() {
+    let kind = Kind::OpenSearch("3.9.0");
+    let up = BulkStore::refusing(kind, Faults::default());
+    let away = BulkStore::refusing(kind, Faults::default());
+    up.listen();
+    let input = tail("@DIR@/app.log", "    Parser cri\n    Mem_Buf_Limit 100K");
+    let place =
+        Place::new(&[SERVICE.to_owned(), input, es(up.port(), ""), es(away.port(), "")].concat());
+    write_lines(&place);
+    let agent = place.start();
+    wait_for(&up, LINES, &agent);
+    assert!(chunks(&place.path("positions.db.buffer")) > 0, "nothing was moved to the disk");
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    assert_eq!(away.count(), 0);
+    away.listen();
+    let agent = place.start();
+    wait_for(&away, LINES, &agent);
+    assert!(until(LIMIT, || chunks(&place.path("positions.db.buffer")) == 0), "something stays");
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    for store in [&up, &away] {
+        tally(&store.documents(), LINES).assert_exactly_once();
+    }
+}
