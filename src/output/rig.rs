@@ -362,6 +362,7 @@ fn request(names: &[(u32, String)]) -> Request {
         body_bytes: body.len(),
         body,
         records: names.iter().map(|(index, _)| *index).collect(),
+        doubt: None,
     }
 }
 

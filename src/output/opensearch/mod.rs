@@ -156,7 +156,7 @@ impl Bulk {
             tracing::error!(output = self.complaints.name(), %error, "cannot compress a request");
             Vec::new()
         });
-        Request { path: self.path.clone(), headers, body, body_bytes, records }
+        Request { path: self.path.clone(), headers, body, body_bytes, records, doubt: None }
     }
 }
 
@@ -168,6 +168,7 @@ impl Output for Bulk {
             body: Vec::new(),
             body_bytes: 0,
             records: Vec::new(),
+            doubt: None,
         })
     }
 
