@@ -30,7 +30,7 @@ const KINDS: &[(&str, &str)] = &[
     ("entry out of order", "out_of_order"),
     ("has timestamp too old", "greater_than_max_sample_age"),
     ("has timestamp too new", "too_far_in_future"),
-    ("Max entry size", "line_too_long"),
+    ("entry size '", "line_too_long"),
     ("includes structured metadata", "disallowed_structured_metadata"),
     ("has structured metadata too large", "structured_metadata_too_large"),
     ("has too many structured metadata labels", "structured_metadata_too_many"),
@@ -39,13 +39,21 @@ const KINDS: &[(&str, &str)] = &[
 /// The same, of a stream as a whole.
 const STREAM_KINDS: &[(&str, &str)] = &[
     ("at least one label pair is required", "missing_labels"),
-    ("Error parsing labels", "invalid_labels"),
+    ("parsing labels '", "invalid_labels"),
     ("label names; limit", "max_label_names_per_series"),
     ("has label name too long", "label_name_too_long"),
     ("has label value too long", "label_value_too_long"),
     ("has duplicate label name", "duplicate_label_names"),
     ("missing required labels", "missing_enforced_labels"),
 ];
+
+/// Loki's words where an operator blocks a tenant, or some streams of it by a policy.
+const BLOCKED: &str = "ingestion blocked for user";
+const BLOCKED_BY_POLICY: &str = "(policy: ";
+
+/// The status for that, unless the operator chooses another: chosen so that clients take it for success
+/// (`block_ingestion_status_code`).
+pub(super) const BLOCKED_STATUS: u16 = 260;
 
 /// Judges a push that was taken whose entries break a limit.
 #[derive(Debug)]
@@ -73,7 +81,7 @@ impl Judge for Taking {
     }
 }
 
-/// Judges a push that was answered 400.
+/// Judges a push of which some is refused, or all.
 #[derive(Debug)]
 pub(super) struct Refusal {
     /// Records in it.
@@ -99,6 +107,9 @@ impl Refusal {
         }
         if self.text.len() > TEXT_BYTES_MAX {
             return false;
+        }
+        if text.contains(BLOCKED) {
+            return !text.contains(BLOCKED_BY_POLICY);
         }
         if let Some((_, totals)) = text.rsplit_once("total ignored: ") {
             let total = format!("{0} out of {0} for stream", self.count);
@@ -139,6 +150,9 @@ impl Judge for Refusal {
 /// The kind of refusal that Loki's text tells of.
 pub(super) fn kind(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
+    if text.contains(BLOCKED) {
+        return "blocked_ingestion".to_owned();
+    }
     find(KINDS, &text).or_else(|| find(STREAM_KINDS, &text)).unwrap_or("bad_request").to_owned()
 }
 
@@ -195,6 +209,8 @@ mod tests {
         check(9, 1, labels, true);
         check(9, 2, labels, false);
         check(2, 1, &format!("1 errors like: {labels}; 1 errors like: {}", old(1)), false);
+        check(9, 3, "ingestion blocked for user 'a' until 'b' with status code '260'", true);
+        check(9, 3, "ingestion blocked for user 'a' (policy: 'p') until 'b'", false);
         check(3, 1, &format!("3 errors like: {}{}", old(1), " ".repeat(TEXT_BYTES_MAX)), false);
     }
 }

@@ -31,7 +31,7 @@ use crate::record::{Accessor, Nanos};
 use doubt::Limits;
 use entry::{ENTRY_BYTES, Entries};
 use hyper::header::HeaderValue;
-use judge::{Refusal, Taking};
+use judge::{BLOCKED_STATUS, Refusal, Taking};
 use post::Poster;
 use push::Push;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -162,7 +162,7 @@ impl Output for Loki {
     }
 
     fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send> {
-        if status == 400 {
+        if let 400 | BLOCKED_STATUS = status {
             return Box::new(Refusal::new(request, &self.limits));
         }
         let whole = Whole::new(request, status, &self.limit, &self.complaints, judge::kind);

@@ -559,8 +559,14 @@ fn answers_and_what_they_settle() {
         ),
         (
             400,
-            "Max entry size '262144' bytes exceeded for stream",
+            "max entry size '262144' bytes exceeded for stream",
             refused("line_too_long"),
+            Health::Good,
+        ),
+        (
+            260,
+            "ingestion blocked for user 'x' until '2030-01-01T00:00:00Z' with status code '260'",
+            refused("blocked_ingestion"),
             Health::Good,
         ),
         (400, "what?", refused("bad_request"), Health::Good),
