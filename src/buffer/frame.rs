@@ -64,6 +64,32 @@ pub fn append(batch: &Batch<'_>, out: &mut Vec<u8>) -> u32 {
     count
 }
 
+/// Appends some records of a frame as a frame of their own, which covers what the whole one does: those that
+/// a store refused, with a reason of their own.
+pub fn append_some<'a>(
+    header: &FrameHeader<'_>,
+    records: impl Iterator<Item = Encoded<'a>>,
+    out: &mut Vec<u8>,
+) -> u32 {
+    let start = out.len();
+    out.extend_from_slice(&header.source);
+    out.extend_from_slice(&header.from.to_le_bytes());
+    out.extend_from_slice(&header.to.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&u16::try_from(header.tag.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(header.tag.as_bytes());
+    let mut count = 0_u32;
+    for record in records {
+        out.extend_from_slice(&record.time.to_le_bytes());
+        out.extend_from_slice(record.id.as_bytes());
+        out.extend_from_slice(&u32::try_from(record.json.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(record.json);
+        count += 1;
+    }
+    patch(out, start + COUNT_OFFSET, count);
+    count
+}
+
 /// Overwrites the four bytes at `at`, which were written as zeros.
 fn patch(out: &mut [u8], at: usize, number: u32) {
     if let Some(slot) = out.get_mut(at..at + 4) {
@@ -135,18 +161,45 @@ impl<'a> Frames<'a> {
     }
 }
 
-impl<'a> Iterator for Frames<'a> {
-    type Item = Frame<'a>;
-
-    fn next(&mut self) -> Option<Frame<'a>> {
+impl<'a> Frames<'a> {
+    /// The next frame, and all its bytes.
+    pub(super) fn next_with_bytes(&mut self) -> Option<(Frame<'a>, &'a [u8])> {
         let frame = read(self.bytes)?;
         let mut records = frame.clone();
         if records.by_ref().count() != frame.left as usize {
             return None;
         }
-        self.bytes = records.bytes;
-        Some(frame)
+        let len = self.bytes.len() - records.bytes.len();
+        let (bytes, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
+        Some((frame, bytes))
     }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
+
+    fn next(&mut self) -> Option<Frame<'a>> {
+        self.next_with_bytes().map(|(frame, _)| frame)
+    }
+}
+
+/// The one frame that `bytes` are, with nothing behind it.
+pub(super) fn only(bytes: &[u8]) -> Option<Frame<'_>> {
+    let (frame, whole) = Frames::new(bytes).next_with_bytes()?;
+    (whole.len() == bytes.len()).then_some(frame)
+}
+
+/// How many bytes the header and the tag take of the frame that starts with these bytes; `None` if even
+/// that cannot be told from so few.
+pub(super) fn head_len(start: &[u8]) -> Option<usize> {
+    let (_, tag_len) = start.get(..HEADER_LEN)?.split_last_chunk()?;
+    Some(HEADER_LEN + usize::from(u16::from_le_bytes(*tag_len)))
+}
+
+/// What a frame says of itself, from no more than its [`head_len`].
+pub(super) fn head(start: &[u8]) -> Option<FrameHeader<'_>> {
+    read(start).map(|frame| frame.header)
 }
 
 /// The frame at the start of `bytes`.

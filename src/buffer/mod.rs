@@ -1,13 +1,31 @@
 //! The buffer: frames of encoded records, gathered into chunks, which outputs deliver and settle.
+//!
+//! In memory a chunk is [`Chunk`]; on the disk it is a file, which a [`Shelf`] keeps.
 
 mod chunk;
+mod folder;
 mod frame;
+mod layout;
 mod open;
+mod reader;
+mod recover;
 mod reject;
 mod settle;
+mod shelf;
+mod storage;
+mod survivors;
 
 pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
-pub use frame::{Encoded, Frame, FrameHeader, Frames, append};
+pub use folder::{Folder, OutputName, REJECTED};
+pub use frame::{Encoded, Frame, FrameHeader, Frames, append, append_some};
+pub use layout::{Checksum, Damage, Header, Purpose};
 pub use open::Open;
+pub use reader::{ChunkReader, Entry, Head, ReadError};
+pub use recover::Recovered;
 pub use reject::{DeadLetters, Letter, Rejected, Rejects};
 pub use settle::{Settled, Settler};
+pub use shelf::{
+    ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,
+};
+pub use storage::{Access, Disk, Kind, Space, Storage, StoredFile};
+pub use survivors::{Ranges, RouteKey, Survivors};
