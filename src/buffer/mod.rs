@@ -10,6 +10,7 @@ mod open;
 mod reader;
 mod recover;
 mod reject;
+mod rejected;
 mod settle;
 mod shelf;
 mod storage;
@@ -23,6 +24,7 @@ pub use open::Open;
 pub use reader::{ChunkReader, Entry, Head, ReadError};
 pub use recover::Recovered;
 pub use reject::{DeadLetters, Letter, Rejected, Rejects};
+pub use rejected::{RejectedFolder, split_reason};
 pub use settle::{Settled, Settler};
 pub use shelf::{
     ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,

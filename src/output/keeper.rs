@@ -5,7 +5,7 @@ use crate::buffer::{Chunk, DeadLetters, Letter, Rejects};
 use crate::metrics::OutputMetrics;
 use crate::record::Nanos;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::error;
@@ -21,6 +21,8 @@ pub(super) struct Keeper {
     pub(super) rejects: Rejects,
     /// When the last of them was rejected.
     pub(super) time: Nanos,
+    /// Set by the first try.
+    pub(super) number: OnceLock<u64>,
     /// Where they go.
     pub(super) place: Arc<dyn DeadLetters>,
     /// What the output counts.
@@ -53,7 +55,7 @@ impl Keeper {
     }
 
     fn write(&self) -> io::Result<u64> {
-        let Self { output, chunk, rejects, time, .. } = self;
-        self.place.keep(&Letter { output, time: *time, chunk, rejects })
+        let Self { number, chunk, rejects, time, .. } = self;
+        self.place.keep(&Letter { number, time: *time, chunk, rejects })
     }
 }
