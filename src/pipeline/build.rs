@@ -2,12 +2,14 @@
 //! configuration (which is all that `--dry-run` does), then what opens files, sockets and threads.
 
 use super::agent::{Admin, Agent};
+use super::dead_letters::Rejected;
 use super::filter_slot::FilterSlot;
+use super::output_folder;
 use super::plugins::{self, BuiltOutput, OpenInput};
 use super::router::{Deliver, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
 use super::{Control, InputSlot, Pipeline};
 use crate::admin::{self, HealthOptions, Server};
-use crate::buffer::{RouteSet, Settler};
+use crate::buffer::{DiskError, OutputName, RouteSet, Settler};
 use crate::config::{
     Diagnostics, FilterCommon, InputCommon, Instance, Located, Location, LogLevel, Model,
     OutputCommon, RetryLimit, ServiceOptions, Verbatim,
@@ -52,6 +54,8 @@ impl fmt::Debug for PlannedInput {
 #[derive(Debug)]
 struct PlannedOutput {
     name: String,
+    /// What its folder in the storage is called.
+    folder: OutputName,
     matches: Option<Match>,
     metrics: Arc<OutputMetrics>,
     setup: OutputSetup,
@@ -83,6 +87,9 @@ pub enum StartError {
     /// The admin server's address cannot be had.
     #[error("{0}")]
     Admin(#[from] admin::BindError),
+    /// `storage.path` cannot be used.
+    #[error("storage: {0}")]
+    Storage(#[from] DiskError),
     /// An input cannot open what it needs.
     #[error("input `{name}`: {reason}")]
     Input {
@@ -114,7 +121,13 @@ impl Plan {
             planner.diagnostics.note(&second.location, message);
         }
         let outputs = model.outputs.into_iter();
-        let outputs = outputs.filter_map(|it| planner.output(it, &model.service)).collect();
+        let mut outputs: Vec<_> =
+            outputs.filter_map(|it| planner.output(it, &model.service)).collect();
+        let mut folders: Vec<_> = outputs.iter().map(|output| output.folder.clone()).collect();
+        OutputName::distinct(&mut folders);
+        for (output, folder) in outputs.iter_mut().zip(folders) {
+            output.folder = folder;
+        }
         let Planner { registry, diagnostics, .. } = planner;
         let plan = Self { service: model.service, registry, inputs, filters, outputs };
         (!diagnostics.has_errors()).then_some(plan)
@@ -137,7 +150,9 @@ impl Plan {
         let mut outlets = Vec::new();
         let mut couriers = Vec::new();
         let is_only = self.outputs.len() == 1;
-        for (number, PlannedOutput { name, matches, metrics, setup }) in
+        let folders: Vec<_> = self.outputs.iter().map(|output| output.folder.clone()).collect();
+        let rejected = Rejected::open(&self.service, &folders)?;
+        for (number, PlannedOutput { name, folder, matches, metrics, setup }) in
             self.outputs.into_iter().enumerate()
         {
             let settler = Settler::new(number, settled_sender.clone());
@@ -145,7 +160,10 @@ impl Plan {
             let deliver: Deliver = match setup {
                 OutputSetup::Courier(output, client, policy) => {
                     let (sender, chunks) = unbounded_channel();
-                    let courier = Courier::new(name, output, client, policy, metrics, settler);
+                    let mut courier = Courier::new(name, output, client, policy, metrics, settler);
+                    if let Some(rejected) = &rejected {
+                        courier = courier.with_dead_letters(Arc::new(rejected.folder_of(folder)));
+                    }
                     couriers.push((courier, chunks));
                     Box::new(move |chunk| drop(sender.send(chunk)))
                 }
@@ -228,7 +246,9 @@ impl Planner<'_> {
             RetryLimit::Retries(count) => Some(count),
         };
         let backoff = Backoff { base: service.scheduler_base, cap: service.scheduler_cap };
-        let setup = match plugins::output(&instance, self.diagnostics)? {
+        let built = plugins::output(&instance, self.diagnostics)?;
+        let folder = output_folder::name(&instance, &built);
+        let setup = match built {
             BuiltOutput::Local(local) => OutputSetup::Writer(local),
             BuiltOutput::Remote { output, host, port, ordered } => {
                 let concurrency = if ordered { 1 } else { CONCURRENCY };
@@ -237,7 +257,7 @@ impl Planner<'_> {
                 OutputSetup::Courier(output, client, policy)
             }
         };
-        Some(PlannedOutput { name: instance.name, matches, metrics, setup })
+        Some(PlannedOutput { name: instance.name, folder, matches, metrics, setup })
     }
 
     /// The way to a destination: directly, or through the proxy of the environment.

@@ -2,8 +2,10 @@
 
 mod agent;
 mod build;
+mod dead_letters;
 mod filter_slot;
 mod ledger;
+mod output_folder;
 mod plugins;
 mod router;
 
