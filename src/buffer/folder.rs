@@ -251,7 +251,14 @@ mod tests {
             from(&["null", ""], &[]),
         ];
         OutputName::distinct(&mut names);
-        expect![[]].assert_eq(&names.map(|name| name.0).join("\n"));
+        expect![[r#"
+            main-es
+            _._up-43bb8218
+            _-dbec4e07
+            es-10.0.0.1-9200-cfe26a8b
+            null-b9291bcd
+            null-b9291bcd-2"#]]
+        .assert_eq(&names.map(|name| name.0).join("\n"));
         assert_ne!(
             OutputName::from_destination(&["es"], &["a", "bc"]),
             OutputName::from_destination(&["es"], &["ab", "c"])

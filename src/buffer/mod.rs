@@ -13,8 +13,11 @@ mod reject;
 mod rejected;
 mod settle;
 mod shelf;
+mod simulated;
 mod storage;
 mod survivors;
+#[cfg(test)]
+mod tests;
 
 pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
 pub use folder::{Folder, OutputName, REJECTED};
@@ -29,5 +32,6 @@ pub use settle::{Settled, Settler};
 pub use shelf::{
     ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,
 };
+pub use simulated::{Fault, Simulated};
 pub use storage::{Access, Disk, Kind, Space, Storage, StoredFile};
 pub use survivors::{Ranges, RouteKey, Survivors};

@@ -398,6 +398,8 @@ fn look_through(
             Err(error) => return Err(error),
         }
     };
+    // A chunk is sealed with records in it, so a file that ends where they would begin is torn as well.
+    let damage = damage.or((records == 0).then_some(Damage::Torn));
     let stored = Stored { number, bytes: whole, records };
     Ok(Inspected { file, header, stored, whole, damage })
 }

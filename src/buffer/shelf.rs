@@ -161,6 +161,11 @@ impl ChunkFile {
         self.number
     }
 
+    /// The outputs that it is for.
+    pub fn outputs(&self) -> &[OutputName] {
+        &self.outputs
+    }
+
     /// Bytes of its file.
     pub fn size(&self) -> u64 {
         self.size
@@ -191,6 +196,13 @@ pub struct Unsynced {
     number: u64,
     file: Arc<dyn StoredFile>,
     syncing: Arc<Syncing>,
+}
+
+impl Unsynced {
+    /// The chunk's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 /// The chunks under one `storage.path`, which no other process uses.
@@ -648,10 +660,14 @@ impl Shelf {
 
     /// Copies a file, whole or not at all. Synced, because a copy does not share what is synced later.
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.storage.open(to, Access::Read).is_ok() {
-            return Ok(());
-        }
         let from = self.storage.open(from, Access::Read)?;
+        match self.storage.open(to, Access::Read) {
+            // A smaller one is of an earlier try, since which the chunk has grown; a larger one has kept
+            // what a power cut took of the other.
+            Ok(there) if there.size()? >= from.size()? => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let part = folder::part(to);
         match self.storage.remove(&part) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
