@@ -1,10 +1,10 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 //! Arguments in, exit code out.
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
 
-use tailwater::cli::{self, Command};
+use tailwater::cli::{self, Command, DeadLetterCommand};
 use tailwater::config::{Diagnostics, Severity};
 use tailwater::pipeline::{CATALOG, Plan};
 
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let command = cli::command(arguments, CATALOG, Plan::new, &mut diagnostics);
     let least = match &command {
         Command::Run(plan) => cli::severity_shown(plan.log_level()),
-        Command::Print(_) | Command::Passed(_) | Command::Refused => Severity::Note,
+        _ => Severity::Note,
     };
     tell(&diagnostics.report(least));
     match command {
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             Ok(()) if !diagnostics.has_errors() => ExitCode::SUCCESS,
             Ok(()) | Err(_) => ExitCode::FAILURE,
         },
+        Command::DeadLetters(command) => look_after(&command),
         Command::Passed(text) => {
             tell(text);
             ExitCode::SUCCESS
@@ -45,6 +46,19 @@ fn run(plan: Plan) -> ExitCode {
         }
     };
     match agent.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Lists dead letters, shows them or sends them again.
+fn look_after(command: &DeadLetterCommand) -> ExitCode {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let result = command.run(&mut out).and_then(|()| Ok(out.flush()?));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&format!("{error}\n"));

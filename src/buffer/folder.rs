@@ -97,7 +97,7 @@ impl OutputName {
     }
 
     /// The name as found on a disk.
-    pub(super) fn found(name: &str) -> Self {
+    pub fn found(name: &str) -> Self {
         Self(name.to_owned())
     }
 

@@ -12,6 +12,7 @@ mod parcel;
 mod reader;
 mod recover;
 mod reject;
+mod rejected;
 mod settle;
 mod shelf;
 mod simulated;
@@ -29,6 +30,7 @@ pub use parcel::Parcel;
 pub use reader::{ChunkReader, Entry, Head, ReadError};
 pub use recover::Recovered;
 pub use reject::{DeadLetters, Letter, Rejected, Rejects};
+pub use rejected::{RejectedFolder, split_reason};
 pub use settle::{Settled, Settler};
 pub use shelf::{
     ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,

@@ -4,6 +4,7 @@ use super::Chunk;
 use crate::record::Nanos;
 use std::fmt;
 use std::io;
+use std::sync::OnceLock;
 
 /// More of a store's reason is not kept: it names the field and quotes the value in the first of it.
 const REASON_BYTES_MAX: usize = 512;
@@ -60,9 +61,9 @@ impl Rejects {
 /// What is to be kept: some records of a chunk, and why.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'a> {
-    /// Name of the output that gives them up.
-    pub output: &'a str,
-    /// When.
+    /// The number under which it is kept. The first try sets it, so that the next one takes its place.
+    pub number: &'a OnceLock<u64>,
+    /// When they were given up.
     pub time: Nanos,
     /// The chunk that they are in.
     pub chunk: &'a Chunk,
@@ -70,7 +71,7 @@ pub struct Letter<'a> {
     pub rejects: &'a Rejects,
 }
 
-/// Where dead letters lie. Called from threads that may wait for a disk.
+/// Where the dead letters of one output lie. Called from threads that may wait for a disk.
 pub trait DeadLetters: Send + Sync + fmt::Debug {
     /// Keeps the records: when this returns, they survive a power cut. Returns how many older ones made room
     /// for them. After an error nothing of them is kept, and it is to be called again.

@@ -1,5 +1,6 @@
-//! Fluent Bit's command line, `check` and `help`: arguments become one [`Command`].
+//! Fluent Bit's command line, `check`, `help` and `dead-letter`: arguments become one [`Command`].
 
+mod dead_letter;
 mod flags;
 mod help;
 mod log;
@@ -7,6 +8,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+pub use dead_letter::{DeadLetterCommand, DeadLetterError};
 pub use log::log;
 
 use std::ffi::OsString;
@@ -29,6 +31,8 @@ pub enum Command<P> {
     Print(String),
     /// The configuration was to be checked and passed: print to standard error and exit 0.
     Passed(&'static str),
+    /// Look after dead letters.
+    DeadLetters(DeadLetterCommand),
     /// Exit 1; the diagnostics say why.
     Refused,
 }
@@ -54,6 +58,7 @@ pub fn command<P>(
     }
     let (request, workdir, check) = match asked {
         Asked::Print(text) => return Command::Print(text),
+        Asked::DeadLetters(command) => return Command::DeadLetters(command),
         Asked::Load { request, workdir, check } => (request, workdir, check),
     };
     if let Some(folder) = workdir
@@ -92,6 +97,7 @@ pub fn severity_shown(level: LogLevel) -> Severity {
 #[derive(Debug)]
 enum Asked {
     Print(String),
+    DeadLetters(DeadLetterCommand),
     Load { request: Request, workdir: Option<String>, check: Option<Strictness> },
 }
 
@@ -112,6 +118,12 @@ fn parse(
     let mut arguments = arguments.into_iter().peekable();
     match arguments.peek().and_then(|first| first.to_str()) {
         Some("check") => parse_check(lexopt::Parser::from_args(arguments.skip(1)), diagnostics),
+        Some("dead-letter") => {
+            let parser = lexopt::Parser::from_args(arguments.skip(1));
+            let command = DeadLetterCommand::parse(parser, diagnostics)?;
+            // Without one the diagnostics say why, and nothing is printed.
+            Ok(command.map_or_else(|| Asked::Print(String::new()), Asked::DeadLetters))
+        }
         Some("help") => {
             let name = arguments.nth(1).map(|name| name.to_string_lossy().into_owned());
             Ok(Asked::Print(parse_help(name.as_deref(), catalog, diagnostics)))

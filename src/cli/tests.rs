@@ -71,6 +71,7 @@ fn check_files(files: &[(&str, &str)], line: &[&str], expected: &Expect) {
         Command::Run(model) => shown(&model),
         Command::Print(text) => text,
         Command::Passed(text) => format!("passed: {text}"),
+        Command::DeadLetters(command) => format!("{command:?}\n"),
         Command::Refused => "refused\n".to_owned(),
     };
     write!(out, "{diagnostics}").unwrap();
@@ -226,6 +227,7 @@ fn the_help_lists_flags_and_plugins() {
         &expect![[r#"
             Usage: tailwater [OPTION]…
                    tailwater check FILE [--strict]
+                   tailwater dead-letter list|show|replay PATH
                    tailwater help [PLUGIN]
 
             Options

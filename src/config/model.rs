@@ -175,6 +175,12 @@ impl Loader<'_> {
         }
         let mut service = ServiceOptions::read(section, self.diagnostics);
         section.finish(self.diagnostics);
+        if service.keep_rejected && service.storage_path.is_none() {
+            let location = section.location_of("storage.keep.rejected");
+            let message = "`storage.keep.rejected` without `storage.path`: what a store refuses for good is \
+                           counted and dropped";
+            self.diagnostics.warning(location, message);
+        }
         if service.flush.is_zero() {
             let message = "`Flush` must be above 0";
             self.diagnostics.error(section.location_of("Flush"), message);

@@ -1,9 +1,10 @@
 //! `[SERVICE]`: what holds for the whole agent.
 
+use std::path::{Component, Path};
 use std::time::Duration;
 
-use super::property::Repeated;
-use super::value::Within;
+use super::property::{Kind, Repeated};
+use super::value::{Limit, Reading, Value, Within};
 use super::{choices, properties};
 
 choices! {
@@ -96,14 +97,17 @@ properties! {
         storage_backlog_flush_on_shutdown: bool ["storage.backlog.flush_on_shutdown" = "off"],
         /// Whether damaged chunks are deleted instead of set aside in `corrupt/`.
         storage_delete_irrecoverable_chunks: bool ["storage.delete_irrecoverable_chunks" = "off"],
+        /// Keeps what a store refuses for good, and what `Retry_Limit` gives up, under `storage.path`: `tailwater dead-letter` lists it and sends it again.
+        keep_rejected: bool ["storage.keep.rejected" = "off"],
+        /// Folder for that, within `storage.path`.
+        rejected_path: RejectedPath ["storage.rejected.path" = "rejected"],
+        /// Size of that folder at which the oldest of it is dropped; unset, there is no bound.
+        rejected_limit: RejectedLimit ["storage.rejected.limit" = "off"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
             "storage.metrics": "there is no `/api/v1/storage` yet; `/api/v1/metrics` has its numbers",
             "storage.backlog.mem_limit": "old chunks are read one by one, when they are sent",
             "storage.trim_files": "a file is never longer than what is in it",
-            "storage.keep.rejected": "what a store refuses for good is counted and dropped",
-            "storage.rejected.path": "what a store refuses for good is counted and dropped",
-            "storage.rejected.limit": "what a store refuses for good is counted and dropped",
             "multiline_buffer_limit": "lines are not joined yet",
             "json.escape_unicode": "letters beyond ASCII are written as they are, which means the same",
             "Hot_Reload": "start it anew: with a `DB`, nothing is lost",
@@ -127,5 +131,71 @@ properties! {
             "telemetry.*": "it is a map, in YAML, and has no effect",
             "security.fips_mode": "no validated cryptography is built in",
         }
+    }
+}
+
+/// `storage.rejected.limit`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RejectedLimit(pub Limit);
+
+impl Value for RejectedLimit {
+    const KIND: Kind = Limit::KIND;
+
+    /// What is no size does not keep Fluent Bit from starting; nothing is kept there then.
+    fn read(text: &str) -> Reading<Self> {
+        match Limit::read(text) {
+            Reading::Bad(why) => {
+                Reading::Guess(Self::default(), format!("{why}; taken as no limit"))
+            }
+            reading => reading.map(Self),
+        }
+    }
+}
+
+/// `storage.rejected.path`: a folder below `storage.path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedPath(pub String);
+
+impl Default for RejectedPath {
+    fn default() -> Self {
+        Self("rejected".to_owned())
+    }
+}
+
+impl Value for RejectedPath {
+    const KIND: Kind = Kind::Text;
+
+    fn read(text: &str) -> Reading<Self> {
+        let is_plain =
+            Path::new(text).components().all(|part| matches!(part, Component::Normal(_)));
+        let first = text.split('/').next().unwrap_or_default();
+        // The last three are the buffer's own.
+        if is_plain && !matches!(first, "" | "." | "open" | "out" | "corrupt") {
+            return Reading::Clear(Self(text.to_owned()));
+        }
+        let why = "no name for a folder of its own in `storage.path`; taken as `rejected`";
+        Reading::Guess(Self::default(), why.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letters_have_a_folder_of_their_own() {
+        for good in ["rejected", "dead/letters", "outer"] {
+            assert!(matches!(RejectedPath::read(good), Reading::Clear(path) if path.0 == good));
+        }
+        for bad in ["", "/tmp", "..", "a/../..", "out", "open/x", "./open", "corrupt"] {
+            let reading = RejectedPath::read(bad);
+            assert!(matches!(reading, Reading::Guess(path, _) if path.0 == "rejected"), "{bad}");
+        }
+        assert!(
+            matches!(RejectedLimit::read("1M"), Reading::Clear(limit) if limit.0.bytes() == Some(1_000_000))
+        );
+        assert!(
+            matches!(RejectedLimit::read("much"), Reading::Guess(limit, _) if limit.0.bytes().is_none())
+        );
     }
 }

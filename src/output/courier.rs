@@ -11,7 +11,7 @@ use crate::metrics::OutputMetrics;
 use crate::net::Client;
 use std::collections::VecDeque;
 use std::future::pending;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -296,7 +296,8 @@ impl Courier {
             return self.settler.settle(parcel.number);
         };
         let (output, metrics) = (self.name.clone(), Arc::clone(&self.metrics));
-        let keeper = Keeper { output, parcel, rejects, time: clock::now(), place, metrics };
+        let (time, number) = (clock::now(), OnceLock::new());
+        let keeper = Keeper { output, parcel, rejects, time, number, place, metrics };
         self.keeping.spawn(keeper.keep(self.probe_backoff()));
     }
 
@@ -565,7 +566,7 @@ mod tests {
         assert_eq!(rig.settled().await, "a0");
         let counts = "taken 7, dropped 1, errors 1, retried 6, letters 1, refused 1";
         assert_eq!(rig.counts(), counts);
-        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a3 of text.0: large (why)"]);
+        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a3: large (why)"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -577,18 +578,14 @@ mod tests {
         rig.pass(1, FIRST).await;
         rig.answer("a2", FAILED).await;
         rig.until(|rig| rig.letters.failures.load(Ordering::Relaxed) == 2).await;
+        assert_eq!(*rig.letters.kept.lock().unwrap(), [""; 0]);
         // Other chunks go their way meanwhile.
         rig.send("b", 1);
         rig.answer("b0", OK).await;
         assert_eq!(rig.settled().await, "b0");
-        for left in [1, 0] {
-            tokio::time::advance(PROBE).await;
-            rig.until(|rig| rig.letters.failures.load(Ordering::Relaxed) == left).await;
-        }
-        assert_eq!(*rig.letters.kept.lock().unwrap(), [""; 0]);
-        tokio::time::advance(PROBE).await;
+        rig.until_later(|rig| !rig.letters.kept.lock().unwrap().is_empty()).await;
         assert_eq!(rig.settled().await, "a0");
-        let kept = ["a1 of text.0: bad (it is bad)", "a2 of text.0: retry_limit (status 500)"];
+        let kept = ["a1: bad (it is bad)", "a2: retry_limit (status 500)"];
         assert_eq!(*rig.letters.kept.lock().unwrap(), kept);
         let counts = "taken 2, dropped 2, errors 1, failed 1, retried 1, letters 2, refused 1";
         assert_eq!(rig.counts(), counts);

@@ -5,7 +5,7 @@ use crate::buffer::{DeadLetters, Letter, Parcel, Rejects};
 use crate::metrics::OutputMetrics;
 use crate::record::Nanos;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::error;
@@ -21,6 +21,8 @@ pub(super) struct Keeper {
     pub(super) rejects: Rejects,
     /// When the last of them was rejected.
     pub(super) time: Nanos,
+    /// Set by the first try.
+    pub(super) number: OnceLock<u64>,
     /// Where they go.
     pub(super) place: Arc<dyn DeadLetters>,
     /// What the output counts.
@@ -53,8 +55,8 @@ impl Keeper {
     }
 
     fn write(&self) -> io::Result<u64> {
-        let Self { output, parcel, rejects, time, .. } = self;
+        let Self { number, parcel, rejects, time, .. } = self;
         let chunk = &*parcel.chunk().map_err(io::Error::other)?;
-        self.place.keep(&Letter { output, time: *time, chunk, rejects })
+        self.place.keep(&Letter { number, time: *time, chunk, rejects })
     }
 }

@@ -42,6 +42,9 @@ pub struct Request {
     pub body_bytes: usize,
     /// The chunk's records in the body, in its order.
     pub records: Vec<u32>,
+    /// The limit that all of its records break, where the destination may have set a wider one: Loki. Then
+    /// they are of one stream.
+    pub doubt: Option<loki::Doubt>,
 }
 
 /// What an output makes of a chunk.

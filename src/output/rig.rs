@@ -239,6 +239,16 @@ impl Rig {
         }
     }
 
+    /// The same, while time passes.
+    pub(super) async fn until_later(&self, is_true: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !is_true(self) {
+            assert!(began.elapsed() < PATIENCE, "it never comes true");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            yield_now().await;
+        }
+    }
+
     /// Counters by name, those that are not zero.
     pub(super) fn counts(&self) -> String {
         let OutputMetrics {
@@ -287,7 +297,7 @@ impl DeadLetters for Letters {
         let names = names(letter.chunk, &Open::all(letter.chunk.count));
         let mut kept = self.kept.lock().unwrap();
         kept.extend(letter.rejects.as_slice().iter().map(|Rejected { record, kind, reason }| {
-            format!("{} of {}: {kind} ({reason})", names[*record as usize].1, letter.output)
+            format!("{}: {kind} ({reason})", names[*record as usize].1)
         }));
         Ok(0)
     }
@@ -368,6 +378,7 @@ fn request(names: &[(u32, String)]) -> Request {
         body_bytes: body.len(),
         body,
         records: names.iter().map(|(index, _)| *index).collect(),
+        doubt: None,
     }
 }
 

@@ -3,9 +3,10 @@
 
 use super::agent::{Admin, Agent};
 use super::filter_slot::FilterSlot;
+use super::output_folder;
 use super::plugins::{self, BuiltOutput, OpenInput};
 use super::router::{Deliver, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
-use super::storage::{self, Storage};
+use super::storage::Storage;
 use super::{Control, InputSlot, Pipeline};
 use crate::admin::{self, HealthOptions, Server};
 use crate::buffer::{DiskError, OutputName, RouteSet, Settler};
@@ -61,11 +62,11 @@ impl fmt::Debug for PlannedInput {
 #[derive(Debug)]
 pub(super) struct PlannedOutput {
     name: String,
+    /// What its folder in the storage is called.
+    folder: OutputName,
     matches: Option<Match>,
     metrics: Arc<OutputMetrics>,
     setup: OutputSetup,
-    /// What its folder on the disk is called.
-    folder: OutputName,
     /// `storage.total_limit_size`.
     disk_bytes_max: Option<u64>,
 }
@@ -97,7 +98,7 @@ pub enum StartError {
     #[error("{0}")]
     Admin(#[from] admin::BindError),
     /// `storage.path` cannot be used.
-    #[error("{0}")]
+    #[error("storage: {0}")]
     Storage(#[from] DiskError),
     /// An input cannot open what it needs.
     #[error("input `{name}`: {reason}")]
@@ -126,9 +127,13 @@ impl Plan {
             planner.diagnostics.error(&excess.location, message);
         }
         let outputs = model.outputs.into_iter();
-        let outputs = outputs.filter_map(|it| planner.output(it, &model.service));
-        let mut outputs: Vec<PlannedOutput> = outputs.collect();
-        storage::tell_apart(outputs.iter_mut().map(|output| &mut output.folder));
+        let mut outputs: Vec<_> =
+            outputs.filter_map(|it| planner.output(it, &model.service)).collect();
+        let mut folders: Vec<_> = outputs.iter().map(|output| output.folder.clone()).collect();
+        OutputName::distinct(&mut folders);
+        for (output, folder) in outputs.iter_mut().zip(folders) {
+            output.folder = folder;
+        }
         let Planner { registry, diagnostics, .. } = planner;
         let plan = Self { service: model.service, registry, inputs, filters, outputs };
         if plan.outputs.len() > 1 && plan.storage_folder().is_none() {
@@ -157,7 +162,10 @@ impl Plan {
     /// beside the first position database.
     pub(super) fn storage_folder(&self) -> Option<PathBuf> {
         let is_shared = self.outputs.len() > 1;
-        if !is_shared && !self.inputs.iter().any(|input| input.on_disk) {
+        let is_used = is_shared
+            || self.service.keep_rejected
+            || self.inputs.iter().any(|input| input.on_disk);
+        if !is_used {
             return None;
         }
         let beside = || {
@@ -186,7 +194,7 @@ impl Plan {
         let mut outlets = Vec::new();
         let mut couriers = Vec::new();
         let is_only = self.outputs.len() == 1;
-        for (number, PlannedOutput { name, matches, metrics, setup, .. }) in
+        for (number, PlannedOutput { name, folder, matches, metrics, setup, .. }) in
             self.outputs.into_iter().enumerate()
         {
             let settler = Settler::new(number, settled_sender.clone());
@@ -194,7 +202,12 @@ impl Plan {
             let deliver: Deliver = match setup {
                 OutputSetup::Courier(output, client, policy) => {
                     let (sender, chunks) = unbounded_channel();
-                    let courier = Courier::new(name, output, client, policy, metrics, settler);
+                    let mut courier = Courier::new(name, output, client, policy, metrics, settler);
+                    let rejected =
+                        storage.as_ref().and_then(|it| it.rejected(folder, &self.service));
+                    if let Some(rejected) = rejected {
+                        courier = courier.with_dead_letters(Arc::new(rejected));
+                    }
                     couriers.push((courier, chunks));
                     Box::new(move |chunk| drop(sender.send(chunk)))
                 }
@@ -291,9 +304,10 @@ impl Planner<'_> {
             RetryLimit::Retries(count) => Some(count),
         };
         let disk_bytes_max = common.storage_total_limit_size.bytes();
-        let folder = storage::folder_of(&instance);
         let backoff = Backoff { base: service.scheduler_base, cap: service.scheduler_cap };
-        let setup = match plugins::output(&instance, self.diagnostics)? {
+        let built = plugins::output(&instance, self.diagnostics)?;
+        let folder = output_folder::name(&instance, &built);
+        let setup = match built {
             BuiltOutput::Local(local) => OutputSetup::Writer(local),
             BuiltOutput::Remote { output, host, port, ordered } => {
                 let concurrency = if ordered { 1 } else { CONCURRENCY };

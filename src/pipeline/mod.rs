@@ -4,6 +4,7 @@ mod agent;
 mod build;
 mod filter_slot;
 mod ledger;
+mod output_folder;
 mod plugins;
 mod router;
 mod spool;

@@ -14,6 +14,7 @@ use crate::record::{Batch, Match, SourceId, Tag};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// `Mem_Buf_Limit` of an input that sets none. Fluent Bit has no limit then and grows until it is
@@ -134,7 +135,8 @@ pub(super) struct Router {
     open: Vec<OpenChunk>,
     /// Sealed chunks that an output still owes, by number.
     owed: HashMap<u64, Owed>,
-    next_number: u64,
+    /// The next number of a chunk; dead letters take some of them.
+    numbers: Arc<AtomicU64>,
     ledger: Ledger,
     /// Positions that became safe and were not told yet.
     safe: Vec<(SourceId, u64)>,
@@ -158,7 +160,7 @@ impl Router {
             plans: HashMap::new(),
             open: Vec::new(),
             owed: HashMap::new(),
-            next_number: 0,
+            numbers: Arc::default(),
             ledger: Ledger::default(),
             safe: Vec::new(),
             spool: None,
@@ -170,11 +172,12 @@ impl Router {
     pub(super) fn with_spool(
         mut self,
         spool: Spool,
+        numbers: Arc<AtomicU64>,
         names: &[OutputName],
         found: &Recovered,
         waits_for_backlog: bool,
     ) -> Self {
-        self.next_number = found.next_number;
+        self.numbers = numbers;
         self.waits_for_backlog = waits_for_backlog;
         for (output, name) in names.iter().enumerate() {
             for Stored { number, bytes, records } in found.backlog.get(name).into_iter().flatten() {
@@ -465,11 +468,11 @@ impl Router {
         let index = if let Some(index) = self.open.iter().position(is_it) {
             index
         } else {
-            let number = self.next_number;
+            let number = self.take_number();
             let Some(disk) = self.spool.as_mut().and_then(|it| it.create(number, routes)) else {
                 return false;
             };
-            self.push_open(routes, CHUNK_BYTES_MAX, Some(disk))
+            self.push_open(number, routes, CHUNK_BYTES_MAX, Some(disk))
         };
         let Some(OpenChunk { builder, disk: Some(disk) }) = self.open.get_mut(index) else {
             return false;
@@ -504,9 +507,11 @@ impl Router {
         let Some(share) = self.shares.get_mut(input) else { return };
         let chunk_bytes_max = share.chunk_bytes_max();
         let is_it = |chunk: &OpenChunk| chunk.disk.is_none() && chunk.builder.routes() == routes;
-        let index = match self.open.iter().position(is_it) {
-            Some(index) => index,
-            None => self.push_open(routes, chunk_bytes_max, None),
+        let index = if let Some(index) = self.open.iter().position(is_it) {
+            index
+        } else {
+            let number = self.take_number();
+            self.push_open(number, routes, chunk_bytes_max, None)
         };
         let Some(OpenChunk { builder: chunk, .. }) = self.open.get_mut(index) else { return };
         let Some(share) = self.shares.get_mut(input) else { return };
@@ -524,16 +529,20 @@ impl Router {
         }
     }
 
+    fn take_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Opens a chunk that is expected to grow to so many bytes; returns its index.
     fn push_open(
         &mut self,
+        number: u64,
         routes: RouteSet,
         bytes_max: usize,
         disk: Option<OnDisk<ChunkFile>>,
     ) -> usize {
         let expected = bytes_max + FRAME_BYTES_EXPECTED;
-        let builder = ChunkBuilder::new(self.next_number, routes, expected, Instant::now());
-        self.next_number += 1;
+        let builder = ChunkBuilder::new(number, routes, expected, Instant::now());
         self.open.push(OpenChunk { builder, disk });
         self.open.len() - 1
     }

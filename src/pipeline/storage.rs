@@ -1,67 +1,21 @@
-//! `storage.path` at the start: what the outputs' folders are called, what an earlier run left, and the spool.
+//! `storage.path` at the start: what an earlier run left, the spool, and the place of dead letters.
 
 use super::build::Plan;
 use super::router::Router;
 use super::spool::{Spool, SpoolOptions, Synced};
 use crate::buffer::{
-    Checksum, Damaged, Disk, DiskError, OutputName, REJECTED, Recovered, Shelf, ShelfOptions,
+    Checksum, Damaged, Disk, DiskError, OutputName, Recovered, RejectedFolder, Shelf, ShelfOptions,
 };
-use crate::config::{Instance, OutputCommon, ServiceOptions, StorageSync};
+use crate::config::{ServiceOptions, StorageSync};
 use crate::mailbox;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tracing::{info, warn};
 
 /// How long after it was written something is synced, with `storage.sync normal`.
 const SYNC_WAIT: Duration = Duration::from_secs(1);
-
-/// Properties that decide where an output's records end up, beside its host and port. An output whose other
-/// properties change still owes what it owed.
-const DECIDING: [&str; 12] = [
-    "Index",
-    "Logstash_Format",
-    "Logstash_Prefix",
-    "Logstash_Prefix_Key",
-    "Path",
-    "Uri",
-    "Pipeline",
-    "Labels",
-    "Label_Keys",
-    "Label_Map_Path",
-    "Tenant_ID",
-    "File",
-];
-
-/// What the folder of an output is called.
-pub(super) fn folder_of(instance: &Instance<OutputCommon>) -> OutputName {
-    let common = &instance.common;
-    if let Some(alias) = &common.alias {
-        return OutputName::from_alias(alias);
-    }
-    let port = common.port.map(|port| port.to_string()).unwrap_or_default();
-    let shown = [instance.plugin.name, common.host.as_deref().unwrap_or_default(), &port];
-    let entries = instance.section.entries();
-    let deciding: Vec<&str> = DECIDING
-        .iter()
-        .filter_map(|name| {
-            let entry = entries.iter().find(|entry| entry.key.eq_ignore_ascii_case(name))?;
-            Some([*name, entry.value.as_str()])
-        })
-        .flatten()
-        .collect();
-    OutputName::from_destination(&shown, &deciding)
-}
-
-/// Gives outputs that lead to the same place folders of their own.
-pub(super) fn tell_apart<'a>(names: impl Iterator<Item = &'a mut OutputName>) {
-    let mut places: Vec<&mut OutputName> = names.collect();
-    let mut names: Vec<OutputName> = places.iter().map(|name| (**name).clone()).collect();
-    OutputName::distinct(&mut names);
-    for (place, name) in places.iter_mut().zip(names) {
-        **place = name;
-    }
-}
 
 /// Without a `storage.path`, so much of what one output lags behind with may be moved from memory to the folder
 /// beside the position database: an hour of a busy node.
@@ -70,6 +24,8 @@ const SPILL_BYTES_MAX: u64 = 1 << 30;
 /// What lies under `storage.path`, or beside the database.
 pub(super) struct Storage {
     shelf: Arc<Shelf>,
+    /// The next number of a chunk, dead letters included.
+    numbers: Arc<AtomicU64>,
     names: Vec<OutputName>,
     found: Recovered,
     keeps_reserve: bool,
@@ -85,7 +41,7 @@ impl Storage {
         let spill_bytes_max = service.storage_path.is_none().then_some(SPILL_BYTES_MAX);
         let options = ShelfOptions {
             path,
-            rejected: REJECTED.to_owned(),
+            rejected: service.rejected_path.0.clone(),
             checksum: if service.storage_checksum { Checksum::Crc32c } else { Checksum::None },
             damaged: if service.storage_delete_irrecoverable_chunks {
                 Damaged::Delete
@@ -97,7 +53,24 @@ impl Storage {
         let (shelf, found) = Shelf::open(Arc::new(Disk), &options, &names)?;
         tell(&found);
         let keeps_reserve = plan.has_unlimited_output();
-        Ok(Some(Self { shelf: Arc::new(shelf), names, found, keeps_reserve, spill_bytes_max }))
+        let (shelf, numbers) = (Arc::new(shelf), Arc::new(AtomicU64::new(found.next_number)));
+        Ok(Some(Self { shelf, numbers, names, found, keeps_reserve, spill_bytes_max }))
+    }
+
+    /// Where the dead letters of an output go, if they are kept: `storage.keep.rejected` and a `storage.path`, as in
+    /// Fluent Bit.
+    pub(super) fn rejected(
+        &self,
+        output: OutputName,
+        service: &ServiceOptions,
+    ) -> Option<RejectedFolder> {
+        service.storage_path.as_ref().filter(|_| service.keep_rejected)?;
+        Some(RejectedFolder {
+            shelf: Arc::clone(&self.shelf),
+            output,
+            numbers: Arc::clone(&self.numbers),
+            bytes_max: service.rejected_limit.0.bytes(),
+        })
     }
 
     /// Lets the router use it.
@@ -107,7 +80,7 @@ impl Storage {
         service: &ServiceOptions,
         synced: mailbox::Sender<Synced>,
     ) -> io::Result<Router> {
-        let Self { shelf, names, mut found, keeps_reserve, spill_bytes_max } = self;
+        let Self { shelf, numbers, names, mut found, keeps_reserve, spill_bytes_max } = self;
         let options = SpoolOptions {
             sync_wait: match service.storage_sync {
                 StorageSync::Normal => SYNC_WAIT,
@@ -119,7 +92,8 @@ impl Storage {
         };
         let survivors = std::mem::take(&mut found.survivors);
         let spool = Spool::start(shelf, names.clone(), survivors, options, synced)?;
-        Ok(router.with_spool(spool, &names, &found, service.storage_backlog_flush_on_shutdown))
+        let waits = service.storage_backlog_flush_on_shutdown;
+        Ok(router.with_spool(spool, numbers, &names, &found, waits))
     }
 }
 

@@ -19,9 +19,9 @@ fn on_disk(path: &str) -> String {
 /// Chunk files below a folder.
 fn chunks(folder: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let count = |path: &Path| match path.is_dir() {
-        true => chunks(path),
-        false => usize::from(path.extension().is_some_and(|it| it == "chunk")),
+    let count = |path: &Path| {
+        let is_chunk = path.extension().is_some_and(|it| it == "chunk");
+        if path.is_dir() { chunks(path) } else { usize::from(is_chunk) }
     };
     entries.map(|entry| count(&entry.unwrap().path())).sum()
 }

@@ -10,6 +10,7 @@ mod bench;
 mod command_line;
 mod corpus;
 mod counters;
+mod dead_letters;
 mod delivery;
 mod disk;
 mod docs;

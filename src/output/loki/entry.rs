@@ -1,5 +1,6 @@
 //! What a record becomes: labels, metadata, a time and a line.
 
+use super::doubt::{self, Doubt, Limits};
 use super::labels::{Labels, Metadata};
 use super::line::{Cuts, Lines};
 use super::options::{Encoding, LokiOptions};
@@ -23,6 +24,8 @@ pub(super) struct Entries {
     lines: Lines,
     /// Labels of the record at hand, or of the one before that they are the same for.
     pairs: Pairs,
+    /// The limit that `pairs` break.
+    labels_doubt: Option<Doubt>,
     /// The fields and the tag that `pairs` were made of.
     seen: Vec<u8>,
     tag: String,
@@ -35,6 +38,7 @@ pub(super) struct Entries {
 #[derive(Debug)]
 pub(super) struct Entry<'e> {
     labels: &'e Pairs,
+    labels_doubt: Option<Doubt>,
     metadata: Option<&'e Pairs>,
     time: Nanos,
     line: &'e [u8],
@@ -70,9 +74,11 @@ impl Entries {
         if labels_fixed {
             labels.write("", "{}", &mut scratch, &mut pairs);
         }
+        let labels_doubt = doubt::of_labels(&pairs);
         Some(Self {
             labels,
             labels_fixed,
+            labels_doubt,
             metadata,
             lines: Lines::new(cuts, options.line_format, options.drop_single_key),
             pairs,
@@ -93,6 +99,7 @@ impl Entries {
             tag.clone_into(&mut self.tag);
             self.pairs.clear();
             self.labels.write(tag, text(record), &mut self.scratch, &mut self.pairs);
+            self.labels_doubt = doubt::of_labels(&self.pairs);
         }
         if !self.metadata.is_empty() {
             self.metadata_pairs.clear();
@@ -100,6 +107,7 @@ impl Entries {
         }
         Entry {
             labels: &self.pairs,
+            labels_doubt: self.labels_doubt,
             metadata: (!self.metadata.is_empty()).then_some(&self.metadata_pairs),
             time: record.time,
             line: line.text,
@@ -112,6 +120,17 @@ impl Entry<'_> {
     pub(super) fn bytes(&self) -> usize {
         let metadata = self.metadata.map_or(0, |pairs| pairs.as_bytes().len());
         self.labels.as_bytes().len() + metadata + self.line.len() + ENTRY_BYTES
+    }
+
+    /// The limit that it breaks, of those that `limits` has.
+    pub(super) fn doubt(&self, limits: &Limits, now: Nanos) -> Option<Doubt> {
+        let of_entry = || limits.of_entry(self.time, self.line, self.metadata, now);
+        self.labels_doubt.filter(|doubt| limits.has(*doubt)).or_else(of_entry)
+    }
+
+    /// Whether it may go into a push beside what that holds.
+    pub(super) fn fits(&self, push: &Push, doubt: Option<Doubt>) -> bool {
+        push.fits(self.labels, self.time, doubt)
     }
 
     pub(super) fn add_to(&self, push: &mut Push, index: u32) {

@@ -3,7 +3,7 @@
 use super::label_map;
 use super::line::Cuts;
 use super::options::LokiOptions;
-use super::pairs::{Pairs, write_name};
+use super::pairs::{Pairs, write_metadata_name, write_name};
 use crate::config::{Diagnostics, Section};
 use crate::output::number::shortest;
 use crate::output::template::{Template, write_text};
@@ -24,6 +24,9 @@ enum Source {
     Record(Template),
 }
 
+/// Makes a name fit for Loki.
+type WriteName = fn(&str, &mut String);
+
 /// What an item of a list of names says.
 enum Item {
     /// A name and where its value comes from.
@@ -39,6 +42,7 @@ impl Names {
     pub(super) fn read(
         items: &[String],
         property: &str,
+        write_name: WriteName,
         cuts: &mut Cuts,
         section: &Section,
         diagnostics: &mut Diagnostics,
@@ -46,7 +50,7 @@ impl Names {
         let mut names = Self::default();
         for item in items {
             let place = section.location_of(property);
-            match Item::read(item) {
+            match Item::read(item, write_name) {
                 Item::Pair(name, source) => names.add(name, source, cuts),
                 Item::Nothing(why) => {
                     diagnostics.warning(place, format!("`{property}`: `{item}`: {why}"));
@@ -111,7 +115,7 @@ impl Names {
 }
 
 impl Item {
-    fn read(item: &str) -> Self {
+    fn read(item: &str, write_name: WriteName) -> Self {
         let mut name = String::new();
         if item == "$" || item.starts_with("$TAG") {
             return Self::Nothing("names no field of a record".to_owned());
@@ -161,13 +165,15 @@ impl Labels {
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let mut names = Names::read(&options.labels, "Labels", cuts, section, diagnostics)?;
+        let mut names =
+            Names::read(&options.labels, "Labels", write_name, cuts, section, diagnostics)?;
         if let Some(key) = options.label_keys.iter().find(|key| !key.starts_with('$')) {
             let message = format!("`Label_Keys`: `{key}` is no record accessor; write `${key}`");
             diagnostics.error(section.location_of("Label_Keys"), message);
             return None;
         }
-        let keys = Names::read(&options.label_keys, "Label_Keys", cuts, section, diagnostics)?;
+        let keys =
+            Names::read(&options.label_keys, "Label_Keys", write_name, cuts, section, diagnostics)?;
         names.0.extend(keys.0);
         if let Some(path) = &options.label_map_path {
             for (label, accessor) in label_map::read(path, diagnostics) {
@@ -191,7 +197,7 @@ impl Labels {
     pub(super) fn write(&self, tag: &str, record: &str, scratch: &mut String, pairs: &mut Pairs) {
         self.names.write(tag, record, scratch, pairs);
         if let Some(Value::Nested(labels)) = self.pod.as_ref().and_then(|pod| pod.on_json(record)) {
-            write_map(labels, scratch, |name, value, scratch| {
+            write_map(labels, write_name, scratch, |name, value, scratch| {
                 let Value::String(_) = value else { return };
                 scratch.clear();
                 write_text(value, scratch);
@@ -223,6 +229,7 @@ impl Metadata {
         let names = Names::read(
             &options.structured_metadata,
             "Structured_Metadata",
+            write_metadata_name,
             cuts,
             section,
             diagnostics,
@@ -258,7 +265,7 @@ impl Metadata {
     pub(super) fn write(&self, tag: &str, record: &str, scratch: &mut String, pairs: &mut Pairs) {
         for map in &self.maps {
             let Some(Value::Nested(fields)) = map.on_json(record) else { continue };
-            write_map(fields, scratch, |name, value, scratch| {
+            write_map(fields, write_metadata_name, scratch, |name, value, scratch| {
                 scratch.clear();
                 match value {
                     Value::Number(text) => scratch.push_str(&shortest(text)),
@@ -276,6 +283,7 @@ impl Metadata {
 /// Calls `field` with each name, made fit for Loki, and value of a map; arrays have none.
 fn write_map<'a>(
     map: &'a str,
+    write_name: WriteName,
     scratch: &mut String,
     mut field: impl FnMut(&str, Value<'a>, &mut String),
 ) {

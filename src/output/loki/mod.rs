@@ -1,6 +1,11 @@
 //! `loki`: records to streams, in their order. Loki itself drops an entry that it has already, by stream,
 //! time and line, so that sending again is safe.
+//!
+//! What Loki may refuse goes apart (`doubt.rs`), and of what it refuses it is found out which entries
+//! (`judge.rs`). What stays hidden: of several streams in a push that exceed their own rate or the number of streams
+//! that there may be, Loki tells only when the last one does.
 
+mod doubt;
 mod entry;
 mod judge;
 mod label_map;
@@ -13,20 +18,23 @@ mod push;
 #[cfg(test)]
 mod tests;
 
+pub use doubt::Doubt;
 pub use options::{DropSingleKey, Encoding, LineFormat, LokiOptions, TenantErrors};
 
 use super::answer::{BodyLimit, Complaints, Whole};
 use super::template::write_text;
 use super::{Judge, Output, Request, Requests};
 use crate::buffer::{Chunk, Encoded, Open};
+use crate::clock;
 use crate::config::{Diagnostics, Section};
-use crate::record::Accessor;
+use crate::record::{Accessor, Nanos};
+use doubt::Limits;
 use entry::{ENTRY_BYTES, Entries};
 use hyper::header::HeaderValue;
-use judge::Refusal;
+use judge::{BLOCKED_STATUS, Refusal, Taking};
 use post::Poster;
 use push::Push;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tailwater_parsers::json::Value;
 
 /// A push before compression is at most about this. Loki's parts send it on to each other in messages of
@@ -36,6 +44,10 @@ const BODY_BYTES_MAX: usize = 3 << 20;
 /// Pushes that grow at the same time. With more tenants in one chunk the first one's push is ended: a
 /// field that names a user or a request must not make one of each record's buffers.
 const TENANTS_MAX: usize = 64;
+
+/// Pushes that a chunk is parted into for what Loki may refuse of it; the rest goes as it comes. A chunk whose
+/// lines jump to and fro by hours must not become a push a line.
+const PARTS_MAX: usize = 256;
 
 /// What is said of a record whose tenant holds characters that no HTTP header can: to send it without
 /// would give it to another tenant.
@@ -52,6 +64,9 @@ pub struct Loki {
     poster: Poster,
     limit: BodyLimit,
     complaints: Arc<Complaints>,
+    /// Between the one who encodes and those who judge.
+    limits: Arc<Mutex<Limits>>,
+    now: fn() -> Nanos,
 }
 
 impl Loki {
@@ -84,6 +99,8 @@ impl Loki {
             poster: Poster::build(options, encoding, gzip, section, diagnostics)?,
             limit: BodyLimit::new(BODY_BYTES_MAX),
             complaints: Arc::new(Complaints::new(name.into())),
+            limits: Arc::default(),
+            now: clock::now,
         })
     }
 
@@ -102,6 +119,9 @@ impl Output for Loki {
     fn encode(&mut self, chunk: &Chunk, open: &Open, requests: &mut Requests) {
         let body_bytes_max = self.limit.bytes();
         let bytes_expected = (chunk.len() + chunk.count as usize * ENTRY_BYTES).min(body_bytes_max);
+        let now = (self.now)();
+        let limits = Arc::clone(&self.limits);
+        let limits = lock(&limits);
         // One a tenant; nearly always one.
         let mut pushes: Vec<Push> = Vec::new();
         let owed = (0..).zip(chunk.records()).filter(|(index, _)| open.contains(*index));
@@ -118,14 +138,20 @@ impl Output for Loki {
                 }
                 // Of many tenants, each has a small share.
                 let bytes_expected = if pushes.is_empty() { bytes_expected } else { 0 };
-                pushes.push(Push::new(self.encoding, &self.tenant, bytes_expected));
+                pushes.push(Push::new(self.encoding, &self.tenant, None, bytes_expected));
                 pushes.len() - 1
             });
             let Some(push) = pushes.get_mut(at) else { continue };
             let entry = self.entries.read(frame.tag, &record);
-            if push.body.len() + entry.bytes() > body_bytes_max && !push.is_empty() {
-                let full =
-                    std::mem::replace(push, Push::new(self.encoding, &self.tenant, bytes_expected));
+            let has_parts_left = requests.to_send.len() < PARTS_MAX;
+            let doubt = entry.doubt(&limits, now).filter(|_| has_parts_left);
+            let is_full = push.body.len() + entry.bytes() > body_bytes_max;
+            if push.is_empty() {
+                push.doubt = doubt;
+            } else if is_full || !entry.fits(push, doubt) {
+                let bytes_expected = if doubt.is_some() { 0 } else { bytes_expected };
+                let next = Push::new(self.encoding, &self.tenant, doubt, bytes_expected);
+                let full = std::mem::replace(push, next);
                 requests.to_send.extend(self.poster.request(full));
             }
             entry.add_to(push, index);
@@ -136,13 +162,19 @@ impl Output for Loki {
     }
 
     fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send> {
-        if status == 400 {
-            return Box::new(Refusal::new(
-                u32::try_from(request.records.len()).unwrap_or(u32::MAX),
-            ));
+        if let 400 | BLOCKED_STATUS = status {
+            return Box::new(Refusal::new(request, &self.limits));
         }
-        Box::new(Whole::new(request, status, &self.limit, &self.complaints, judge::kind))
+        let whole = Whole::new(request, status, &self.limit, &self.complaints, judge::kind);
+        match (status, request.doubt) {
+            (200..=299, Some(doubt)) => Box::new(Taking::new(whole, doubt, &self.limits)),
+            _ => Box::new(whole),
+        }
     }
+}
+
+fn lock(limits: &Mutex<Limits>) -> MutexGuard<'_, Limits> {
+    limits.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How pushes are written: as the user says, else as Fluent Bit writes what it compresses with gzip.

@@ -1,5 +1,7 @@
 //! Names with values, as streams' labels and entries' metadata are written.
 
+use std::fmt::Write as _;
+
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use tailwater_parsers::json;
 
@@ -51,6 +53,19 @@ impl Pairs {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.spans.len()
+    }
+
+    /// Bytes of all names and values.
+    pub(super) fn text_len(&self) -> usize {
+        self.spans.iter().map(|span| span.end - span.start).sum()
+    }
+
+    /// Names and values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.spans.iter().map(|span| {
+            let name = self.text.get(span.start..span.middle).unwrap_or_default();
+            (name, self.text.get(span.middle..span.end).unwrap_or_default())
+        })
     }
 
     /// Adds a pair, in place of one of the same name. The name is one already, see [`write_name`].
@@ -124,12 +139,25 @@ pub(super) fn field_len(tag: u32, len: usize) -> usize {
 }
 
 /// Appends a name as Loki takes it: letters, digits and `_`, no digit first. As in Fluent Bit, every
-/// other byte becomes `_`.
+/// other byte becomes `_`; so does a name of no byte, which Loki takes for nothing.
 pub(super) fn write_name(name: &str, out: &mut String) {
-    if name.starts_with(|first: char| first.is_ascii_digit()) {
+    if name.starts_with(|first: char| first.is_ascii_digit()) || name.is_empty() {
         out.push('_');
     }
     out.extend(
         name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte) } else { '_' }),
     );
+}
+
+/// Appends a name of metadata. One of `_` alone Loki answers with a 500 for ever, and everything beside it in the
+/// push; so what would be one, such as a name in another script, is told by its bytes.
+pub(super) fn write_metadata_name(name: &str, out: &mut String) {
+    if name.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        return write_name(name, out);
+    }
+    out.push_str("key_");
+    for byte in name.bytes() {
+        // Writing to memory does not fail.
+        let _infallible = write!(out, "{byte:02x}");
+    }
 }

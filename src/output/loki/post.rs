@@ -55,7 +55,7 @@ impl Poster {
         let body_bytes = push.body.len();
         let body = self
             .packer
-            .pack(push.body)
+            .pack(std::mem::take(&mut push.body))
             .inspect_err(|error| tracing::error!(%error, "cannot compress a push to Loki"))
             .ok()?;
         let mut headers = self.headers.clone();
@@ -64,7 +64,8 @@ impl Poster {
         {
             headers.insert(TENANT, tenant);
         }
-        Some(Request { path: self.path.clone(), headers, body, body_bytes, records: push.records })
+        let Push { records, doubt, .. } = push;
+        Some(Request { path: self.path.clone(), headers, body, body_bytes, records, doubt })
     }
 }
 

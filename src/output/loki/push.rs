@@ -10,6 +10,7 @@
 //! A stream begins wherever the labels change, so one may come several times: Loki takes them in
 //! order, as it does the one stream a record that Fluent Bit sends.
 
+use super::doubt::{BEHIND_MAX, Doubt};
 use super::options::Encoding;
 use super::pairs::{Pairs, field_len, write_field};
 use crate::record::Nanos;
@@ -32,6 +33,10 @@ pub(super) struct Push {
     pub(super) records: Vec<u32>,
     /// The tenant, if records say theirs.
     pub(super) tenant: String,
+    /// The limit that all its records break: then they are of one stream.
+    pub(super) doubt: Option<Doubt>,
+    /// Oldest and newest time in it.
+    times: Option<(Nanos, Nanos)>,
     /// Labels of the stream that is open.
     labels: Vec<u8>,
     /// Where that stream's length is to be written, or its first entry in JSON stands.
@@ -39,13 +44,20 @@ pub(super) struct Push {
 }
 
 impl Push {
-    /// An empty request, about to hold `bytes_expected`.
-    pub(super) fn new(encoding: Encoding, tenant: &str, bytes_expected: usize) -> Self {
+    /// An empty request, about to hold `bytes_expected`, of records that all break one limit or none.
+    pub(super) fn new(
+        encoding: Encoding,
+        tenant: &str,
+        doubt: Option<Doubt>,
+        bytes_expected: usize,
+    ) -> Self {
         Self {
             encoding,
             body: Vec::with_capacity(bytes_expected),
             records: Vec::new(),
             tenant: tenant.to_owned(),
+            doubt,
+            times: None,
             labels: Vec::new(),
             stream_start: None,
         }
@@ -54,6 +66,17 @@ impl Push {
     /// Whether there is no record in it.
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// Whether an entry may go into it. What Loki may refuse goes apart by its stream and the limit that it
+    /// breaks; and no further than what comes too late by it, when it is sent again.
+    pub(super) fn fits(&self, labels: &Pairs, time: Nanos, doubt: Option<Doubt>) -> bool {
+        if self.doubt != doubt {
+            return false;
+        }
+        let (oldest, newest) = self.times.unwrap_or((time, time));
+        let span = newest.max(time).saturating_sub(oldest.min(time));
+        doubt.is_none() || self.labels == labels.as_bytes() && span <= BEHIND_MAX
     }
 
     /// Adds an entry to the stream of these labels.
@@ -70,6 +93,8 @@ impl Push {
             self.labels.extend_from_slice(labels.as_bytes());
             self.begin_stream();
         }
+        let (oldest, newest) = self.times.unwrap_or((time, time));
+        self.times = Some((oldest.min(time), newest.max(time)));
         match self.encoding {
             Encoding::Protobuf => self.add_protobuf(time, line, metadata),
             Encoding::Json => self.add_json(time, line, metadata),

@@ -13,7 +13,9 @@ fn output(entries: &[(&str, &str)]) -> Loki {
     samples::built(|diagnostics| {
         let options = LokiOptions::read(&mut section, diagnostics);
         section.finish(diagnostics);
-        Loki::build("loki.0", &options, &section, diagnostics)
+        let mut loki = Loki::build("loki.0", &options, &section, diagnostics)?;
+        loki.now = || TIME;
+        Some(loki)
     })
 }
 
@@ -78,7 +80,7 @@ fn a_request_is_path_headers_and_streams() {
         ("Header", "X-Extra hello world"),
         ("Uri", "/custom/push"),
     ];
-    let chunk = samples::chunk(&[("t", TIME, r#"{"a":1}"#), ("t", -1, "{}")]);
+    let chunk = samples::chunk(&[("t", 1_500_000_000, r#"{"a":1}"#), ("t", -1, "{}")]);
     let requests = samples::requests(&mut output(&entries), &chunk);
     expect![[r#"
         POST /custom/push
@@ -89,7 +91,7 @@ fn a_request_is_path_headers_and_streams() {
         x-extra: hello world
         [0, 1]
         {job="fluent-bit"}
-          1448403340.123456789 {"a":1}
+          1.500000000 {"a":1}
           -1.999999999 {}
 
     "#]]
@@ -427,6 +429,119 @@ fn a_push_that_is_too_large_is_cut_in_order() {
     assert_eq!(parts, [vec![0, 1], vec![2, 3], vec![4]]);
 }
 
+/// Records by request, and the limit that they break.
+#[track_caller]
+fn check_parts(output: &mut Loki, records: &[(&str, Nanos, &str)], expected: &Expect) {
+    let mut text = String::new();
+    for request in samples::requests(output, &samples::chunk(records)) {
+        let doubt = request.doubt.map_or("", |doubt| doubt.0);
+        writeln!(text, "{:?} {doubt}", request.records).unwrap();
+    }
+    expected.assert_eq(&text);
+}
+
+const MINUTE: Nanos = 60_000_000_000;
+
+#[test]
+fn what_may_be_refused_goes_apart_and_in_its_place() {
+    let old = |minutes: Nanos| TIME - minutes * MINUTE;
+    let long = format!(r#"{{"a":"1","log":"{}"}}"#, "x".repeat(300_000));
+    let wide = format!(r#"{{"a":"{}"}}"#, "x".repeat(3_000));
+    let mut output = output(&[("Labels", "a=$a")]);
+    let (one, two) = (r#"{"a":"1"}"#, r#"{"a":"2"}"#);
+    let records = [
+        ("t", TIME, one),
+        ("t", TIME, two),
+        ("t", TIME, &*long),
+        ("t", TIME, &*long),
+        ("t", TIME, one),
+        ("t", TIME, &*wide),
+        ("t", old(90), one),
+        ("t", old(89), one),
+        ("t", old(89), two),
+        ("t", old(180), two),
+        ("t", old(-11), two),
+        ("t", TIME, two),
+    ];
+    check_parts(
+        &mut output,
+        &records,
+        &expect![[r#"
+            [0, 1] 
+            [2, 3] line_too_long
+            [4] 
+            [5] label_value_too_long
+            [6, 7] too_far_behind
+            [8] too_far_behind
+            [9] too_far_behind
+            [10] too_far_in_future
+            [11] 
+        "#]],
+    );
+    // Whoever takes such lines once is not spared them again, but late ones are always told apart.
+    let requests = samples::requests(&mut output, &samples::chunk(&records));
+    for request in &requests {
+        assert_eq!(output.judge(request, 204).finish(&mut |_, _| {}), Health::Good);
+    }
+    check_parts(
+        &mut output,
+        &records,
+        &expect![[r#"
+            [0, 1, 2, 3, 4, 5] 
+            [6, 7] too_far_behind
+            [8] too_far_behind
+            [9] too_far_behind
+            [10, 11] 
+        "#]],
+    );
+}
+
+#[test]
+fn lines_that_jump_to_and_fro_do_not_become_a_push_each() {
+    let records: Vec<_> =
+        (0..1_000).map(|number| ("t", TIME - number % 2 * 90 * MINUTE, "{}")).collect();
+    let requests = samples::requests(&mut output(&[]), &samples::chunk(&records));
+    assert_eq!(requests.len(), PARTS_MAX + 1);
+    let sent: Vec<_> = requests.iter().flat_map(|request| request.records.clone()).collect();
+    assert!(sent.into_iter().eq(0..1_000));
+}
+
+#[test]
+fn metadata_has_names_that_do_not_break_the_push() {
+    check(
+        &[
+            ("Structured_Metadata", "___=$a"),
+            ("Structured_Metadata_Map_Keys", "$map"),
+            ("Labels", "job=x"),
+        ],
+        &[("t", TIME, r#"{"a":"0","map":{"":"1","é":"2","ü":"3","-._":"4","né":"5","9":"6"}}"#)],
+        &expect![[r#"
+            {job="x"}
+              1448403340.123456789 {} key_=1 key_c3a9=2 key_c3bc=3 key_2d2e5f=4 n__=5 _9=6 key_5f5f5f=0
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_push_of_many_is_divided() {
+    let mut output = output(&[]);
+    let chunk =
+        samples::chunk(&[("t", TIME, "{}"), ("t", TIME - 90 * MINUTE, "{}"), ("t", 0, "{}")]);
+    let requests = samples::requests(&mut output, &chunk);
+    let mut two = samples::requests(&mut output, &samples::chunk(&[("t", TIME, "{}"); 2]));
+    let mut none = |index, verdict| panic!("{index} {verdict:?}");
+    let mut judge = output.judge(&two[0], 400);
+    judge.feed(b"loghttp: parse error", &mut none);
+    assert_eq!(judge.finish(&mut none), Health::Divide);
+    assert_eq!(requests.len(), 3);
+    two[0].doubt = requests[1].doubt;
+    let mut refused = Vec::new();
+    let mut judge = output.judge(&two[0], 400);
+    judge.feed(b"entry too far behind, total ignored: 2 out of 2 for stream: {}", &mut none);
+    assert_eq!(judge.finish(&mut |index, _| refused.push(index)), Health::Good);
+    assert_eq!(refused, [0, 1]);
+}
+
 #[test]
 fn answers_and_what_they_settle() {
     let mut output = output(&[]);
@@ -444,8 +559,14 @@ fn answers_and_what_they_settle() {
         ),
         (
             400,
-            "Max entry size '262144' bytes exceeded for stream",
+            "max entry size '262144' bytes exceeded for stream",
             refused("line_too_long"),
+            Health::Good,
+        ),
+        (
+            260,
+            "ingestion blocked for user 'x' until '2030-01-01T00:00:00Z' with status code '260'",
+            refused("blocked_ingestion"),
             Health::Good,
         ),
         (400, "what?", refused("bad_request"), Health::Good),

@@ -30,6 +30,12 @@ pub(super) const RECORD_BYTES: usize = 192;
 /// What is said of a record that is to change a document and does not say which one. Fluent Bit leaves it out.
 const ID_MISSING: &str = "id_missing";
 
+/// What is said of a record whose id is longer than stores take: one such has the whole request refused.
+const ID_TOO_LONG: &str = "id_too_long";
+
+/// Bytes of the longest id that stores take.
+const ID_LEN_MAX: usize = 512;
+
 /// Writes records as `_bulk` wants them.
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -229,6 +235,7 @@ impl Encoder {
     fn id<'r>(&self, record: &Encoded<'r>) -> Result<DocumentId<'r>, &'static str> {
         let users = self.id_key.as_ref().and_then(|key| key.on_json(text(record)));
         match (users, self.id_otherwise) {
+            (Some(json::Value::String(id)), _) if is_too_long(id) => Err(ID_TOO_LONG),
             (Some(json::Value::String(id)), _) if id != json::Text::Plain("") => {
                 Ok(DocumentId::Users(id))
             }
@@ -265,6 +272,18 @@ impl Encoder {
             DocumentId::Stores => out.extend_from_slice(b"}}\n"),
         }
     }
+}
+
+/// Whether stores refuse an id for its length. Few have escapes, which are longer than what they stand for.
+fn is_too_long(id: json::Text<'_>) -> bool {
+    let (json::Text::Plain(text) | json::Text::Escaped(text) | json::Text::Dirty(text)) = id;
+    if text.len() <= ID_LEN_MAX {
+        // Halves of surrogate pairs become no longer; raw control characters stay what they are.
+        return false;
+    }
+    let mut decoded = Vec::new();
+    id.write_decoded(&mut decoded);
+    decoded.len() > ID_LEN_MAX
 }
 
 impl Member {

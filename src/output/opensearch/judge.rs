@@ -8,8 +8,14 @@ use crate::output::{Health, Judge, Verdict};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// A longer item (a store that quotes whole documents) is not judged, and its record sent again.
+/// A longer item is not judged, and its record sent again.
 const ITEM_BYTES_MAX: usize = 64 << 10;
+
+/// Of a longer text in an item no more is kept: it is a reason, which may quote a whole field.
+const STRING_BYTES_MAX: usize = 2 << 10;
+
+/// Bytes of the longest thing in a JSON string that must not be cut: a pair of surrogates, `\ud83d\ude00`.
+const ESCAPE_LEN_MAX: usize = 12;
 
 /// Members of the answer that are looked at are shorter: `"errors":false`.
 const MEMBER_BYTES_MAX: usize = 64;
@@ -71,6 +77,9 @@ pub(super) struct BulkJudge {
     quoting: Quoting,
     /// The member or item so far, without the white space between its tokens.
     piece: Vec<u8>,
+    /// Where in the piece the string at hand starts, and whether the rest of it is left out.
+    string_start: usize,
+    is_cutting: bool,
     /// Records that need not be sent again.
     settled: u32,
     /// Items that say the destination is overloaded or locked.
@@ -92,6 +101,8 @@ impl BulkJudge {
             depth: 0,
             quoting: Quoting::Outside,
             piece: Vec::new(),
+            string_start: 0,
+            is_cutting: false,
             settled: 0,
             busy: 0,
             failed: 0,
@@ -101,13 +112,7 @@ impl BulkJudge {
 
     fn step(&mut self, byte: u8, verdict: &mut dyn FnMut(u32, Verdict)) {
         if self.quoting != Quoting::Outside {
-            self.keep(byte);
-            self.quoting = match (self.quoting, byte) {
-                (Quoting::Inside, b'"') => Quoting::Outside,
-                (Quoting::Inside, b'\\') => Quoting::Escape,
-                _ => Quoting::Inside,
-            };
-            return;
+            return self.step_in_string(byte);
         }
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => {}
@@ -118,12 +123,36 @@ impl BulkJudge {
                 Place::Member | Place::Item | Place::Aside => {
                     if byte == b'"' {
                         self.quoting = Quoting::Inside;
+                        self.string_start = self.piece.len();
                     }
                     self.keep(byte);
                 }
                 _ => self.place = Place::Broken,
             },
         }
+    }
+
+    fn step_in_string(&mut self, byte: u8) {
+        let quoting = match (self.quoting, byte) {
+            (Quoting::Inside, b'"') => Quoting::Outside,
+            (Quoting::Inside, b'\\') => Quoting::Escape,
+            _ => Quoting::Inside,
+        };
+        if quoting == Quoting::Outside {
+            self.is_cutting = false;
+        } else if self.piece.len() - self.string_start > STRING_BYTES_MAX {
+            self.is_cutting |= self.may_cut_before(byte);
+        }
+        if !self.is_cutting {
+            self.keep(byte);
+        }
+        self.quoting = quoting;
+    }
+
+    /// Whether what is kept of a string ends in no part of a character or an escape.
+    fn may_cut_before(&self, byte: u8) -> bool {
+        let is_continuation = byte & 0b1100_0000 == 0b1000_0000;
+        !is_continuation && !self.piece.iter().rev().take(ESCAPE_LEN_MAX).any(|it| *it == b'\\')
     }
 
     /// Adds a byte to the piece. One that is too long grows to one byte over its limit, no further.
@@ -403,6 +432,28 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_that_quotes_a_whole_field_is_cut() {
+        for quoted in ["x".repeat(100_000), "ä\\n \\ud83d\\ude00 quoted: ".repeat(5_000)] {
+            let answer = format!(
+                r#"{{"errors":true,"items":[{{"create":{{"status":400,"error":{{"type":"mapper_parsing_exception","reason":"{quoted}"}}}}}},
+                {{"create":{{"error":{{"reason":"{quoted}","type":"t"}},"status":400}}}},{{"create":{{"status":201}}}}]}}"#
+            );
+            let mut judge = BulkJudge::new(3, OnConflict::Repeated, None);
+            let mut found = Vec::new();
+            let mut note = |_, verdict| match verdict {
+                Verdict::Refused { kind, reason } => {
+                    assert!((1_000..3_000).contains(&reason.len()), "{}", reason.len());
+                    found.push(kind);
+                }
+                other => found.push(format!("{other:?}")),
+            };
+            judge.feed(answer.as_bytes(), &mut note);
+            assert_eq!(judge.finish(&mut note), Health::Good);
+            assert_eq!(found, ["mapper_parsing_exception", "t", "Accepted"]);
+        }
+    }
+
+    #[test]
     fn errors_may_come_behind_items() {
         check(
             r#"{"items":[{"create":{"status":201}},{"create":{"status":429}},{"create":{"status":200}}],"errors":true}"#,
@@ -511,7 +562,8 @@ mod tests {
 
     #[test]
     fn surplus_and_overlong_items_do_no_harm() {
-        let long = "x".repeat(ITEM_BYTES_MAX);
+        // Escapes all along are cut nowhere.
+        let long = r"\n".repeat(ITEM_BYTES_MAX);
         let mut answer =
             r#"{"errors":true,"items":[{"create":{"status":400,"error":{"reason":""#.to_owned();
         answer.push_str(&long);

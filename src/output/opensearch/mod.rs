@@ -9,6 +9,7 @@
 //! | nothing, or `Generate_ID On` | the record's place in its source ([`crate::record::IdStream`]) | `create`: 409, which counts as accepted; `index`: stored over itself |
 //! | `Id_Key` | the record's own field; ours where it has none | `create`: 409 is a counted conflict, since another record may have the same id; `index`, `update`, `upsert`: the last one sent counts |
 //! | `Id_Key`, `Write_Operation` update or upsert | the record's own field; a record without is refused as `id_missing` | as above |
+//! | `Id_Key`, of more than 512 bytes | the record is refused as `id_too_long`, before it has its whole request refused | |
 //! | `tailwater.ids Off` | the store makes one | stored twice |
 //!
 //! Fluent Bit's `Generate_ID` is a hash of time and fields, so that two equal lines of one moment are one
@@ -156,7 +157,7 @@ impl Bulk {
             tracing::error!(output = self.complaints.name(), %error, "cannot compress a request");
             Vec::new()
         });
-        Request { path: self.path.clone(), headers, body, body_bytes, records }
+        Request { path: self.path.clone(), headers, body, body_bytes, records, doubt: None }
     }
 }
 
@@ -168,6 +169,7 @@ impl Output for Bulk {
             body: Vec::new(),
             body_bytes: 0,
             records: Vec::new(),
+            doubt: None,
         })
     }
 
@@ -605,6 +607,18 @@ mod tests {
         let request = &requests.to_send[0];
         assert_eq!(request.records, [0, 2]);
         assert!(!samples::plain(&request.body).contains(r#""n":1"#));
+    }
+
+    #[test]
+    fn an_id_that_no_store_takes_is_refused_before_it_is_sent() {
+        let mut output = output(&[("Id_Key", "id")]);
+        let [fits, over] = [512, 513].map(|len| format!(r#"{{"id":"{}"}}"#, "x".repeat(len)));
+        let escaped = format!(r#"{{"id":"{}"}}"#, r"\n".repeat(512));
+        let records = [("t", TIME, &*fits), ("t", TIME, &*over), ("t", TIME, &*escaped)];
+        let mut requests = Requests::default();
+        output.encode(&samples::chunk(&records), &Open::all(3), &mut requests);
+        assert_eq!(requests.unfit, [(1, "id_too_long")]);
+        assert_eq!(requests.to_send[0].records, [0, 2]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ struct State {
     requests: AtomicU64,
     repeats: AtomicU64,
     bytes: AtomicU64,
+    poison: Mutex<Option<String>>,
 }
 
 impl LokiStore {
@@ -53,6 +54,7 @@ impl LokiStore {
             requests: AtomicU64::new(0),
             repeats: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            poison: Mutex::default(),
         });
         let service: Arc<dyn Service> = Arc::clone(&state) as _;
         Self { server: Server::refusing(service), state }
@@ -66,6 +68,11 @@ impl LokiStore {
     /// Refuses connections from now on.
     pub fn refuse(&self) {
         self.server.refuse();
+    }
+
+    /// Refuses entries whose line holds `text`, as Loki does: it stores the others and answers 400.
+    pub fn refuse_lines_with(&self, text: &str) {
+        *self.state.poison.lock().unwrap() = Some(text.to_owned());
     }
 
     /// Where it listens on 127.0.0.1.
@@ -128,10 +135,21 @@ impl Service for State {
             Ok(entries) => entries,
             Err(reason) => return Answer::Reply(400, reason.into_bytes()),
         };
+        let poison = self.poison.lock().unwrap().clone();
+        let is_bad = |entry: &Entry| poison.as_ref().is_some_and(|text| entry.line.contains(text));
+        let mut refused = 0;
         let mut stored = self.entries.lock().unwrap();
         for entry in entries {
+            if is_bad(&entry) {
+                refused += 1;
+                continue;
+            }
             let new = stored.insert(entry);
             self.repeats.fetch_add(u64::from(!new), Ordering::Relaxed);
+        }
+        if refused > 0 {
+            let text = format!("{refused} errors like: max entry size '1' bytes exceeded");
+            return Answer::Reply(400, text.into_bytes());
         }
         if fault == Fault::LoseAnswer { Answer::Lost } else { Answer::Reply(204, Vec::new()) }
     }
