@@ -14,7 +14,9 @@ fn main() -> ExitCode {
     let command = cli::command(arguments, CATALOG, Plan::new, &mut diagnostics);
     let least = match &command {
         Command::Run(plan) => cli::severity_shown(plan.log_level()),
-        Command::Print(_) | Command::Passed(_) | Command::Refused => Severity::Note,
+        Command::Print(_) | Command::Buffer(_) | Command::Passed(_) | Command::Refused => {
+            Severity::Note
+        }
     };
     tell(&diagnostics.report(least));
     match command {
@@ -22,6 +24,14 @@ fn main() -> ExitCode {
         Command::Print(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) if !diagnostics.has_errors() => ExitCode::SUCCESS,
             Ok(()) | Err(_) => ExitCode::FAILURE,
+        },
+        Command::Buffer(inspection) => match inspection.run() {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                tell(&format!("{error}\n"));
+                ExitCode::FAILURE
+            }
         },
         Command::Passed(text) => {
             tell(text);

@@ -1,6 +1,7 @@
 //! A chunk: the unit of delivery, retry and dead letter.
 
 use super::frame::{self, Encoded, FrameHeader, Frames};
+use super::shelf::Loaded;
 use crate::record::{Batch, SourceId};
 use std::time::Instant;
 
@@ -69,6 +70,13 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// A chunk that was read from the disk. It covers no read and holds no input's memory: what it has of its
+    /// sources is safe already.
+    pub fn loaded(number: u64, routes: RouteSet, content: Loaded) -> Self {
+        let Loaded { frames: bytes, count, .. } = content;
+        Self { number, routes, covered: Vec::new(), held: Vec::new(), count, bytes }
+    }
+
     /// All frames.
     pub fn frames(&self) -> Frames<'_> {
         Frames::new(&self.bytes)

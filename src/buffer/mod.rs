@@ -5,6 +5,7 @@
 mod chunk;
 mod folder;
 mod frame;
+mod fuzz;
 mod layout;
 mod open;
 mod reader;
@@ -13,6 +14,7 @@ mod settle;
 mod shelf;
 mod simulated;
 mod storage;
+mod survey;
 mod survivors;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ mod tests;
 pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet};
 pub use folder::{Folder, OutputName, REJECTED};
 pub use frame::{Encoded, Frame, FrameHeader, Frames, append, append_some};
+pub use fuzz::{fuzz_chunk, fuzz_recover};
 pub use layout::{Checksum, Damage, Header, Purpose};
 pub use open::Open;
 pub use reader::{ChunkReader, Entry, Head, ReadError};
@@ -30,4 +33,5 @@ pub use shelf::{
 };
 pub use simulated::{Fault, Simulated};
 pub use storage::{Access, Disk, Kind, Space, Storage, StoredFile};
+pub use survey::{Found, Place, survey};
 pub use survivors::{Ranges, RouteKey, Survivors};

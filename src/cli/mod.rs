@@ -1,5 +1,6 @@
-//! Fluent Bit's command line, `check` and `help`: arguments become one [`Command`].
+//! Fluent Bit's command line, `check`, `help` and `buffer`: arguments become one [`Command`].
 
+mod buffer;
 mod flags;
 mod help;
 mod log;
@@ -7,6 +8,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+pub use buffer::{Inspection, InspectionError};
 pub use log::log;
 
 use std::ffi::OsString;
@@ -27,6 +29,8 @@ pub enum Command<P> {
     Run(P),
     /// Print to standard output and exit 0.
     Print(String),
+    /// Look into a buffer.
+    Buffer(Inspection),
     /// The configuration was to be checked and passed: print to standard error and exit 0.
     Passed(&'static str),
     /// Exit 1; the diagnostics say why.
@@ -54,6 +58,7 @@ pub fn command<P>(
     }
     let (request, workdir, check) = match asked {
         Asked::Print(text) => return Command::Print(text),
+        Asked::Buffer(inspection) => return Command::Buffer(inspection),
         Asked::Load { request, workdir, check } => (request, workdir, check),
     };
     if let Some(folder) = workdir
@@ -92,6 +97,7 @@ pub fn severity_shown(level: LogLevel) -> Severity {
 #[derive(Debug)]
 enum Asked {
     Print(String),
+    Buffer(Inspection),
     Load { request: Request, workdir: Option<String>, check: Option<Strictness> },
 }
 
@@ -112,6 +118,9 @@ fn parse(
     let mut arguments = arguments.into_iter().peekable();
     match arguments.peek().and_then(|first| first.to_str()) {
         Some("check") => parse_check(lexopt::Parser::from_args(arguments.skip(1)), diagnostics),
+        Some("buffer") => {
+            Inspection::parse(lexopt::Parser::from_args(arguments.skip(1))).map(Asked::Buffer)
+        }
         Some("help") => {
             let name = arguments.nth(1).map(|name| name.to_string_lossy().into_owned());
             Ok(Asked::Print(parse_help(name.as_deref(), catalog, diagnostics)))
