@@ -46,6 +46,15 @@ pub fn survey(storage: &dyn Storage, path: &Path) -> io::Result<Vec<Found>> {
         }
         result => result?,
     }
+    let is_buffer = folders.iter().any(|below| below.ends_with(folder::OUT));
+    let is_in_one = place(path) != Place::Other
+        || path.ends_with(folder::OUT)
+        || path.ends_with(folder::REJECTED);
+    // An empty buffer and a mistyped path must not look alike.
+    if found.is_empty() && !is_buffer && !is_in_one {
+        let hint = "it is no buffer; name a `storage.path`, a folder in one, or a chunk file";
+        return Err(io::Error::other(hint));
+    }
     while let Some(folder) = folders.pop() {
         let mut below = Vec::new();
         list(storage, &folder, &mut found, &mut below)?;

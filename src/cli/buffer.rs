@@ -519,6 +519,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_buffer_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |path: &Path| survey(&Disk, path).unwrap_err().to_string();
+        assert!(error(folder.path()).starts_with("it is no buffer; name a `storage.path`"));
+        assert!(error(&folder.path().join("nowhere")).contains("No such file"));
+        let _agent = buffer(folder.path());
+        std::fs::remove_dir_all(folder.path().join("rejected")).unwrap();
+        for emptied in ["out/es", "out/loki"] {
+            let path = folder.path().join(emptied);
+            std::fs::remove_file(path.join("00000000000000000000.chunk")).unwrap();
+            assert_eq!(survey(&Disk, &path).unwrap(), []);
+        }
+        assert_eq!(survey(&Disk, folder.path()).unwrap().len(), 1);
+    }
+
+    #[test]
     fn ages_have_two_units() {
         let check =
             |seconds: i64, expected: &str| assert_eq!(age(seconds * 1_000_000_000), expected);
