@@ -28,7 +28,8 @@
 //! * [`parser`]: what a `[PARSER]` section became; the parsing itself is the crate `tailwater_parsers`.
 //! * [`input`]: read lines, make batches. [`input::tail`] holds identity and positions.
 //! * [`filter`]: change or drop records, a batch at a time, never waiting.
-//! * [`buffer`]: encoded records in frames, frames in chunks; a chunk is the unit of delivery and retry.
+//! * [`buffer`]: encoded records in frames, frames in chunks; a chunk is the unit of delivery and retry. On the disk
+//!   it is a file, and [`buffer::Shelf`] all that is done to one.
 //! * [`output`]: pure encoders and judges; one courier sends, waits and tries again for all of them.
 //! * [`admin`]: the HTTP server for probes and scrapers.
 //! * [`pipeline`]: wires all of the above, and runs the one thread that touches records. It knows which

@@ -23,6 +23,14 @@ fn main() -> ExitCode {
             Ok(()) if !diagnostics.has_errors() => ExitCode::SUCCESS,
             Ok(()) | Err(_) => ExitCode::FAILURE,
         },
+        Command::Buffer(inspection) => match inspection.run() {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                tell(&format!("{error}\n"));
+                ExitCode::FAILURE
+            }
+        },
         Command::DeadLetters(command) => look_after(&command),
         Command::Passed(text) => {
             tell(text);

@@ -1,6 +1,7 @@
 //! A chunk: the unit of delivery, retry and dead letter.
 
 use super::frame::{self, Encoded, FrameHeader, Frames};
+use super::shelf::Loaded;
 use crate::record::{Batch, SourceId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,8 +82,9 @@ pub struct Stakes {
 }
 
 impl Chunk {
-    /// The frames that a chunk on the disk was found to hold.
-    pub fn from_frames(bytes: Vec<u8>, count: u32) -> Self {
+    /// A chunk that was read from the disk.
+    pub fn loaded(content: Loaded) -> Self {
+        let Loaded { frames: bytes, count, .. } = content;
         Self { count, bytes }
     }
 
@@ -196,11 +198,6 @@ impl ChunkBuilder {
     /// The chunk's number.
     pub fn number(&self) -> u64 {
         self.number
-    }
-
-    /// What its end settles.
-    pub fn stakes_mut(&mut self) -> &mut Stakes {
-        &mut self.stakes
     }
 
     /// Ends it: from here on it is only read.

@@ -6,6 +6,7 @@
 mod chunk;
 mod folder;
 mod frame;
+mod fuzz;
 mod layout;
 mod open;
 mod parcel;
@@ -17,6 +18,7 @@ mod settle;
 mod shelf;
 mod simulated;
 mod storage;
+mod survey;
 mod survivors;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ mod tests;
 pub use chunk::{Appended, CHUNK_BYTES_MAX, Chunk, ChunkBuilder, Covered, RouteSet, Stakes};
 pub use folder::{Folder, OutputName, REJECTED};
 pub use frame::{Encoded, Frame, FrameHeader, Frames, append, append_some};
+pub use fuzz::{fuzz_chunk, fuzz_recover};
 pub use layout::{Checksum, Damage, Header, Purpose};
 pub use open::Open;
 pub use parcel::Parcel;
@@ -36,5 +39,6 @@ pub use shelf::{
     ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,
 };
 pub use simulated::{Fault, Simulated};
-pub use storage::{Access, Disk, Kind, Space, Storage, StoredFile};
+pub use storage::{Access, Disk, Kind, RESERVE_PERCENT, Space, Storage, StoredFile};
+pub use survey::{Found, Place, survey};
 pub use survivors::{Ranges, RouteKey, Survivors};

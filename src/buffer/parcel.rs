@@ -99,7 +99,7 @@ impl Parcel {
             error!(chunk = self.number, %output, "a chunk is gone from the disk, and its records with it");
             return Ok(Arc::default());
         };
-        Ok(Arc::new(Chunk::from_frames(loaded.frames, loaded.count)))
+        Ok(Arc::new(Chunk::loaded(loaded)))
     }
 
     /// Bytes that it takes on the disk; 0 if it lies in memory alone.

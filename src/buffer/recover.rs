@@ -8,7 +8,8 @@
 //!    tells by the kernel's boot id: after a mere `kill -9` the kernel still has every byte. Otherwise a
 //!    checksum is verified when the chunk is loaded.
 //! 4. Damaged files are set aside in `corrupt/`; what stands before the damage stays, cut to that.
-//! 5. What is kept is synced, so that positions may pass it.
+//! 5. What is kept is synced, so that positions may pass it, and so is what is gone: numbers go on after the
+//!    largest that is found, and a name that a power cut brought back would be taken for another chunk's.
 //!
 //! Each step can be cut off anywhere and done again. A file is truncated only where an end can be torn: in `open/`,
 //! and anywhere if the machine was down; an end that is torn otherwise is damage.
@@ -64,6 +65,7 @@ impl Shelf {
         let mut recovery = Recovery {
             shelf: &shelf,
             trust: boot.trust,
+            age: boot.age,
             claimed: outputs.iter().collect(),
             found: Recovered::default(),
         };
@@ -113,10 +115,20 @@ enum Trust {
     AnotherBoot,
 }
 
+/// Whether there was an agent before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// None that came so far as to number a chunk.
+    New,
+    /// It may have removed what a power cut brings back.
+    Used,
+}
+
 /// What the lock file says of the boot.
 #[derive(Debug)]
 struct Boot {
     trust: Trust,
+    age: Age,
     /// The line for this boot, if the kernel names it.
     line: Option<String>,
 }
@@ -126,9 +138,12 @@ impl Boot {
         let line = shelf.storage.boot_id().map(|id| format!("{VERIFIED}{id}\n"));
         let mut bytes = [0; LOCK_BYTES_MAX];
         // What cannot be read is not believed, which costs time and nothing else.
-        let read = shelf.lock.read_at(&mut bytes, 0).unwrap_or(0);
-        let is_same = line.as_ref().is_some_and(|line| bytes.get(..read) == Some(line.as_bytes()));
-        Self { trust: if is_same { Trust::SameBoot } else { Trust::AnotherBoot }, line }
+        let read = shelf.lock.read_at(&mut bytes, 0).ok();
+        let said = read.and_then(|read| bytes.get(..read));
+        let is_same = said.is_some() && said == line.as_deref().map(str::as_bytes);
+        let trust = if is_same { Trust::SameBoot } else { Trust::AnotherBoot };
+        let age = if read == Some(0) { Age::New } else { Age::Used };
+        Self { trust, age, line }
     }
 
     /// All is verified under this boot now.
@@ -144,6 +159,7 @@ impl Boot {
 struct Recovery<'s> {
     shelf: &'s Shelf,
     trust: Trust,
+    age: Age,
     claimed: BTreeSet<&'s OutputName>,
     found: Recovered,
 }
@@ -172,10 +188,28 @@ impl Recovery<'_> {
             }
         };
         self.shelf.storage.list(&out, note).map_err(failed("read the folder", &out))?;
-        for output in outputs {
-            self.recover_output(output)?;
+        for output in &outputs {
+            self.recover_output(output.clone())?;
         }
         self.recover_folder(&Folder::Rejected, &mut |_, _, _| ())?;
+        self.sync(outputs)
+    }
+
+    /// Makes all names, and that others are gone, survive: from here on numbers are used again that had been, and a
+    /// name that came back would be taken for the new chunk's.
+    fn sync(&self, outputs: BTreeSet<OutputName>) -> Result<(), DiskError> {
+        let Recovered { next_number, torn, corrupt, .. } = self.found;
+        if self.age == Age::New && (next_number, torn, corrupt) == (0, 0, 0) {
+            return Ok(());
+        }
+        let paths = &self.shelf.paths;
+        let outputs = outputs.into_iter().map(Folder::Output).map(|folder| paths.folder(&folder));
+        let rejected = paths.folder(&Folder::Rejected);
+        // `open/` last, as ever.
+        let all = [paths.corrupt(), rejected].into_iter().chain(outputs).chain([paths.open()]);
+        for path in all {
+            self.shelf.storage.sync_folder(&path).map_err(failed("sync the folder", &path))?;
+        }
         Ok(())
     }
 
@@ -300,9 +334,6 @@ impl Recovery<'_> {
                 self.shelf.note(folder, chunk.stored);
                 kept.push(chunk.stored);
             }
-        }
-        if !kept.is_empty() {
-            self.shelf.storage.sync_folder(&path).map_err(failed("sync the folder", &path))?;
         }
         Ok(kept)
     }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Of a file system so much stays free: other programs on the machine need room, too.
-const RESERVE_PERCENT: u64 = 15;
+pub const RESERVE_PERCENT: u64 = 15;
 
 /// Rights of new files: what they hold are other programs' logs.
 const FILE_MODE: u32 = 0o600;

@@ -437,6 +437,24 @@ fn a_start_is_cut_off_at_any_operation_and_the_next_ends_as_well() {
     }
 }
 
+/// When all is settled, numbers begin anew; a name that a power cut brings back must not be taken for a link of the
+/// new chunk's.
+#[test]
+fn a_number_is_used_again_only_when_its_last_use_is_over() {
+    for seed in 0..50 {
+        let mut world = World::new(Simulated::new());
+        let settled = [Step::Open(&[A]), Step::Append, Step::Seal, Step::Sync, Step::Settle(A)];
+        for step in settled {
+            world.step(step).unwrap();
+        }
+        let mut world = world.restart(End::Kill, None);
+        for step in [Step::Open(&[A]), Step::Append, Step::Sync] {
+            world.step(step).unwrap();
+        }
+        world.restart(End::PowerCut(seed), None);
+    }
+}
+
 /// `TAILWATER_SEEDS=1000` tries as many lives.
 fn seeds() -> std::ops::Range<u64> {
     let count = std::env::var("TAILWATER_SEEDS").ok();
@@ -614,4 +632,33 @@ fn folders_without_an_output_are_kept_and_told() {
     // It comes back, and so do its records.
     let (_, found) = open(&disk, Checksum::Crc32c).unwrap();
     assert_eq!(found.backlog[&names()[A]].len(), 2);
+}
+
+/// A chunk file of version 1 as `tests/fixtures/chunk-v1/` keeps it.
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/chunk-v1");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+/// Files on users' disks look like this: what is written may never change, and what was is read for ever.
+#[test]
+fn the_bytes_of_a_chunk_are_frozen() {
+    let disk = Simulated::new();
+    for (checksum, name) in
+        [(Checksum::Crc32c, "delivery.chunk"), (Checksum::None, "without_checksums.chunk")]
+    {
+        let disk = Simulated::new();
+        let (shelf, _) = open(&disk, checksum).unwrap();
+        let frames = [frame(3), frame(4)].concat();
+        shelf.spill(5, World::outputs(&[A, B]), NOW, Frames::new(&frames)).unwrap();
+        let path = Path::new(ROOT).join("out/b/00000000000000000005.chunk");
+        assert_eq!(disk.bytes(&path).unwrap(), fixture(name), "{name}");
+        let loaded = shelf.load(&folder(A), 5).unwrap().unwrap();
+        assert_eq!((loaded.frames, loaded.count), (frames, 2));
+    }
+    let (shelf, _) = open(&disk, Checksum::Crc32c).unwrap();
+    let refused = Refused { reason: "mapping", frame: &frame(6), count: 1 };
+    shelf.reject(7, &names()[A], NOW, &[refused, refused]).unwrap();
+    let path = Path::new(ROOT).join("rejected/00000000000000000007.chunk");
+    assert_eq!(disk.bytes(&path).unwrap(), fixture("dead_letter.chunk"));
 }

@@ -21,6 +21,7 @@ pub(super) fn overview(catalog: Catalog) -> String {
         out.write_str(
             "Usage: tailwater [OPTION]…\n       \
              tailwater check FILE [--strict]\n       \
+             tailwater buffer ls|cat|verify PATH\n       \
              tailwater dead-letter list|show|replay PATH\n       \
              tailwater help [PLUGIN]\n\nOptions\n",
         )?;

@@ -1,5 +1,6 @@
-//! Fluent Bit's command line, `check`, `help` and `dead-letter`: arguments become one [`Command`].
+//! Fluent Bit's command line, `check`, `help`, `buffer` and `dead-letter`: arguments become one [`Command`].
 
+mod buffer;
 mod dead_letter;
 mod flags;
 mod help;
@@ -8,6 +9,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+pub use buffer::{Inspection, InspectionError};
 pub use dead_letter::{DeadLetterCommand, DeadLetterError};
 pub use log::log;
 
@@ -29,6 +31,8 @@ pub enum Command<P> {
     Run(P),
     /// Print to standard output and exit 0.
     Print(String),
+    /// Look into a buffer.
+    Buffer(Inspection),
     /// The configuration was to be checked and passed: print to standard error and exit 0.
     Passed(&'static str),
     /// Look after dead letters.
@@ -58,6 +62,7 @@ pub fn command<P>(
     }
     let (request, workdir, check) = match asked {
         Asked::Print(text) => return Command::Print(text),
+        Asked::Buffer(inspection) => return Command::Buffer(inspection),
         Asked::DeadLetters(command) => return Command::DeadLetters(command),
         Asked::Load { request, workdir, check } => (request, workdir, check),
     };
@@ -97,6 +102,7 @@ pub fn severity_shown(level: LogLevel) -> Severity {
 #[derive(Debug)]
 enum Asked {
     Print(String),
+    Buffer(Inspection),
     DeadLetters(DeadLetterCommand),
     Load { request: Request, workdir: Option<String>, check: Option<Strictness> },
 }
@@ -118,6 +124,9 @@ fn parse(
     let mut arguments = arguments.into_iter().peekable();
     match arguments.peek().and_then(|first| first.to_str()) {
         Some("check") => parse_check(lexopt::Parser::from_args(arguments.skip(1)), diagnostics),
+        Some("buffer") => {
+            Inspection::parse(lexopt::Parser::from_args(arguments.skip(1))).map(Asked::Buffer)
+        }
         Some("dead-letter") => {
             let parser = lexopt::Parser::from_args(arguments.skip(1));
             let command = DeadLetterCommand::parse(parser, diagnostics)?;

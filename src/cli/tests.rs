@@ -70,6 +70,7 @@ fn check_files(files: &[(&str, &str)], line: &[&str], expected: &Expect) {
     let mut out = match command(arguments, CATALOG, plan, &mut diagnostics) {
         Command::Run(model) => shown(&model),
         Command::Print(text) => text,
+        Command::Buffer(inspection) => format!("{inspection:?}\n"),
         Command::Passed(text) => format!("passed: {text}"),
         Command::DeadLetters(command) => format!("{command:?}\n"),
         Command::Refused => "refused\n".to_owned(),
@@ -227,6 +228,7 @@ fn the_help_lists_flags_and_plugins() {
         &expect![[r#"
             Usage: tailwater [OPTION]…
                    tailwater check FILE [--strict]
+                   tailwater buffer ls|cat|verify PATH
                    tailwater dead-letter list|show|replay PATH
                    tailwater help [PLUGIN]
 
@@ -610,6 +612,37 @@ fn an_expression_for_tags_that_is_none() {
         input tail.0 tag None [] Size(32000)
         output stdout.0 match Some("*") None
         @DIR@/main.conf:5: warning: `Match_Regex` is passed over: regular expression is not valid: unclosed group
+    "#]],
+    );
+}
+
+#[test]
+fn a_buffer_is_looked_into() {
+    check(
+        &["buffer", "ls", "/var/buffer"],
+        &expect![[r#"
+        Inspection { action: List, path: "/var/buffer" }
+    "#]],
+    );
+    check(
+        &["buffer", "rm", "/var/buffer"],
+        &expect![[r#"
+        refused
+        command line: `buffer` cannot `rm`: write `ls`, `cat` or `verify`
+    "#]],
+    );
+    check(
+        &["buffer", "ls"],
+        &expect![[r#"
+        refused
+        command line: which buffer? write `tailwater buffer ls|cat|verify PATH`
+    "#]],
+    );
+    check(
+        &["buffer", "ls", "a", "b"],
+        &expect![[r#"
+        refused
+        command line: unexpected argument "b"
     "#]],
     );
 }

@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use super::spool::{OnDisk, Spool, Synced};
 use crate::buffer::{
     CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, OutputName, Parcel, Recovered, RouteSet, Settled,
-    Stakes, Stored, Unsynced,
+    Stakes, Stored,
 };
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
@@ -101,7 +101,7 @@ struct Plan {
 #[derive(Debug)]
 struct OpenChunk {
     builder: ChunkBuilder,
-    disk: Option<OnDisk<ChunkFile>>,
+    file: Option<ChunkFile>,
 }
 
 /// A sealed chunk that is not settled.
@@ -117,7 +117,7 @@ struct Owed {
 #[derive(Debug)]
 enum Place {
     Memory(Parcel),
-    Disk(OnDisk<Unsynced>),
+    Disk(OnDisk),
     /// On the disk since before the start.
     Backlog,
 }
@@ -222,12 +222,11 @@ impl Router {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let sealing = self.open.iter().map(|chunk| chunk.builder.opened() + self.flush).min();
         let syncing = self.spool.as_ref().and_then(|spool| {
-            let open = self.open.iter().filter_map(|chunk| chunk.disk.as_ref()?.due(spool));
-            let owed = self.owed.values().filter_map(|owed| match &owed.place {
+            let due = self.owed.values().filter_map(|owed| match &owed.place {
                 Place::Disk(disk) => disk.due(spool),
                 Place::Memory(_) | Place::Backlog => None,
             });
-            open.chain(owed).min()
+            due.min()
         });
         sealing.into_iter().chain(syncing).min()
     }
@@ -235,13 +234,6 @@ impl Router {
     /// Asks for the syncs that are due.
     pub(super) fn sync_due(&mut self, now: Instant) {
         let Some(spool) = &self.spool else { return };
-        for OpenChunk { builder, disk } in &mut self.open {
-            if let Some(disk) = disk
-                && disk.due(spool).is_some_and(|due| due <= now)
-            {
-                spool.sync_open(disk, builder.stakes_mut().covered.len());
-            }
-        }
         for (number, owed) in &mut self.owed {
             if let Place::Disk(disk) = &mut owed.place
                 && disk.due(spool).is_some_and(|due| due <= now)
@@ -260,7 +252,7 @@ impl Router {
             .filter_map(|(number, owed)| match &owed.place {
                 Place::Disk(disk) if owed.stakes.synced < owed.stakes.covered.len() => {
                     let synced = Synced { number: *number, reads: owed.stakes.covered.len() };
-                    spool.sync_now(&disk.file).then_some(synced)
+                    spool.sync_now(disk).then_some(synced)
                 }
                 _ => None,
             })
@@ -272,16 +264,9 @@ impl Router {
 
     /// So many of the reads that a chunk covers are safe now, whatever becomes of its outputs.
     pub(super) fn synced(&mut self, synced: Synced) {
-        let open = self.open.iter_mut().find(|chunk| chunk.builder.number() == synced.number);
-        let (stakes, outputs) = match (open, self.owed.get_mut(&synced.number)) {
-            (Some(open), _) => {
-                let outputs = open.builder.routes().len();
-                (open.builder.stakes_mut(), outputs)
-            }
-            (None, Some(owed)) => (&mut owed.stakes, owed.left.len()),
-            // It was delivered meanwhile.
-            (None, None) => return,
-        };
+        // Otherwise it was delivered meanwhile.
+        let Some(Owed { stakes, left, .. }) = self.owed.get_mut(&synced.number) else { return };
+        let outputs = left.len();
         let newly = stakes.covered.get(stakes.synced..synced.reads).unwrap_or_default();
         for covered in
             newly.iter().flat_map(|covered| std::iter::repeat_n(covered, outputs as usize))
@@ -312,13 +297,13 @@ impl Router {
 
     fn seal(&mut self, index: usize) {
         // In the order in which they were opened; there are only as many as route sets.
-        let OpenChunk { builder, disk } = self.open.remove(index);
+        let OpenChunk { builder, file } = self.open.remove(index);
         let number = builder.number();
         let (chunk, mut stakes) = builder.seal();
         let routes = stakes.routes;
-        let on_disk = disk.and_then(|mut disk| {
-            let parcel = self.spool.as_mut()?.seal(&mut disk, &chunk)?;
-            Some((Place::Disk(disk.sealed()), parcel))
+        let on_disk = file.and_then(|file| {
+            let (disk, parcel) = self.spool.as_mut()?.seal(file, &chunk)?;
+            Some((Place::Disk(disk), parcel))
         });
         let (place, parcel) = on_disk.unwrap_or_else(|| {
             self.hold_all(&mut stakes, chunk.len());
@@ -464,30 +449,30 @@ impl Router {
 
     /// Appends to a chunk on the disk; false if that takes nothing.
     fn append_to_disk(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) -> bool {
-        let is_it = |chunk: &OpenChunk| chunk.disk.is_some() && chunk.builder.routes() == routes;
+        let is_it = |chunk: &OpenChunk| chunk.file.is_some() && chunk.builder.routes() == routes;
         let index = if let Some(index) = self.open.iter().position(is_it) {
             index
         } else {
             let number = self.take_number();
-            let Some(disk) = self.spool.as_mut().and_then(|it| it.create(number, routes)) else {
+            let Some(file) = self.spool.as_mut().and_then(|it| it.create(number, routes)) else {
                 return false;
             };
-            self.push_open(number, routes, CHUNK_BYTES_MAX, Some(disk))
+            self.push_open(number, routes, CHUNK_BYTES_MAX, Some(file))
         };
-        let Some(OpenChunk { builder, disk: Some(disk) }) = self.open.get_mut(index) else {
+        let Some(OpenChunk { builder, file: Some(file) }) = self.open.get_mut(index) else {
             return false;
         };
         let (Some(spool), Some(share)) = (&mut self.spool, self.shares.get_mut(input)) else {
             return false;
         };
         let appended = builder.append(batch, self.ledger.next(batch.source.id));
-        if !spool.append(disk, builder.last_frame(appended), appended.count) {
+        if !spool.append(file, builder.last_frame(appended), appended.count) {
             builder.take_back(appended);
             // What it holds can be sent; without anything it is gone.
             if builder.is_empty() {
                 let chunk = self.open.remove(index);
-                if let (Some(spool), Some(disk)) = (&self.spool, chunk.disk) {
-                    spool.discard(disk);
+                if let (Some(spool), Some(file)) = (&self.spool, chunk.file) {
+                    spool.discard(file);
                 }
             } else {
                 self.seal(index);
@@ -506,7 +491,7 @@ impl Router {
     fn append_to_memory(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) {
         let Some(share) = self.shares.get_mut(input) else { return };
         let chunk_bytes_max = share.chunk_bytes_max();
-        let is_it = |chunk: &OpenChunk| chunk.disk.is_none() && chunk.builder.routes() == routes;
+        let is_it = |chunk: &OpenChunk| chunk.file.is_none() && chunk.builder.routes() == routes;
         let index = if let Some(index) = self.open.iter().position(is_it) {
             index
         } else {
@@ -539,11 +524,11 @@ impl Router {
         number: u64,
         routes: RouteSet,
         bytes_max: usize,
-        disk: Option<OnDisk<ChunkFile>>,
+        file: Option<ChunkFile>,
     ) -> usize {
         let expected = bytes_max + FRAME_BYTES_EXPECTED;
         let builder = ChunkBuilder::new(number, routes, expected, Instant::now());
-        self.open.push(OpenChunk { builder, disk });
+        self.open.push(OpenChunk { builder, file });
         self.open.len() - 1
     }
 

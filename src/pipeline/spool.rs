@@ -1,12 +1,12 @@
 //! The disk beside the router: which chunks are files, when they are synced, and what is done when it fails.
 //!
-//! A chunk on the disk is safe once it is synced, which is due a moment after its first frame was written
-//! (DESIGN §3). One that is settled before is never synced. Where the disk takes nothing more, chunks lie in
+//! A chunk on the disk is safe once it is synced, which is due a moment after it was sealed. One that is settled
+//! before is never synced: an agent whose stores keep up pays for none. Where the disk takes nothing more, chunks lie in
 //! memory as with `storage.type memory`, and the input pauses when that is full, until there is room again.
 
 use crate::buffer::{
-    Chunk, ChunkFile, DiskError, Folder, OutputName, Parcel, RouteKey, RouteSet, Shelf, Survivors,
-    Unsynced,
+    Chunk, ChunkFile, DiskError, Folder, OutputName, Parcel, RESERVE_PERCENT, RouteKey, RouteSet,
+    Shelf, Survivors, Unsynced,
 };
 use crate::clock;
 use crate::mailbox;
@@ -25,9 +25,6 @@ const RECENT_BYTES_MAX: usize = 8 << 20;
 
 /// While the disk takes nothing, it is tried again this often at most.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// Of the file system so much stays free: other programs on the machine need room, too.
-const RESERVE_PERCENT: u64 = 15;
 
 /// Why the disk takes nothing more.
 #[derive(Debug, thiserror::Error)]
@@ -92,26 +89,23 @@ impl std::fmt::Debug for Spool {
     }
 }
 
-/// A chunk's file, and what of it is not safe yet.
+/// A sealed chunk's file, and what of it is not safe yet.
 #[derive(Debug)]
-pub(super) struct OnDisk<F> {
-    /// The file, or what is left to know of it.
-    pub(super) file: F,
-    /// When the first read was written that no sync was asked for yet.
-    unsynced_since: Option<Instant>,
+pub(super) struct OnDisk {
+    unsynced: Unsynced,
+    /// When it was sealed, unless a sync was asked for since. Not when it was opened: with a `Flush` of a second
+    /// each chunk would be synced before it could be delivered.
+    sealed: Option<Instant>,
 }
 
-impl<F> OnDisk<F> {
+impl OnDisk {
+    fn new(unsynced: Unsynced) -> Self {
+        Self { unsynced, sealed: Some(Instant::now()) }
+    }
+
     /// When a sync is due.
     pub(super) fn due(&self, spool: &Spool) -> Option<Instant> {
-        self.unsynced_since.map(|since| since + spool.options.sync_wait)
-    }
-}
-
-impl OnDisk<ChunkFile> {
-    /// The same for a chunk that is sealed.
-    pub(super) fn sealed(self) -> OnDisk<Unsynced> {
-        OnDisk { file: self.file.unsynced(), unsynced_since: self.unsynced_since }
+        self.sealed.map(|sealed| sealed + spool.options.sync_wait)
     }
 }
 
@@ -140,7 +134,7 @@ impl Spool {
     }
 
     /// Opens a file for a chunk; `None` while the disk takes nothing, which was told.
-    pub(super) fn create(&mut self, number: u64, routes: RouteSet) -> Option<OnDisk<ChunkFile>> {
+    pub(super) fn create(&mut self, number: u64, routes: RouteSet) -> Option<ChunkFile> {
         let now = Instant::now();
         if self.failing.is_some_and(|until| now < until) {
             return None;
@@ -148,43 +142,33 @@ impl Spool {
         let outputs: Arc<[OutputName]> = self.names_of(routes).cloned().collect();
         let opened =
             self.room().and_then(|()| Ok(self.shelf.open_chunk(number, outputs, clock::now())?));
-        let file = self.checked(opened)?;
-        Some(OnDisk { file, unsynced_since: None })
+        self.checked(opened)
     }
 
     /// Writes a frame; false if the disk does not take it, which was told.
-    pub(super) fn append(
-        &mut self,
-        disk: &mut OnDisk<ChunkFile>,
-        frame: &[u8],
-        count: u32,
-    ) -> bool {
-        let appended = self.shelf.append(&mut disk.file, frame, count);
-        if self.checked(appended.map_err(Closed::from)).is_none() {
-            return false;
-        }
-        disk.unsynced_since.get_or_insert_with(Instant::now);
-        true
+    pub(super) fn append(&mut self, file: &mut ChunkFile, frame: &[u8], count: u32) -> bool {
+        let appended = self.shelf.append(file, frame, count);
+        self.checked(appended.map_err(Closed::from)).is_some()
     }
 
     /// Puts a chunk into the folders of its outputs; `None` if the disk fails.
     pub(super) fn seal(
         &mut self,
-        disk: &mut OnDisk<ChunkFile>,
+        mut file: ChunkFile,
         chunk: &Arc<Chunk>,
-    ) -> Option<Parcel> {
-        let sealed = self.shelf.seal(&mut disk.file);
+    ) -> Option<(OnDisk, Parcel)> {
+        let sealed = self.shelf.seal(&mut file);
         self.checked(sealed.map_err(Closed::from))?;
-        let (number, bytes) = (disk.file.number(), disk.file.size());
+        let (number, bytes) = (file.number(), file.size());
         let memory = Arc::downgrade(chunk);
         let parcel = Parcel::on_disk(number, chunk.count, bytes, memory, &self.shelf);
         self.keep_recent(number, chunk);
-        Some(parcel)
+        Some((OnDisk::new(file.unsynced()), parcel))
     }
 
     /// Takes away a file without a frame.
-    pub(super) fn discard(&self, mut disk: OnDisk<ChunkFile>) {
-        if let Err(error) = self.shelf.seal(&mut disk.file) {
+    pub(super) fn discard(&self, mut file: ChunkFile) {
+        if let Err(error) = self.shelf.seal(&mut file) {
             warn!(%error, "an empty file stays until the next start");
         }
     }
@@ -200,7 +184,7 @@ impl Spool {
     }
 
     /// Moves a chunk from memory to the disk, for the outputs that still owe it; `None` if it has to stay.
-    pub(super) fn spill(&mut self, parcel: &Parcel, left: RouteSet) -> Option<OnDisk<Unsynced>> {
+    pub(super) fn spill(&mut self, parcel: &Parcel, left: RouteSet) -> Option<OnDisk> {
         let chunk = parcel.chunk_in_memory()?;
         let names: Arc<[OutputName]> = self.names_of(left).cloned().collect();
         let waiting = |name: &OutputName| self.shelf.size(&Folder::Output(name.clone())).bytes;
@@ -216,7 +200,7 @@ impl Spool {
         });
         let file = self.checked(spilled)?;
         parcel.move_to_disk(&self.shelf, chunk.len() as u64);
-        Some(OnDisk { file, unsynced_since: Some(Instant::now()) })
+        Some(OnDisk::new(file))
     }
 
     fn names_of(&self, routes: RouteSet) -> impl Iterator<Item = &OutputName> {
@@ -224,23 +208,16 @@ impl Spool {
     }
 
     /// Asks for a sync of all that was written to a chunk, which covers so many reads.
-    pub(super) fn sync(&self, disk: &mut OnDisk<Unsynced>, number: u64, reads: usize) {
-        disk.unsynced_since = None;
-        let job = SyncJob { synced: Synced { number, reads }, unsynced: disk.file.clone() };
+    pub(super) fn sync(&self, disk: &mut OnDisk, number: u64, reads: usize) {
+        disk.sealed = None;
+        let job = SyncJob { synced: Synced { number, reads }, unsynced: disk.unsynced.clone() };
         // The thread ends only with the agent.
         let _asked = self.jobs.send(job);
     }
 
-    /// The same for a chunk that is still open.
-    pub(super) fn sync_open(&self, disk: &mut OnDisk<ChunkFile>, reads: usize) {
-        disk.unsynced_since = None;
-        let synced = Synced { number: disk.file.number(), reads };
-        let _asked = self.jobs.send(SyncJob { synced, unsynced: disk.file.unsynced() });
-    }
-
     /// Syncs a chunk at once; whether that succeeded.
-    pub(super) fn sync_now(&self, unsynced: &Unsynced) -> bool {
-        let synced = self.shelf.sync(unsynced);
+    pub(super) fn sync_now(&self, disk: &OnDisk) -> bool {
+        let synced = self.shelf.sync(&disk.unsynced);
         if let Err(error) = &synced {
             error!(%error, "what waits on disk may not survive a power cut");
         }
@@ -306,8 +283,7 @@ impl Spool {
         if !self.options.keeps_reserve {
             return Ok(());
         }
-        let space = self.shelf.space()?;
-        if space.free < space.total / 100 * RESERVE_PERCENT {
+        if self.shelf.space()?.is_scarce() {
             return Err(Closed::Reserve);
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! fuzzer once found stays found. The corpora of the parsers run in their own crate.
 
 use std::path::Path;
+use tailwater::buffer::{fuzz_chunk, fuzz_recover};
 use tailwater::config::classic::fuzz_classic;
 use tailwater::config::yaml::fuzz_yaml;
 use tailwater::output::opensearch::fuzz_judge;
@@ -32,4 +33,10 @@ fn decoded_fields() {
 #[test]
 fn bulk_answers() {
     check("judge", fuzz_judge);
+}
+
+#[test]
+fn chunk_files() {
+    check("chunk", fuzz_chunk);
+    check("recover", fuzz_recover);
 }

@@ -87,3 +87,29 @@ fn an_output_that_is_away_for_the_whole_run_does_not_hold_up_the_other() {
         tally(&store.documents(), LINES).assert_exactly_once();
     }
 }
+
+/// What stands before the damage is delivered, what it took is counted, and nothing else suffers.
+#[test]
+fn a_damaged_chunk_loses_what_the_damage_took_and_says_how_much() {
+    let store = BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default());
+    let place = Place::new(&[service(""), on_disk("@DIR@/app.log"), es(store.port(), "")].concat());
+    write_lines(&place);
+    let agent = place.start();
+    let size = std::fs::metadata(place.path("app.log")).unwrap().len();
+    assert!(until(LIMIT, || position(&place) == Some(size)), "no position is committed");
+    agent.kill9();
+    let folder = std::fs::read_dir(place.path("storage/out")).unwrap().next().unwrap().unwrap();
+    let chunk = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&chunk).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&chunk, bytes).unwrap();
+    store.listen();
+    let agent = place.start();
+    assert!(until(LIMIT, || chunks(&place.path("storage/out")) == 0), "the chunk is not settled");
+    assert_eq!(chunks(&place.path("storage/corrupt")), 1);
+    let ended = agent.terminate(LIMIT);
+    let lost = LINES - store.count() as u64;
+    assert!(0 < lost && lost < LINES, "{lost} lost");
+    assert!(ended.stderr.contains(&format!("dropped={lost}")), "{}", ended.stderr);
+}
