@@ -18,7 +18,7 @@ use crate::metrics::{FilterMetrics, InputMetrics};
 use crate::output::file::{File, FileOptions};
 use crate::output::loki::{Loki, LokiOptions};
 use crate::output::null::{Null, NullOptions};
-use crate::output::opensearch::{self, Bulk, BulkOptions};
+use crate::output::opensearch::{self, Bulk, BulkOptions, Product};
 use crate::output::stdout::{Stdout, StdoutOptions};
 use crate::output::{Local, Output, Print};
 use crate::parser::{NoParser, Parser, Parsers};
@@ -211,7 +211,11 @@ pub(super) fn output(
         NullOptions::NAME => Some(BuiltOutput::Local(Box::new(Print::new(Null, io::sink())))),
         BulkOptions::NAME | OPENSEARCH => {
             let options = instance.options(BulkOptions::read);
-            let output = Bulk::build(&instance.name, &options, section, diagnostics)?;
+            let product = match instance.plugin.name {
+                OPENSEARCH => Product::OpenSearch,
+                _ => Product::Elasticsearch,
+            };
+            let output = Bulk::build(&instance.name, product, &options, section, diagnostics)?;
             let port = port.unwrap_or(9200);
             Some(BuiltOutput::Remote { output: Box::new(output), host, port, ordered: false })
         }

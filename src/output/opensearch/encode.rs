@@ -8,7 +8,7 @@
 //! All but the id, the fraction of the second and the record's own fields is kept from record to
 //! record, and made anew when the second or the tag changes.
 
-use super::options::{BulkOptions, Operation};
+use super::options::{BulkOptions, Operation, Product};
 use crate::buffer::Encoded;
 use crate::config::{Diagnostics, Section};
 use crate::output::dates::{Dates, write_fraction};
@@ -111,11 +111,12 @@ enum Index {
 impl Encoder {
     /// An encoder for these options; what they cannot mean is reported.
     pub(super) fn build(
+        product: Product,
         options: &BulkOptions,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let index = Index::build(options, section, diagnostics);
+        let index = Index::build(product, options, section, diagnostics);
         let time = dates(&options.time_key_format, "Time_Key_Format", section, diagnostics);
         let id_key = options.id_key.as_deref().and_then(|key| {
             let unread = |error: &_| {
@@ -286,12 +287,13 @@ impl Member {
 
 impl Index {
     fn build(
+        product: Product,
         options: &BulkOptions,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         if !options.logstash_format {
-            if options.index.contains('$') {
+            if product == Product::OpenSearch && options.index.contains('$') {
                 if options.index.contains('%') {
                     let message = "`Index` takes record accessors or a date, not both: the `%` stays as it is; \
                                    `Logstash_Format` with `Logstash_Prefix_Key` takes both";
