@@ -71,6 +71,9 @@ properties! {
         scheduler_cap: Duration ["scheduler.cap" = "2000"],
         /// Folder for an input's `storage.type filesystem`, which needs one, but is taken as `memory` so far.
         storage_path: Option<String> ["storage.path"],
+        /// Writes letters beyond ASCII as `\u00e9` in the JSON of `file` and in the lines and metadata of `loki`; for
+        /// who reads JSON, as all other outputs' readers do, it means the same.
+        json_escape_unicode: bool ["json.escape_unicode" = "on"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
             "storage.type": "records wait in memory, and in the files they come from",
@@ -87,7 +90,6 @@ properties! {
             "storage.rejected.path": "what a store refuses for good is counted and dropped",
             "storage.rejected.limit": "what a store refuses for good is counted and dropped",
             "multiline_buffer_limit": "lines are not joined yet",
-            "json.escape_unicode": "letters beyond ASCII are written as they are, which means the same",
             "Hot_Reload": "start it anew: with a `DB`, nothing is lost",
             "dns.mode": "the system's resolver is asked",
             "dns.resolver": "the system's resolver is asked",

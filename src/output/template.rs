@@ -1,5 +1,6 @@
 //! Text with record accessors in it: `logs-$kubernetes['namespace_name']`, `$TAG[1]`.
 
+use super::letters::Letters;
 use super::number::fixed;
 use crate::record::{Accessor, AccessorError, Name};
 use tailwater_parsers::json::{self, Text};
@@ -132,7 +133,8 @@ pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
         | json::Value::DirtyNested(text)
             if text.starts_with('{') =>
         {
-            json::repair(text, out);
+            // As in Fluent Bit, whatever `json.escape_unicode` says.
+            Letters::Escaped.write_text(value, out);
         }
         json::Value::Nested(_) | json::Value::SpacedNested(_) | json::Value::DirtyNested(_) => {}
     }

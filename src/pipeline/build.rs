@@ -228,7 +228,7 @@ impl Planner<'_> {
             RetryLimit::Retries(count) => Some(count),
         };
         let backoff = Backoff { base: service.scheduler_base, cap: service.scheduler_cap };
-        let setup = match plugins::output(&instance, self.diagnostics)? {
+        let setup = match plugins::output(&instance, service, self.diagnostics)? {
             BuiltOutput::Local(local) => OutputSetup::Writer(local),
             BuiltOutput::Remote { output, host, port, ordered } => {
                 let concurrency = if ordered { 1 } else { CONCURRENCY };

@@ -3,7 +3,7 @@
 
 use crate::config::{
     Catalog, Diagnostics, FilterCommon, InputCommon, Instance, OutputCommon, Plugin, PluginKind,
-    Section, Transport,
+    Section, ServiceOptions, Transport,
 };
 use crate::filter::Filter;
 use crate::filter::grep::{Grep, GrepOptions};
@@ -20,7 +20,7 @@ use crate::output::loki::{Loki, LokiOptions};
 use crate::output::null::{Null, NullOptions};
 use crate::output::opensearch::{self, Bulk, BulkOptions, Product};
 use crate::output::stdout::{Stdout, StdoutOptions};
-use crate::output::{Local, Output, Print};
+use crate::output::{Letters, Local, Output, Print};
 use crate::parser::{NoParser, Parser, Parsers};
 use std::io;
 use std::sync::Arc;
@@ -186,8 +186,10 @@ const HOST: &str = "127.0.0.1";
 /// Builds an output from its section; `None` if it cannot work, which is reported.
 pub(super) fn output(
     instance: &Instance<OutputCommon>,
+    service: &ServiceOptions,
     diagnostics: &mut Diagnostics,
 ) -> Option<BuiltOutput> {
+    let letters = if service.json_escape_unicode { Letters::Escaped } else { Letters::Plain };
     let section = &instance.section;
     let host = instance.common.host.clone().unwrap_or_else(|| HOST.to_owned());
     let port = instance.common.port;
@@ -199,13 +201,13 @@ pub(super) fn output(
         }
         LokiOptions::NAME => {
             let options = instance.options(LokiOptions::read);
-            let output = Loki::build(&instance.name, &options, section, diagnostics)?;
+            let output = Loki::build(&instance.name, &options, letters, section, diagnostics)?;
             let port = port.unwrap_or(3100);
             Some(BuiltOutput::Remote { output: Box::new(output), host, port, ordered: true })
         }
         FileOptions::NAME => {
             let options = instance.options(FileOptions::read);
-            let file = File::build(&instance.name, &options, section, diagnostics)?;
+            let file = File::build(&instance.name, &options, letters, section, diagnostics)?;
             Some(BuiltOutput::Local(Box::new(file)))
         }
         NullOptions::NAME => Some(BuiltOutput::Local(Box::new(Print::new(Null, io::sink())))),

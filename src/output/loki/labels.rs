@@ -5,7 +5,7 @@ use super::line::Cuts;
 use super::options::LokiOptions;
 use super::pairs::{Pairs, write_name};
 use crate::config::{Diagnostics, Section};
-use crate::output::number::shortest;
+use crate::output::Letters;
 use crate::output::template::{Template, write_text};
 use crate::record::{Accessor, AccessorError};
 use tailwater_parsers::json::{self, Value};
@@ -210,12 +210,14 @@ impl Labels {
 pub(super) struct Metadata {
     names: Names,
     maps: Vec<Accessor>,
+    letters: Letters,
 }
 
 impl Metadata {
     /// The metadata of these options.
     pub(super) fn build(
         options: &LokiOptions,
+        letters: Letters,
         cuts: &mut Cuts,
         section: &Section,
         diagnostics: &mut Diagnostics,
@@ -246,7 +248,7 @@ impl Metadata {
                 }
             }
         }
-        Some(Self { names, maps })
+        Some(Self { names, maps, letters })
     }
 
     /// Whether no record has any.
@@ -261,9 +263,8 @@ impl Metadata {
             write_map(fields, scratch, |name, value, scratch| {
                 scratch.clear();
                 match value {
-                    Value::Number(text) => scratch.push_str(&shortest(text)),
-                    Value::Nested(text) => scratch.push_str(text),
-                    _ => write_text(value, scratch),
+                    Value::String(_) => write_text(value, scratch),
+                    _ => self.letters.write_text(value, scratch),
                 }
                 pairs.add(name, scratch);
             });

@@ -1,6 +1,7 @@
 //! The line of an entry: the record without the fields that became something else.
 
 use super::options::{DropSingleKey, LineFormat};
+use crate::output::Letters;
 use crate::output::number::shortest;
 use crate::record::{Accessor, Name};
 use memchr::memmem::Finder;
@@ -214,6 +215,7 @@ pub(super) struct Lines {
     cuts: Cuts,
     format: LineFormat,
     single: DropSingleKey,
+    letters: Letters,
     /// The record without what is left out.
     rest: Vec<u8>,
     /// The watched fields.
@@ -224,8 +226,14 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Lines of this format.
-    pub(super) fn new(cuts: Cuts, format: LineFormat, single: DropSingleKey) -> Self {
-        Self { cuts, format, single, rest: Vec::new(), seen: Vec::new(), line: Vec::new() }
+    pub(super) fn new(
+        cuts: Cuts,
+        format: LineFormat,
+        single: DropSingleKey,
+        letters: Letters,
+    ) -> Self {
+        let (rest, seen, line) = Default::default();
+        Self { cuts, format, single, letters, rest, seen, line }
     }
 
     /// The line of a record; the record itself, where nothing is to be done.
@@ -238,14 +246,20 @@ impl Lines {
         } else {
             record
         };
-        if self.format == LineFormat::Json && self.single == DropSingleKey::Off {
+        let letters = self.letters;
+        let is_json = self.format == LineFormat::Json;
+        let is_kept = is_json && !letters.change(rest);
+        if is_kept && self.single == DropSingleKey::Off {
             return Line { text: rest, seen: &self.seen };
         }
         self.line.clear();
         let rest = text(rest);
         match single_value(rest).filter(|_| self.single != DropSingleKey::Off) {
-            Some(value) => write_single(value, self.format, self.single, &mut self.line),
-            None if self.format == LineFormat::Json => self.line.extend_from_slice(rest.as_bytes()),
+            Some(value) if is_json => write_single(value, self.single, letters, &mut self.line),
+            Some(Value::String(text)) => text.write_decoded(&mut self.line),
+            Some(value) => write_value(value, &mut self.line),
+            None if is_kept => self.line.extend_from_slice(rest.as_bytes()),
+            None if is_json => letters.write(Value::Nested(rest), &mut self.line),
             None => write_pairs(rest, &mut self.line),
         }
         Line { text: &self.line, seen: &self.seen }
@@ -269,15 +283,11 @@ fn single_value(object: &str) -> Option<Value<'_>> {
     first.filter(|_| count == 1)
 }
 
-fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out: &mut Vec<u8>) {
-    match (value, format) {
-        (Value::String(text), LineFormat::KeyValue) => text.write_decoded(out),
-        (Value::String(text), LineFormat::Json) if single == DropSingleKey::Raw => {
-            text.write_decoded(out);
-        }
-        (Value::Number(text), _) => out.extend_from_slice(shortest(text).as_bytes()),
-        (_, LineFormat::Json) => write_json(value, out),
-        (_, LineFormat::KeyValue) => write_value(value, out),
+/// Appends the only value of a record as JSON, or as the text that it is.
+fn write_single(value: Value<'_>, single: DropSingleKey, letters: Letters, out: &mut Vec<u8>) {
+    match value {
+        Value::String(text) if single == DropSingleKey::Raw => text.write_decoded(out),
+        _ => letters.write(value, out),
     }
 }
 

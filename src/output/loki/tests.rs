@@ -13,7 +13,7 @@ fn output(entries: &[(&str, &str)]) -> Loki {
     samples::built(|diagnostics| {
         let options = LokiOptions::read(&mut section, diagnostics);
         section.finish(diagnostics);
-        Loki::build("loki.0", &options, &section, diagnostics)
+        Loki::build("loki.0", &options, Letters::Escaped, &section, diagnostics)
     })
 }
 
@@ -220,7 +220,7 @@ fn of_a_repeated_name_the_last_value_counts() {
         )],
         &expect![[r#"
             {job="fluent-bit"}
-              1448403340.123456789 {} k_x=1.5 l=[1,{"é":"ü"}] n=null same=explicit
+              1448403340.123456789 {} k_x=1.5 l=[1,{"\u00e9":"\u00fc"}] n=null same=explicit
         "#]],
     );
 }
@@ -262,6 +262,38 @@ fn what_labels_come_from_is_left_out_wherever_it_lies() {
 }
 
 #[test]
+fn letters_beyond_ascii_are_escaped_where_json_is_read_as_text() {
+    let records = [("t", TIME, r#"{"é":"日😀","f":1.50}"#), ("t", TIME, r#"{"log":"é"}"#)];
+    check(
+        &[],
+        &records,
+        &expect![[r#"
+        {job="fluent-bit"}
+          1448403340.123456789 {"\u00e9":"\u65e5\ud83d\ude00","f":1.5}
+          1448403340.123456789 {"log":"\u00e9"}
+    "#]],
+    );
+    check(
+        &[("Drop_Single_Key", "on")],
+        &records,
+        &expect![[r#"
+        {job="fluent-bit"}
+          1448403340.123456789 {"\u00e9":"\u65e5\ud83d\ude00","f":1.5}
+          1448403340.123456789 "\u00e9"
+    "#]],
+    );
+    check(
+        &[("Drop_Single_Key", "raw")],
+        &records,
+        &expect![[r#"
+        {job="fluent-bit"}
+          1448403340.123456789 {"\u00e9":"\u65e5\ud83d\ude00","f":1.5}
+          1448403340.123456789 é
+    "#]],
+    );
+}
+
+#[test]
 fn numbers_in_key_value() {
     check(
         &[("Line_Format", "key_value")],
@@ -285,7 +317,7 @@ fn numbers_in_key_value() {
         &expect![[r#"
             {job="fluent-bit"}
               1448403340.123456789 1000.0
-              1448403340.123456789 ["x",1.50]
+              1448403340.123456789 ["x",1.5]
         "#]],
     );
 }
@@ -514,7 +546,7 @@ fn what_names_nothing_is_a_warning() {
         let mut section = samples::section(&[(key, value)]);
         let mut diagnostics = Diagnostics::new();
         let options = LokiOptions::read(&mut section, &mut diagnostics);
-        let output = Loki::build("loki.0", &options, &section, &mut diagnostics);
+        let output = Loki::build("loki.0", &options, Letters::Escaped, &section, &mut diagnostics);
         let chunk = samples::chunk(&[("t", TIME, "{}")]);
         let body = unpack(&samples::requests(&mut output.unwrap(), &chunk)[0].body);
         expected.assert_eq(&(diagnostics.to_string() + &body));
@@ -578,7 +610,7 @@ fn what_options_cannot_mean_is_an_error() {
         let mut diagnostics = Diagnostics::new();
         let options = LokiOptions::read(&mut section, &mut diagnostics);
         assert!(
-            Loki::build("loki.0", &options, &section, &mut diagnostics).is_none(),
+            Loki::build("loki.0", &options, Letters::Escaped, &section, &mut diagnostics).is_none(),
             "{key} {value}"
         );
         expected.assert_eq(&diagnostics.to_string());
