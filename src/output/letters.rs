@@ -12,6 +12,9 @@ pub enum Letters {
     Plain,
 }
 
+/// Escaped in any case, as in Fluent Bit.
+const DELETE: char = '\x7f';
+
 impl Letters {
     /// Whether JSON reads differently once it is written anew because of letters in it.
     pub(super) fn change(self, json: &[u8]) -> bool {
@@ -63,10 +66,13 @@ impl Letters {
 
     fn write_string(self, text: Text<'_>, out: &mut Vec<u8>) {
         out.push(b'"');
-        match self {
-            Self::Escaped => text.write_ascii(out),
-            Self::Plain => text.write(out),
-        }
+        text.write_escaped(
+            match self {
+                Self::Escaped => |character| !character.is_ascii() || character == DELETE,
+                Self::Plain => |character| character == DELETE,
+            },
+            out,
+        );
         out.push(b'"');
     }
 }
@@ -86,10 +92,10 @@ mod tests {
     #[test]
     fn letters_and_numbers() {
         check(
-            r#"{"é":"日😀","a":["\u00E9\n\"",1.50,1e16,null,true,false,{}],"b":[]}"#,
+            r#"{"é":"日😀","a":["é\n\"",1.50,1e16,null,true,false,{}],"b":[]}"#,
             r#"{"\u00e9":"\u65e5\ud83d\ude00","a":["\u00e9\n\"",1.5,10000000000000000.0,null,true,false,{}],"b":[]}"#,
-            r#"{"é":"日😀","a":["\u00E9\n\"",1.5,10000000000000000.0,null,true,false,{}],"b":[]}"#,
+            r#"{"é":"日😀","a":["é\n\"",1.5,10000000000000000.0,null,true,false,{}],"b":[]}"#,
         );
-        check("\"\u{7f}\\/\"", r#""\u007f/""#, "\"\u{7f}\\/\"");
+        check("\"\u{7f}\\/\"", r#""\u007f/""#, r#""\u007f/""#);
     }
 }

@@ -59,12 +59,13 @@ impl Text<'_> {
         }
     }
 
-    /// Appends the inside of a JSON string that stands for the same text, in ASCII: `é` as `\u00e9`.
-    pub fn write_ascii(self, out: &mut Vec<u8>) {
+    /// Appends the inside of a JSON string that stands for the same text, with every character that
+    /// `is_escaped` as `\u00e9`.
+    pub fn write_escaped(self, is_escaped: fn(char) -> bool, out: &mut Vec<u8>) {
         match self {
-            Self::Plain(body) => escape_ascii(body, out),
+            Self::Plain(body) => escape_also(body, is_escaped, out),
             Self::Escaped(body) | Self::Dirty(body) => {
-                pieces(body, |piece| escape_ascii(piece, out));
+                pieces(body, |piece| escape_also(piece, is_escaped, out));
             }
         }
     }
@@ -141,9 +142,8 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// The same in ASCII. As in Fluent Bit, DEL is escaped as well.
-fn escape_ascii(text: &str, out: &mut Vec<u8>) {
-    let is_escaped = |character: char| !character.is_ascii() || character == '\x7f';
+/// The same with more characters escaped.
+fn escape_also(text: &str, is_escaped: fn(char) -> bool, out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some((plain, from)) = rest.find(is_escaped).and_then(|at| rest.split_at_checked(at)) {
         escape(plain, out);

@@ -113,7 +113,7 @@ impl Names {
 impl Item {
     fn read(item: &str) -> Self {
         let mut name = String::new();
-        if item == "$" || item.starts_with("$TAG") {
+        if item == "$" {
             return Self::Nothing("names no field of a record".to_owned());
         }
         if item.starts_with('$') {
@@ -128,9 +128,14 @@ impl Item {
         let Some((key, value)) = item.split_once('=') else {
             return Self::Bad("write `name=value` or `$accessor`".to_owned());
         };
-        let (key, value) = (key.trim(), value.trim());
-        if key.is_empty() || value.is_empty() {
-            return Self::Bad("a name or a value is missing".to_owned());
+        let key = key.trim();
+        if value.is_empty() {
+            return Self::Bad("the value is missing".to_owned());
+        }
+        if key.is_empty() {
+            return Self::Nothing(
+                "the name is missing, and Loki refuses a label without".to_owned(),
+            );
         }
         write_name(key, &mut name);
         if !value.starts_with('$') {

@@ -507,13 +507,12 @@ fn what_names_nothing_is_a_warning() {
             "Labels",
             "$, a=b, c=$, d=$1, $TAG",
             expect![[r#"
-            command line: warning: `Labels`: `$`: names no field of a record
-            command line: warning: `Labels`: `c=$`: no key is named; write `$key` or `$key['nested']`
-            command line: warning: `Labels`: `d=$1`: `$1` names no field of a record; write `$key` or `$key['nested']`
-            command line: warning: `Labels`: `$TAG`: names no field of a record
-            {a="b"}
-              1448403340.123456789 {}
-        "#]],
+                command line: warning: `Labels`: `$`: names no field of a record
+                command line: warning: `Labels`: `c=$`: no key is named; write `$key` or `$key['nested']`
+                command line: warning: `Labels`: `d=$1`: `$1` names no field of a record; write `$key` or `$key['nested']`
+                {a="b", _="t"}
+                  1448403340.123456789 {}
+            "#]],
         ),
         (
             "Structured_Metadata_Map_Keys",
@@ -567,8 +566,8 @@ fn what_options_cannot_mean_is_an_error() {
             "Labels",
             "job=",
             expect![[r#"
-            command line: `Labels`: `job=`: a name or a value is missing
-        "#]],
+                command line: `Labels`: `job=`: the value is missing
+            "#]],
         ),
         (
             "Label_Keys",

@@ -694,7 +694,7 @@ mod tests {
             "#]],
             ),
             (
-                &[("Index", "logs-$ns-%Y")],
+                &[("Index", "logs-$ns.%Y")],
                 expect![[r#"
                 command line: warning: `Index` takes record accessors or a date, not both: the `%` stays as it is; `Logstash_Format` with `Logstash_Prefix_Key` takes both
             "#]],
