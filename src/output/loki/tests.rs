@@ -76,7 +76,8 @@ fn a_request_is_path_headers_and_streams() {
         ("HTTP_Passwd", "pw"),
         ("Tenant_ID", "t1"),
         ("Header", "X-Extra hello world"),
-        ("Uri", "/custom/push"),
+        ("Header", "X-Alone"),
+        ("Uri", "custom/push"),
     ];
     let chunk = samples::chunk(&[("t", TIME, r#"{"a":1}"#), ("t", -1, "{}")]);
     let requests = samples::requests(&mut output(&entries), &chunk);
@@ -87,6 +88,7 @@ fn a_request_is_path_headers_and_streams() {
         authorization: Basic Ym9iOnB3
         x-scope-orgid: t1
         x-extra: hello world
+        x-alone: X-Alone
         [0, 1]
         {job="fluent-bit"}
           1448403340.123456789 {"a":1}

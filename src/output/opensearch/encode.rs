@@ -18,7 +18,7 @@ use memchr::memmem::Finder;
 use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
 
-/// Index for records whose accessors make no name of one; Fluent Bit's default.
+/// Index for records that lack what names theirs; Fluent Bit's default.
 const INDEX_DEFAULT: &str = "fluent-bit";
 
 /// More of a prefix taken from a record is cut, as in Fluent Bit.
@@ -94,7 +94,12 @@ enum Index {
     /// By the date of sending, or the same always.
     Sent(Dates),
     /// From the record.
-    Template(Template),
+    Template {
+        template: Template,
+        /// The template itself, as the inside of a JSON string: what names the index where the record gives it
+        /// characters that no name has, as in Fluent Bit.
+        unread: Vec<u8>,
+    },
     /// By a prefix and a date.
     Dated {
         /// The prefix and the separator, as the inside of a JSON string.
@@ -299,7 +304,10 @@ impl Index {
                                    `Logstash_Format` with `Logstash_Prefix_Key` takes both";
                     diagnostics.warning(section.location_of("Index"), message);
                 }
-                return template(&options.index, "Index", section, diagnostics).map(Self::Template);
+                let template = template(&options.index, "Index", section, diagnostics)?;
+                let mut unread = Vec::new();
+                json::escape(&options.index, &mut unread);
+                return Some(Self::Template { template, unread });
             }
             return Some(Self::Sent(dates(&options.index, "Index", section, diagnostics)));
         }
@@ -334,10 +342,14 @@ impl Index {
     ) {
         match self {
             Self::Sent(date) => out.extend_from_slice(date.at(now).0),
-            Self::Template(template) => {
+            Self::Template { template, unread } => {
                 scratch.clear();
                 template.write(tag, text(record), scratch);
-                json::escape(if is_name(scratch) { scratch } else { INDEX_DEFAULT }, out);
+                match scratch.as_str() {
+                    "" => out.extend_from_slice(INDEX_DEFAULT.as_bytes()),
+                    name if is_name(name) => json::escape(name, out),
+                    _ => out.extend_from_slice(unread),
+                }
             }
             Self::Dated { prefix, prefix_key, separator, date, sent } => {
                 scratch.clear();

@@ -82,7 +82,9 @@ impl Bulk {
     ) -> Option<Self> {
         advise(product, options, section, diagnostics);
         let updates = matches!(options.write_operation, Operation::Update | Operation::Upsert);
-        let has_id = options.id_key.as_deref().is_some_and(|key| Accessor::parse(key).is_ok())
+        // Fluent Bit starts with `$` as the key, which no record has.
+        let is_key = |key: &str| key == "$" || Accessor::parse(key).is_ok();
+        let has_id = options.id_key.as_deref().is_some_and(is_key)
             || options.generate_id && options.id_key.is_none();
         if updates && !has_id {
             let message = "`Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`";
@@ -457,7 +459,7 @@ mod tests {
             &expect![[r#"
                 {"create":{"_index":"shop"}}
                 {"@timestamp":"2015-11-24T22:15:40.123Z","k":{"ns":"shop"}}
-                {"create":{"_index":"fluent-bit"}}
+                {"create":{"_index":"$k['ns']"}}
                 {"@timestamp":"2015-11-24T22:15:40.123Z","k":{"ns":"a\"b"}}
                 {"create":{"_index":"fluent-bit"}}
                 {"@timestamp":"2015-11-24T22:15:40.123Z"}
@@ -710,6 +712,12 @@ mod tests {
                 expect![[r#"
                 command line: warning: `Generate_ID` is ignored when `Id_Key` is set
             "#]],
+            ),
+            (
+                &[("Write_Operation", "update"), ("Id_Key", "$")],
+                expect![[r#"
+                    command line: warning: `Id_Key`: no key is named; write `$key` or `$key['nested']`; it names no id
+                "#]],
             ),
             (
                 &[("Write_Operation", "update"), ("Id_Key", "$id[")],
