@@ -24,6 +24,7 @@ use crate::output::{Letters, Local, Output, Print};
 use crate::parser::{NoParser, Parser, Parsers};
 use std::io;
 use std::sync::Arc;
+use tailwater_parsers::regex::Pattern;
 
 /// A row of the catalogue from an option type.
 macro_rules! plugin {
@@ -109,6 +110,10 @@ pub(super) fn input(
         TailOptions::NAME => {
             let options = instance.options(TailOptions::read);
             let parser = find(options.parser.as_deref());
+            if let Some(Err(error)) = options.tag_regex.as_deref().map(Pattern::new) {
+                let message = format!("`Tag_Regex`: {error}; `Tag` stays as it is");
+                diagnostics.warning(instance.section.location_of("Tag_Regex"), message);
+            }
             Some(Box::new(move |number, metrics| {
                 Ok(Box::new(Tail::open(options, &tag, parser, number, metrics)?))
             }))

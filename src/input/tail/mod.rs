@@ -154,7 +154,7 @@ impl Tail {
             }
         }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
-        let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()))?;
+        let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()));
         let (positions, last_alive) = open_positions(&options)?;
         let watcher = Watcher::new(positions.bell(), options.inotify_watcher)
             .map_err(|source| TailError::Setup { what: "what wakes the input", source })?;
@@ -717,7 +717,7 @@ fn open_positions(options: &TailOptions) -> Result<(Positions, Option<SystemTime
     let last_alive = written(&path).max(written(Path::new(&log)));
     let database = Database::open(DatabaseOptions {
         path,
-        sync: options.db_sync.word(),
+        sync: options.db_sync.0.word(),
         journal_mode: options.db_journal_mode.word(),
         is_exclusive: options.db_locking,
         compares_names: options.db_compare_filename,

@@ -1,6 +1,6 @@
 //! The properties of `tail`.
 
-use crate::config::{Limit, Size, Verbatim, choices, properties};
+use crate::config::{ElseFirst, Limit, Size, Verbatim, choices, properties};
 use std::time::Duration;
 
 choices! {
@@ -89,7 +89,7 @@ properties! {
         /// it stopped.
         db: Option<String> ["DB"],
         /// How carefully positions are written. New files are always registered as with `full`, except with `off`.
-        db_sync: DatabaseSync ["DB.Sync" = "normal"],
+        db_sync: ElseFirst<DatabaseSync> ["DB.Sync" = "normal"],
         /// Keeps every other process out of the database.
         db_locking: bool ["DB.Locking" = "false"],
         /// SQLite's journal mode; `WAL` does not work on network file systems.
