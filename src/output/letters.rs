@@ -1,4 +1,5 @@
-//! JSON that is read letter by letter, in files and in lines: written as Fluent Bit writes it.
+//! Values of records as JSON: as they stand, or, where they are read letter by letter in files and in lines, as Fluent
+//! Bit writes them.
 
 use super::number::shortest;
 use tailwater_parsers::json::{self, Text, Value};
@@ -74,6 +75,26 @@ impl Letters {
             out,
         );
         out.push(b'"');
+    }
+}
+
+/// Appends a value of a record as it stands there, where it is clean.
+pub(super) fn copy(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::True => out.extend_from_slice(b"true"),
+        Value::False => out.extend_from_slice(b"false"),
+        Value::Number(text)
+        | Value::Nested(text)
+        | Value::SpacedNested(text)
+        | Value::DirtyNested(text) => {
+            out.extend_from_slice(text.as_bytes());
+        }
+        Value::String(text) => {
+            out.push(b'"');
+            text.write(out);
+            out.push(b'"');
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::options::{DropSingleKey, LineFormat};
 use crate::output::Letters;
+use crate::output::letters::copy;
 use crate::output::number::shortest;
 use crate::record::{Accessor, Name};
 use memchr::memmem::Finder;
@@ -81,8 +82,8 @@ impl Cuts {
     fn write(&mut self, record: &str, out: &mut Vec<u8>, seen: &mut Vec<u8>) {
         self.write_fields(record, out, |cut, value| {
             if let (true, Place::Field { name, .. }) = (cut.is_watched, &cut.place) {
-                write_json(Value::String(Text::Plain(name)), seen);
-                write_json(value, seen);
+                copy(Value::String(Text::Plain(name)), seen);
+                copy(value, seen);
             }
             let is_nested =
                 matches!(value, Value::Nested(_) | Value::SpacedNested(_) | Value::DirtyNested(_));
@@ -137,7 +138,7 @@ impl Cuts {
 fn write_rest(cut: Option<&mut Cut>, value: Value<'_>, out: &mut Vec<u8>) {
     match (cut, value) {
         (Some(cut), Value::Nested(text)) => out.extend_from_slice(cut.rest_of(text)),
-        _ => write_json(value, out),
+        _ => copy(value, out),
     }
 }
 
@@ -335,26 +336,6 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"map[]\"" });
         }
         Value::Number(text) => out.extend_from_slice(shortest(text).as_bytes()),
-        Value::Null | Value::True | Value::False => write_json(value, out),
-    }
-}
-
-/// Appends a value as JSON; what comes from a record is clean.
-fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
-    match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::True => out.extend_from_slice(b"true"),
-        Value::False => out.extend_from_slice(b"false"),
-        Value::Number(text)
-        | Value::Nested(text)
-        | Value::SpacedNested(text)
-        | Value::DirtyNested(text) => {
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::String(text) => {
-            out.push(b'"');
-            text.write(out);
-            out.push(b'"');
-        }
+        Value::Null | Value::True | Value::False => copy(value, out),
     }
 }

@@ -12,6 +12,7 @@ use super::options::{BulkOptions, Operation, Product};
 use crate::buffer::Encoded;
 use crate::config::{Diagnostics, Section};
 use crate::output::dates::{Dates, write_fraction};
+use crate::output::letters::copy;
 use crate::output::template::Template;
 use crate::record::{Accessor, Nanos};
 use memchr::memmem::Finder;
@@ -187,6 +188,7 @@ impl Encoder {
     ) -> Result<(), &'static str> {
         let id = self.id(record)?;
         self.write_action(tag, record, &id, now, out);
+        let start = out.len();
         out.extend_from_slice(self.document_open);
         if !self.time_member.is_in(record) {
             self.write_time(record.time, out);
@@ -210,6 +212,9 @@ impl Encoder {
             [_, fields @ ..] => out.extend_from_slice(fields),
         }
         out.extend_from_slice(self.document_close);
+        if self.replace_dots {
+            unrepeat(start, out);
+        }
         Ok(())
     }
 
@@ -399,6 +404,75 @@ fn write_without_dots(json: &[u8], out: &mut Vec<u8>) {
         rest = behind;
     }
     out.extend_from_slice(rest);
+}
+
+/// Names that had dots may be the same now. As in Fluent Bit, the last field of each name counts: a store refuses a
+/// document with two. `start` is where the document begins, the last line of `out`.
+fn unrepeat(start: usize, out: &mut Vec<u8>) {
+    let line = out.get(start..).and_then(|line| str::from_utf8(line).ok()).unwrap_or_default();
+    let Ok((document, _)) = json::value(line) else { return };
+    if has_repeats(document) {
+        let mut whole = Vec::new();
+        write_last_of_each(document, &mut whole);
+        whole.push(b'\n');
+        out.truncate(start);
+        out.extend_from_slice(&whole);
+    }
+}
+
+/// Whether an object within the value has two fields of one name. By its hash each name has one of 64 bits; only
+/// those that share one are compared.
+fn has_repeats(value: json::Value<'_>) -> bool {
+    let Some(text) = value.nested() else { return false };
+    let mut found = false;
+    if text.starts_with('[') {
+        let _end = json::array(text, |item| found |= has_repeats(item));
+        return found;
+    }
+    let mut seen = 0_u64;
+    let _end = json::object(text, |key, value, _| {
+        let mut hash = 0_u8;
+        let (json::Text::Plain(body) | json::Text::Escaped(body) | json::Text::Dirty(body)) = key;
+        body.bytes().for_each(|byte| hash = hash.wrapping_mul(31).wrapping_add(byte));
+        let bit = 1 << (hash % 64);
+        if seen & bit != 0 {
+            let mut count = 0;
+            let _end = json::object(text, |other, _, _| count += u32::from(other == key));
+            found |= count > 1;
+        }
+        seen |= bit;
+        found |= has_repeats(value);
+    });
+    found
+}
+
+/// Appends the value with the last field of each name only.
+fn write_last_of_each(value: json::Value<'_>, out: &mut Vec<u8>) {
+    let Some(text) = value.nested() else { return copy(value, out) };
+    let mut separator: &[u8] = b"";
+    if text.starts_with('[') {
+        out.push(b'[');
+        let _end = json::array(text, |item| {
+            out.extend_from_slice(separator);
+            separator = b",";
+            write_last_of_each(item, out);
+        });
+        return out.push(b']');
+    }
+    let mut fields = Vec::new();
+    let _end = json::object(text, |key, value, _| {
+        fields.retain(|(earlier, _)| *earlier != key);
+        fields.push((key, value));
+    });
+    out.push(b'{');
+    for (key, value) in fields {
+        out.extend_from_slice(separator);
+        separator = b",";
+        copy(json::Value::String(key), out);
+        out.push(b':');
+        write_last_of_each(value, out);
+    }
+    out.push(b'}');
 }
 
 /// Bytes before the quote that ends a string.

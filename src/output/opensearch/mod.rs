@@ -595,11 +595,18 @@ mod tests {
             ],
             &[
                 ("a.b", TIME, r#"{".le.vel":"e.r","fo.o":[{".o.k" : [{"b.\"ar":"b.a:z"}]}]}"#),
+                (
+                    "a.b",
+                    TIME,
+                    r#"{"a.b":1,"c":{"d.e":[2.50,"\u00e9"],"d_e":null},"a_b":{"x.y":3}}"#,
+                ),
                 ("c", TIME, "{}"),
             ],
             &expect![[r#"
                 {"create":{"_index":"fluent-bit"}}
                 {"at":"22:15.123Z","flb-key":"a.b","_le_vel":"e.r","fo_o":[{"_o_k":[{"b_\"ar":"b.a:z"}]}]}
+                {"create":{"_index":"fluent-bit"}}
+                {"at":"22:15.123Z","flb-key":"a.b","c":{"d_e":null},"a_b":{"x_y":3}}
                 {"create":{"_index":"fluent-bit"}}
                 {"at":"22:15.123Z","flb-key":"c"}
             "#]],
