@@ -47,6 +47,13 @@ pub enum AccessorError {
     TooDeep,
 }
 
+impl AccessorError {
+    /// Whether Fluent Bit takes the text all the same, for something that no record has.
+    pub fn names_nothing(&self) -> bool {
+        matches!(self, Self::NotAField(_))
+    }
+}
+
 impl Accessor {
     /// Reads `$key`, `$key['nested'][0]`, or the plain name of a top-level key.
     ///

@@ -55,6 +55,10 @@ impl Entries {
         for key in &options.remove_keys {
             match Accessor::parse(key) {
                 Ok(accessor) => cuts.add(&accessor),
+                Err(error) if error.names_nothing() => {
+                    let message = format!("`Remove_Keys`: `{key}`: {error}");
+                    diagnostics.warning(section.location_of("Remove_Keys"), message);
+                }
                 Err(error) => {
                     let message = format!("`Remove_Keys`: `{key}`: {error}");
                     diagnostics.error(section.location_of("Remove_Keys"), message);

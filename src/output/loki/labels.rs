@@ -7,7 +7,7 @@ use super::pairs::{Pairs, write_name};
 use crate::config::{Diagnostics, Section};
 use crate::output::Letters;
 use crate::output::template::{Template, write_text};
-use crate::record::{Accessor, AccessorError};
+use crate::record::Accessor;
 use tailwater_parsers::json::{self, Value};
 
 /// Where the labels of a record's pod are.
@@ -143,7 +143,7 @@ impl Item {
         }
         match Template::parse(value) {
             Ok(template) => Self::Pair(name, Source::Record(template)),
-            Err(error @ AccessorError::NotAField(_)) => Self::Nothing(error.to_string()),
+            Err(error) if error.names_nothing() => Self::Nothing(error.to_string()),
             Err(error) if value == "$" => Self::Nothing(error.to_string()),
             Err(error) => Self::Bad(error.to_string()),
         }

@@ -517,6 +517,16 @@ fn what_names_nothing_is_a_warning() {
             "#]],
         ),
         (
+            "Remove_Keys",
+            "$0, $TAG",
+            expect![[r#"
+                command line: warning: `Remove_Keys`: `$0`: `$0` names no field of a record; write `$key` or `$key['nested']`
+                command line: warning: `Remove_Keys`: `$TAG`: `$TAG` names no field of a record; write `$key` or `$key['nested']`
+                {job="fluent-bit"}
+                  1448403340.123456789 {}
+            "#]],
+        ),
+        (
             "Structured_Metadata_Map_Keys",
             "$",
             expect![[r#"

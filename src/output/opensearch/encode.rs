@@ -309,22 +309,20 @@ impl Index {
                                    `Logstash_Format` with `Logstash_Prefix_Key` takes both";
                     diagnostics.warning(section.location_of("Index"), message);
                 }
-                let template = template(&options.index, "Index", section, diagnostics)?;
                 let mut unread = Vec::new();
                 json::escape(&options.index, &mut unread);
-                return Some(Self::Template { template, unread });
+                let template = template(&options.index, "Index", section, diagnostics)?;
+                if let Some(template) = template {
+                    return Some(Self::Template { template, unread });
+                }
             }
             return Some(Self::Sent(dates(&options.index, "Index", section, diagnostics)));
         }
         let prefix_key = match &options.logstash_prefix_key {
             Some(key) => {
                 let dollar = if key.starts_with('$') { "" } else { "$" };
-                Some(template(
-                    &format!("{dollar}{}", &**key),
-                    "Logstash_Prefix_Key",
-                    section,
-                    diagnostics,
-                )?)
+                let key = format!("{dollar}{}", &**key);
+                template(&key, "Logstash_Prefix_Key", section, diagnostics)?
             }
             None => None,
         };
@@ -486,17 +484,27 @@ fn body_len(string: &[u8]) -> usize {
     string.iter().position(is_end).unwrap_or(string.len())
 }
 
+/// Reads a template. `Some(None)`: Fluent Bit takes the text, but it names nothing that a record has, which is told;
+/// `None`: it refuses it, and so is reported.
+#[expect(clippy::option_option, reason = "an error, or nothing, or a template")]
 fn template(
     text: &str,
     property: &str,
     section: &Section,
     diagnostics: &mut Diagnostics,
-) -> Option<Template> {
-    Template::parse(text)
-        .inspect_err(|error| {
-            diagnostics.error(section.location_of(property), format!("`{property}`: {error}"));
-        })
-        .ok()
+) -> Option<Option<Template>> {
+    let place = section.location_of(property);
+    match Template::parse(text) {
+        Ok(template) => Some(Some(template)),
+        Err(error) if error.names_nothing() => {
+            diagnostics.warning(place, format!("`{property}`: {error}"));
+            Some(None)
+        }
+        Err(error) => {
+            diagnostics.error(place, format!("`{property}`: {error}"));
+            None
+        }
+    }
 }
 
 fn dates(format: &str, property: &str, section: &Section, diagnostics: &mut Diagnostics) -> Dates {

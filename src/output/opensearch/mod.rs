@@ -721,6 +721,18 @@ mod tests {
             "#]],
             ),
             (
+                &[("Index", "$0")],
+                expect![[r#"
+                command line: warning: `Index`: `$0` names no field of a record; write `$key` or `$key['nested']`
+            "#]],
+            ),
+            (
+                &[("Logstash_Format", "on"), ("Logstash_Prefix_Key", "$0")],
+                expect![[r#"
+                command line: warning: `Logstash_Prefix_Key`: `$0` names no field of a record; write `$key` or `$key['nested']`
+            "#]],
+            ),
+            (
                 &[("Write_Operation", "update"), ("Id_Key", "$")],
                 expect![[r#"
                     command line: warning: `Id_Key`: no key is named; write `$key` or `$key['nested']`; it names no id
