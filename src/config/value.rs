@@ -233,8 +233,9 @@ impl Value for Duration {
     fn read(text: &str) -> Reading<Self> {
         let (number, unit) = split_number(text, Fraction::Allowed);
         let Ok(count) = number.parse::<f64>() else {
-            let why = "no time, taken as 0 s; write seconds, or a number with s, m, h or d";
-            return Reading::Guess(Self::ZERO, why.to_owned());
+            return Reading::Bad(
+                "no time; write seconds, or a number with s, m, h or d".to_owned(),
+            );
         };
         let (factor, known) = match unit {
             "" | "s" | "S" => (1.0, true),
@@ -459,7 +460,7 @@ mod tests {
                 5 min = Guess(5s, "` min` is no unit of time, taken as 5 s")
                 1000000000000000 = Clear(3153600000s)
                 -1 = Bad("no time a clock can hold")
-                soon = Guess(0ns, "no time, taken as 0 s; write seconds, or a number with s, m, h or d")
+                soon = Bad("no time; write seconds, or a number with s, m, h or d")
             "#]],
         );
     }
