@@ -455,6 +455,7 @@ mod tests {
             ("Copy a b", ABC),
             ("Hard_copy a c", r#"{"a":1,"c":1,"b":"2","ab":[3]}"#),
             ("Hard_copy c a", r#"{"b":"2","ab":[3],"c":null,"a":null}"#),
+            ("Hard_copy a a", ABC),
         ] {
             assert_eq!(
                 fixture::run("modify", config, &[], ABC),

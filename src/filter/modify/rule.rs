@@ -109,7 +109,7 @@ impl Operation {
                 }
             }
             Self::HardCopy => {
-                if count(fields, key) == 1 && count(fields, other) <= 1 {
+                if key != other && count(fields, key) == 1 && count(fields, other) <= 1 {
                     fields.retain(|field| field.key() != other);
                     copy(fields, key, other);
                 }
