@@ -389,6 +389,26 @@ fn time_strict() {
 }
 
 #[test]
+fn a_clock_that_was_never_set() {
+    check(
+        "Name p\n Format json\n Time_Key time\n Time_Format %s\n Time_Keep On",
+        "{\"time\":\"0\"}\n{\"time\":\"1\"}",
+        expect![[r#"
+            now {"time":"0"}
+            1970-01-01T00:00:01Z {"time":"1"}
+        "#]],
+    );
+    check(
+        "Name p\n Format json\n Time_Key time\n Time_Format %Y-%m-%d\n Time_Strict Off\n Time_Keep On",
+        "{\"time\":\"1969-12-31\"}\n{\"time\":\"later\"}",
+        expect![[r#"
+            now {"time":"1969-12-31"}
+            now {"time":"later"}
+        "#]],
+    );
+}
+
+#[test]
 fn types() {
     check(
         "Name p\n Format regex\n Regex ^(?<a>\\S*) (?<b>.*)$\n Types a:integer b:float c:bool d e:int",
@@ -517,13 +537,13 @@ a=1 time=soon
         &format!("{time}\n Time_Strict Off"),
         lines,
         expect![[r#"
-        2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true"}
-        now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
-        now {"log":"time=2022-10-31T12:00:01.123"}
-        1899-12-31T00:00:00Z {"a":"1"}
-        now {"log":""}
-        now {"log":"\"="}
-    "#]],
+            2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true"}
+            now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
+            now {"log":"time=2022-10-31T12:00:01.123"}
+            now {"a":"1"}
+            now {"log":""}
+            now {"log":"\"="}
+        "#]],
     );
     check(
         "Name p\n Format logfmt\n Logfmt_No_Bare_Keys On",
