@@ -326,14 +326,27 @@ fn read_value<T: Value>(entry: &Taken, rules: Rules, diagnostics: &mut Diagnosti
             Some(value)
         }
         Reading::Bad(why) => {
-            let severity = if T::KIND == Kind::Boolean && rules != Rules::Plugin {
-                Severity::Warning
+            let found = |severity| entry.finding(severity, format!("`{}`: {why}", entry.key));
+            diagnostics.add(if is_passed_over::<T>(&entry.value, rules) {
+                found(Severity::Warning).with_remedy("it is as if it was not set")
             } else {
-                Severity::Error
-            };
-            diagnostics.add(entry.finding(severity, format!("`{}`: {why}", entry.key)));
+                found(Severity::Error)
+            });
             None
         }
+    }
+}
+
+/// Whether Fluent Bit starts with a text that is no value of that type.
+fn is_passed_over<T: Value>(text: &str, rules: Rules) -> bool {
+    match T::KIND {
+        // C's `atoi` and `atof` make 0 of a text that is no number; one out of range may be refused later.
+        Kind::Integer | Kind::Number | Kind::Time => {
+            !text.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit())
+        }
+        Kind::Size => rules == Rules::Plugin,
+        Kind::Boolean => rules != Rules::Plugin,
+        _ => false,
     }
 }
 
@@ -588,7 +601,7 @@ mod tests {
                 [] Size(32000) true Some("b") … [] []
                 a.conf:2: `sample` has no property `Pth`; did you mean `Path`?
                 a.conf:3: `sample` has no property `HTTP_Paswd`; did you mean `HTTP_Passwd`?
-                a.conf:4: `Buffer_Max_Size`: no size; write bytes, or a number with K, M or G
+                a.conf:4: warning: `Buffer_Max_Size`: no size; write bytes, or a number with K, M or G; it is as if it was not set
                     Buffer_Max_Size big
                 a.conf:5: `Skip_Empty_Lines`: no boolean; write `on` or `off`
                     Skip_Empty_Lines 1
