@@ -98,7 +98,7 @@ pub enum Rules {
     Plugin,
     /// `SERVICE` and what all plugins share: the last entry counts, bad booleans pass.
     Common,
-    /// `PARSER`: the first entry counts, bad booleans pass.
+    /// `PARSER`: the first entry counts, a bad boolean is `on`.
     Parser,
 }
 
@@ -327,6 +327,11 @@ fn read_value<T: Value>(entry: &Taken, rules: Rules, diagnostics: &mut Diagnosti
         }
         Reading::Bad(why) => {
             let found = |severity| entry.finding(severity, format!("`{}`: {why}", entry.key));
+            if T::KIND == Kind::Boolean && rules == Rules::Parser {
+                let found = found(Severity::Warning);
+                diagnostics.add(found.with_remedy("it is taken as `on`, as in Fluent Bit"));
+                return default_value(Some("on"));
+            }
             diagnostics.add(if is_passed_over::<T>(&entry.value, rules) {
                 found(Severity::Warning).with_remedy("it is as if it was not set")
             } else {

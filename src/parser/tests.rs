@@ -409,6 +409,20 @@ fn a_clock_that_was_never_set() {
 }
 
 #[test]
+fn a_switch_that_is_neither_on_nor_off_is_on() {
+    check(
+        "Name p\n Format logfmt\n Logfmt_No_Bare_Keys 1",
+        "a b=1\nb=1",
+        expect![[r#"
+            command line: warning: `Logfmt_No_Bare_Keys`: no boolean; write `on` or `off`; it is taken as `on`, as in Fluent Bit
+                Logfmt_No_Bare_Keys 1
+            now {"log":"a b=1"}
+            now {"b":"1"}
+        "#]],
+    );
+}
+
+#[test]
 fn types() {
     check(
         "Name p\n Format regex\n Regex ^(?<a>\\S*) (?<b>.*)$\n Types a:integer b:float c:bool d e:int",
