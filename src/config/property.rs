@@ -349,7 +349,6 @@ fn is_passed_over<T: Value>(text: &str, rules: Rules) -> bool {
         Kind::Integer | Kind::Number | Kind::Time => {
             !text.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit())
         }
-        Kind::Size => rules == Rules::Plugin,
         Kind::Boolean => rules != Rules::Plugin,
         _ => false,
     }
@@ -606,7 +605,7 @@ mod tests {
                 [] Size(32000) true Some("b") … [] []
                 a.conf:2: `sample` has no property `Pth`; did you mean `Path`?
                 a.conf:3: `sample` has no property `HTTP_Paswd`; did you mean `HTTP_Passwd`?
-                a.conf:4: warning: `Buffer_Max_Size`: no size; write bytes, or a number with K, M or G; it is as if it was not set
+                a.conf:4: `Buffer_Max_Size`: no size; write bytes, or a number with K, M or G
                     Buffer_Max_Size big
                 a.conf:5: `Skip_Empty_Lines`: no boolean; write `on` or `off`
                     Skip_Empty_Lines 1
