@@ -137,8 +137,7 @@ fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
         &format!("{input}    Parser cir\n{output}")
             .replace("dummy", "stdin")
             .replace("    Samples 1\n", ""),
-        // Fluent Bit starts, and passes lines on whole.
-        (0, &["fluent-bit.conf:3: warning", "cir"]),
+        (1, &["fluent-bit.conf:3", "cir"]),
     );
     check(
         &format!("[SERVICE]\n    Parsers_File ahead.conf\n{input}    Parser ahead\n{output}")

@@ -390,6 +390,17 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_is_no_expression() {
+        check(
+            "Remove_wildcard *s3",
+            "",
+            &expect![[r#"
+            command line: `*s3`: regular expression is not valid: nothing to repeat before `*`
+        "#]],
+        );
+    }
+
+    #[test]
     fn op_remove_wildcard() {
         check(
             r#"Remove_wildcard k"#,
