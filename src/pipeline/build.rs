@@ -171,7 +171,7 @@ impl Plan {
         let router = Router::new(self.filters, outlets, shares, self.service.flush);
         let pipeline = Pipeline::new(slots, router, settled, control_receiver);
         let admin = bind_admin(&self.service)?;
-        Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace, registry })
+        Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace.0, registry })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::config::{
     Catalog, Diagnostics, FilterCommon, InputCommon, Instance, OutputCommon, Plugin, PluginKind,
-    Section, ServiceOptions, Transport,
+    Section, ServiceOptions, Severity, Transport,
 };
 use crate::filter::Filter;
 use crate::filter::grep::{Grep, GrepOptions};
@@ -92,7 +92,9 @@ pub(super) fn input(
     diagnostics: &mut Diagnostics,
 ) -> Option<OpenInput> {
     let tag = instance.common.tag.clone().unwrap_or_else(|| instance.name.clone());
-    let mut find = |name: Option<&str>| find_parser(name?, parsers, &instance.section, diagnostics);
+    let mut find = |name: Option<&str>, missing| {
+        find_parser(name?, missing, parsers, &instance.section, diagnostics)
+    };
     match instance.plugin.name {
         DummyOptions::NAME => {
             let options = instance.options(DummyOptions::read);
@@ -102,14 +104,14 @@ pub(super) fn input(
         }
         StdinOptions::NAME => {
             let options = instance.options(StdinOptions::read);
-            let parser = find(options.parser.as_deref());
+            let parser = find(options.parser.as_deref(), Severity::Error);
             Some(Box::new(move |number, metrics| {
                 Ok(Box::new(Stdin::open(&options, &tag, parser, number, metrics)?))
             }))
         }
         TailOptions::NAME => {
             let options = instance.options(TailOptions::read);
-            let parser = find(options.parser.as_deref());
+            let parser = find(options.parser.as_deref(), Severity::Warning);
             if let Some(Err(error)) = options.tag_regex.as_deref().map(Pattern::new) {
                 let message = format!("`Tag_Regex`: {error}; `Tag` stays as it is");
                 diagnostics.warning(instance.section.location_of("Tag_Regex"), message);
@@ -122,10 +124,11 @@ pub(super) fn input(
     }
 }
 
-/// The parser that `Parser` names. Where there is none of that name, lines are passed on whole, as Fluent Bit
-/// starts then, too.
+/// The parser that `Parser` names. That there is none of that name is `missing`: Fluent Bit's `tail` starts, and
+/// passes lines on whole.
 fn find_parser(
     name: &str,
+    missing: Severity,
     parsers: &Parsers,
     section: &Section,
     diagnostics: &mut Diagnostics,
@@ -133,7 +136,12 @@ fn find_parser(
     match parsers.get(name) {
         Ok(parser) => Some(Arc::clone(parser)),
         Err(NoParser::Missing(why)) => {
-            diagnostics.warning(section.location_of("Parser"), format!("{why}; lines stay whole"));
+            let location = section.location_of("Parser");
+            if missing == Severity::Error {
+                diagnostics.error(location, why);
+            } else {
+                diagnostics.warning(location, format!("{why}; lines stay whole"));
+            }
             None
         }
         Err(NoParser::Unusable(why)) => {

@@ -730,6 +730,7 @@ fn open_desk(options: &TailOptions, parser: Option<Arc<Parser>>) -> Desk {
         parser,
         scratch: Scratch::default(),
         skips_empty: options.skip_empty_lines,
+        strips_return: true,
         long: match (options.truncate_long_lines, options.skip_long_lines) {
             (true, _) => LongLines::Truncate,
             (false, true) => LongLines::Skip,
