@@ -36,6 +36,6 @@ pub use plugin::{Catalog, Plugin, PluginKind, Transport};
 pub(crate) use property::properties;
 pub use property::{Field, Keyed, Kind, Located, Ordered, Property, Repeated, Rules};
 pub use section::{Entry, Section, SectionKind};
-pub use service::{LogLevel, ServiceOptions, StorageType};
+pub use service::{Grace, LogLevel, ServiceOptions, StorageType};
 pub(crate) use value::choices;
 pub use value::{ElseFirst, Limit, Reading, Secret, Size, Value, Verbatim, Within};

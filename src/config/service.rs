@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::property::Repeated;
-use super::value::Within;
+use super::property::{Kind, Repeated};
+use super::value::{Reading, TIME_MAX, Value, Within};
 use super::{choices, properties};
 
 choices! {
@@ -36,13 +36,23 @@ choices! {
     }
 }
 
+choices! {
+    /// When what waits on disk is there for good.
+    pub(super) enum StorageSync {
+        /// When the system finds the time.
+        Normal = "normal",
+        /// At once.
+        Full = "full",
+    }
+}
+
 properties! {
     /// What holds for the whole agent.
     pub struct ServiceOptions for "SERVICE" as Common {
         /// Longest time a record waits before it is sent.
         flush: Duration ["Flush" = "1"],
-        /// Time for sending what is left when the agent is told to stop.
-        grace: Duration ["Grace" = "5"],
+        /// Time for sending what is left when the agent is told to stop; -1 for as long as it takes.
+        grace: Grace ["Grace" = "5"],
         /// What is logged.
         log_level: LogLevel ["Log_Level" = "info"],
         /// File to log to instead of standard error.
@@ -71,11 +81,14 @@ properties! {
         scheduler_cap: Duration ["scheduler.cap" = "2000"],
         /// Folder for an input's `storage.type filesystem`, which needs one, but is taken as `memory` so far.
         storage_path: Option<String> ["storage.path"],
+        /// Writes letters beyond ASCII as `\u00e9` in the JSON of `file` and in the lines and metadata of `loki`; for
+        /// who reads JSON, as all other outputs' readers do, it means the same.
+        json_escape_unicode: bool ["json.escape_unicode" = "on"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
             "storage.type": "records wait in memory, and in the files they come from",
             "storage.inherit": "records wait in memory, and in the files they come from",
-            "storage.sync": "nothing waits on disk yet",
+            "storage.sync" as StorageSync: "nothing waits on disk yet",
             "storage.metrics": "there is no `/api/v1/storage` yet; `/api/v1/metrics` has its numbers",
             "storage.checksum": "nothing waits on disk yet",
             "storage.backlog.mem_limit": "nothing waits on disk yet",
@@ -87,7 +100,6 @@ properties! {
             "storage.rejected.path": "what a store refuses for good is counted and dropped",
             "storage.rejected.limit": "what a store refuses for good is counted and dropped",
             "multiline_buffer_limit": "lines are not joined yet",
-            "json.escape_unicode": "letters beyond ASCII are written as they are, which means the same",
             "Hot_Reload": "start it anew: with a `DB`, nothing is lost",
             "dns.mode": "the system's resolver is asked",
             "dns.resolver": "the system's resolver is asked",
@@ -109,5 +121,17 @@ properties! {
             "telemetry.*": "it is a map, in YAML, and has no effect",
             "security.fips_mode": "no validated cryptography is built in",
         }
+    }
+}
+
+/// How long the agent may take to stop; -1 for as long as it needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grace(pub Duration);
+
+impl Value for Grace {
+    const KIND: Kind = Kind::Time;
+
+    fn read(text: &str) -> Reading<Self> {
+        if text == "-1" { Reading::Clear(Self(TIME_MAX)) } else { Duration::read(text).map(Self) }
     }
 }

@@ -6,6 +6,7 @@ mod backoff;
 mod courier;
 mod dates;
 pub mod file;
+mod letters;
 pub mod loki;
 mod notation;
 pub mod null;
@@ -21,6 +22,7 @@ pub mod writer;
 
 pub use backoff::Backoff;
 pub use courier::{Courier, Policy};
+pub use letters::Letters;
 pub use writer::{Format, Local, Print, Taken};
 
 use crate::buffer::{Chunk, Open};

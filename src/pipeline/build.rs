@@ -171,7 +171,7 @@ impl Plan {
         let router = Router::new(self.filters, outlets, shares, self.service.flush);
         let pipeline = Pipeline::new(slots, router, settled, control_receiver);
         let admin = bind_admin(&self.service)?;
-        Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace, registry })
+        Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace.0, registry })
     }
 }
 
@@ -228,7 +228,7 @@ impl Planner<'_> {
             RetryLimit::Retries(count) => Some(count),
         };
         let backoff = Backoff { base: service.scheduler_base, cap: service.scheduler_cap };
-        let setup = match plugins::output(&instance, self.diagnostics)? {
+        let setup = match plugins::output(&instance, service, self.diagnostics)? {
             BuiltOutput::Local(local) => OutputSetup::Writer(local),
             BuiltOutput::Remote { output, host, port, ordered } => {
                 let concurrency = if ordered { 1 } else { CONCURRENCY };
