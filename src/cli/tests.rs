@@ -297,7 +297,7 @@ fn the_help_of_a_plugin_is_its_table() {
 
 const MAIN: &str = "@SET tag=kube\n[SERVICE]\n    Flush 5\n    Parsers_File parsers.conf\n\
     [INPUT]\n    Name tail\n    Path @DIR@/*.log\n    Tag ${tag}.*  # pods\n\
-    [OUTPUT]\n    Name stdout\n    Match *\n    Alias ${NO_SUCH_VARIABLE_HERE}\n";
+    [OUTPUT]\n    Name stdout\n    Match *\n    Host ${NO_SUCH_VARIABLE_HERE}\n";
 const PARSERS: &str = "[PARSER]\n    Name cri\n    Format json\n";
 
 #[test]
@@ -442,7 +442,7 @@ fn files_that_are_refused() {
 fn values_of_no_effect_are_checked_where_fluent_bit_checks_them() {
     let main = "[SERVICE]\n  Coro_Stack_Size 4095\n  Flush ${NO_SUCH_VARIABLE_HERE}\n[INPUT]\n  Name tail\n  Log_Level thisdoesnotexist\n  \
         threaded maybe\n  thread.ring_buffer.window 101\n[OUTPUT]\n  Name stdout\n  Match *\n  \
-        Log_Level off\n  storage.total_limit_size lots\n";
+        Log_Level off\n  storage.total_limit_size lots\n  Alias ${NO_SUCH_VARIABLE_HERE}\n  Port many\n";
     check_files(
         &[("main.conf", main)],
         &["-c", "@DIR@/main.conf"],
@@ -460,6 +460,10 @@ fn values_of_no_effect_are_checked_where_fluent_bit_checks_them() {
                 thread.ring_buffer.window 101
             @DIR@/main.conf:13: `storage.total_limit_size`: no size; write bytes, or a number with K, M or G
                 storage.total_limit_size lots
+            @DIR@/main.conf:14: warning: variable `NO_SUCH_VARIABLE_HERE` is not set
+            @DIR@/main.conf:14: `Alias` has no value; give its variable one
+            @DIR@/main.conf:15: warning: `Port`: no whole number from 0 to 65535; it is as if it was not set
+                Port many
         "#]],
     );
 }

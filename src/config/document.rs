@@ -178,7 +178,12 @@ impl Files<'_> {
             return vec![path.to_owned()];
         }
         self.source.matching(path, base).unwrap_or_else(|why| {
-            diagnostics.error(from, format!("`{path}`: {why}"));
+            // Fluent Bit starts only without what a relative pattern in YAML does not find.
+            let severity = match base {
+                Base::Beside(_) if !path.starts_with('/') => Severity::Warning,
+                Base::Beside(_) | Base::Main => Severity::Error,
+            };
+            diagnostics.add(finding(severity, from, format!("`{path}`: {why}")));
             Vec::new()
         })
     }

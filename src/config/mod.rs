@@ -37,7 +37,7 @@ pub(crate) use property::properties;
 pub use property::{Field, Keyed, Kind, Located, Ordered, Property, Repeated, Rules};
 pub use section::{Entry, Section, SectionKind};
 pub use service::{
-    LogLevel, RejectedLimit, RejectedPath, ServiceOptions, StorageSync, StorageType,
+    Grace, LogLevel, RejectedLimit, RejectedPath, ServiceOptions, StorageSync, StorageType,
 };
 pub(crate) use value::choices;
 pub use value::{ElseFirst, Limit, Reading, Secret, Size, Value, Verbatim, Within};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::diagnostics::{Diagnostics, Location, Severity, finding};
 use super::disk::{self, Disk};
@@ -13,7 +14,7 @@ use super::multiline::MultilineParser;
 use super::network::{NetOptions, TlsOptions, examine_host};
 use super::parser::{ParserDefinition, ParserOptions};
 use super::plugin::{Catalog, Plugin, PluginKind, Transport};
-use super::property::{Field as _, Kind, Located, Property, Rules, no_refusal};
+use super::property::{Field as _, Kind, Located, Property, Rules, no_refusal, refusal};
 use super::routes;
 use super::section::{Section, SectionKind};
 use super::service::{LogLevel, ServiceOptions, StorageType};
@@ -104,6 +105,29 @@ fn environment(document: &Document, diagnostics: &mut Diagnostics) -> Environmen
     environment
 }
 
+/// What every input or output can be told, and what may not be nothing: Fluent Bit then takes the key for one
+/// of the plugin's own that it does not know, and does not start.
+const KEYS_NEVER_EMPTY: &[&str] = &[
+    "tag",
+    "match_regex",
+    "alias",
+    "log_level",
+    "log_suppress_interval",
+    "routable",
+    "mem_buf_limit",
+    "ipv6",
+    "net.*",
+    "tls",
+    "tls.verify",
+    "tls.verify_hostname",
+    "tls.debug",
+    "storage.*",
+    "threaded",
+    "thread.*",
+    "rate_*",
+    "workers",
+];
+
 /// What loading needs along the way.
 struct Loader<'a> {
     catalog: Catalog,
@@ -181,9 +205,17 @@ impl Loader<'_> {
                            counted and dropped";
             self.diagnostics.warning(location, message);
         }
-        if service.flush.is_zero() {
+        let is_unreadable = |key: &str, why: fn(&str) -> Option<String>| {
+            let mut values = section.entries().iter().filter(|it| it.key.eq_ignore_ascii_case(key));
+            values.next_back().is_some_and(|it| !it.value.is_empty() && why(&it.value).is_some())
+        };
+        if service.flush.is_zero() || is_unreadable("Flush", refusal::<Duration>) {
             let message = "`Flush` must be above 0";
             self.diagnostics.error(section.location_of("Flush"), message);
+        }
+        if service.http_server && is_unreadable("HTTP_Port", refusal::<u16>) {
+            let message = "`HTTP_Server` is on and `HTTP_Port` is no port";
+            self.diagnostics.error(section.location_of("HTTP_Port"), message);
         }
         let level = disk::process_variable("FLB_LOG_LEVEL");
         if let Some(Reading::Clear(level)) = level.map(|level| LogLevel::read(&level)) {
@@ -349,6 +381,7 @@ impl Loader<'_> {
     ) -> Option<Instance<C>> {
         let plugin = self.plugin(&mut section, kind)?;
         section.set_title(plugin.name);
+        self.emptied(&section, plugin);
         let common = common(&mut section, self.diagnostics);
         // To a filter that opens no connection, `net.*` and `tls.*` are unknown keys.
         let mut nothing = Section::new(section.kind.clone(), section.location.clone());
@@ -365,6 +398,30 @@ impl Loader<'_> {
         section.finish(self.diagnostics);
         let location = section.location.clone();
         Some(Instance { plugin, name: String::new(), location, common, net, tls, section })
+    }
+
+    /// Reports what is nothing since a variable has no value, and may not be: the rules of a filter, and what
+    /// every input and output can be told.
+    fn emptied(&mut self, section: &Section, plugin: &Plugin) {
+        let is_common = |key: &str, row: &&str| match row.strip_suffix('*') {
+            Some(prefix) => key.to_ascii_lowercase().starts_with(prefix),
+            None => key.eq_ignore_ascii_case(row),
+        };
+        let is_rule = |key: &str, row: &Property| {
+            row.kind == Kind::Verbatim && row.repeated && row.matches(key)
+        };
+        for entry in section.entries().iter().filter(|entry| entry.value.is_empty()) {
+            let is_needed = match plugin.kind {
+                PluginKind::Filter => plugin.properties.iter().any(|row| is_rule(&entry.key, row)),
+                PluginKind::Input | PluginKind::Output => {
+                    KEYS_NEVER_EMPTY.iter().any(|row| is_common(&entry.key, row))
+                }
+            };
+            if is_needed {
+                let message = format!("`{}` has no value; give its variable one", entry.key);
+                self.diagnostics.error(&entry.location, message);
+            }
+        }
     }
 
     /// The plugin that a section names.

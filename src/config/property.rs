@@ -98,7 +98,7 @@ pub enum Rules {
     Plugin,
     /// `SERVICE` and what all plugins share: the last entry counts, bad booleans pass.
     Common,
-    /// `PARSER`: the first entry counts, bad booleans pass.
+    /// `PARSER`: the first entry counts, a bad boolean is `on`.
     Parser,
 }
 
@@ -326,14 +326,31 @@ fn read_value<T: Value>(entry: &Taken, rules: Rules, diagnostics: &mut Diagnosti
             Some(value)
         }
         Reading::Bad(why) => {
-            let severity = if T::KIND == Kind::Boolean && rules != Rules::Plugin {
-                Severity::Warning
+            let found = |severity| entry.finding(severity, format!("`{}`: {why}", entry.key));
+            if T::KIND == Kind::Boolean && rules == Rules::Parser {
+                let found = found(Severity::Warning);
+                diagnostics.add(found.with_remedy("it is taken as `on`, as in Fluent Bit"));
+                return default_value(Some("on"));
+            }
+            diagnostics.add(if is_passed_over::<T>(&entry.value, rules) {
+                found(Severity::Warning).with_remedy("it is as if it was not set")
             } else {
-                Severity::Error
-            };
-            diagnostics.add(entry.finding(severity, format!("`{}`: {why}", entry.key)));
+                found(Severity::Error)
+            });
             None
         }
+    }
+}
+
+/// Whether Fluent Bit starts with a text that is no value of that type.
+fn is_passed_over<T: Value>(text: &str, rules: Rules) -> bool {
+    match T::KIND {
+        // C's `atoi` and `atof` make 0 of a text that is no number; one out of range may be refused later.
+        Kind::Integer | Kind::Number | Kind::Time => {
+            !text.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit())
+        }
+        Kind::Boolean => rules != Rules::Plugin,
+        _ => false,
     }
 }
 

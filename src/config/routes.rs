@@ -40,12 +40,12 @@ pub(super) fn check(
     for filter in &*filters {
         let FilterCommon { pattern, pattern_regex, .. } = &filter.common;
         let selection = Selection { pattern, regex: pattern_regex };
-        tags.check(filter, &selection, "it does nothing", diagnostics);
+        tags.check(filter, &selection, Severity::Error, "it does nothing", diagnostics);
     }
     for output in outputs {
         let OutputCommon { pattern, pattern_regex, .. } = &output.common;
         let selection = Selection { pattern, regex: pattern_regex };
-        tags.check(output, &selection, "it ships nothing", diagnostics);
+        tags.check(output, &selection, Severity::Warning, "it ships nothing", diagnostics);
     }
 }
 
@@ -83,10 +83,12 @@ impl Selection<'_> {
 struct Tags<'a>(Vec<&'a str>);
 
 impl Tags<'_> {
+    /// `unselected` is how bad it is to have no pattern at all: with such a filter Fluent Bit does not start.
     fn check<C>(
         &self,
         instance: &Instance<C>,
         selection: &Selection<'_>,
+        unselected: Severity,
         effect: &str,
         diagnostics: &mut Diagnostics,
     ) {
@@ -111,7 +113,7 @@ impl Tags<'_> {
             warn(&regex.location, message, None);
         } else {
             let message = format!("{kind} `{name}` has no `Match`: {effect}");
-            warn(&instance.location, message, None);
+            diagnostics.add(finding(unselected, &instance.location, message));
         }
     }
 }

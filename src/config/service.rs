@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use super::property::{Kind, Repeated};
-use super::value::{Limit, Reading, Value, Within};
+use super::value::{Limit, Reading, TIME_MAX, Value, Within};
 use super::{choices, properties};
 
 choices! {
@@ -52,8 +52,8 @@ properties! {
     pub struct ServiceOptions for "SERVICE" as Common {
         /// Longest time a record waits before it is sent.
         flush: Duration ["Flush" = "1"],
-        /// Time for sending what is left when the agent is told to stop.
-        grace: Duration ["Grace" = "5"],
+        /// Time for sending what is left when the agent is told to stop; -1 for as long as it takes.
+        grace: Grace ["Grace" = "5"],
         /// What is logged.
         log_level: LogLevel ["Log_Level" = "info"],
         /// File to log to instead of standard error.
@@ -103,13 +103,15 @@ properties! {
         rejected_path: RejectedPath ["storage.rejected.path" = "rejected"],
         /// Size of that folder at which the oldest of it is dropped; unset, there is no bound.
         rejected_limit: RejectedLimit ["storage.rejected.limit" = "off"],
+        /// Writes letters beyond ASCII as `\u00e9` in the JSON of `file` and in the lines and metadata of `loki`; for
+        /// who reads JSON, as all other outputs' readers do, it means the same.
+        json_escape_unicode: bool ["json.escape_unicode" = "on"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
             "storage.metrics": "there is no `/api/v1/storage` yet; `/api/v1/metrics` has its numbers",
             "storage.backlog.mem_limit": "old chunks are read one by one, when they are sent",
             "storage.trim_files": "a file is never longer than what is in it",
             "multiline_buffer_limit": "lines are not joined yet",
-            "json.escape_unicode": "letters beyond ASCII are written as they are, which means the same",
             "Hot_Reload": "start it anew: with a `DB`, nothing is lost",
             "dns.mode": "the system's resolver is asked",
             "dns.resolver": "the system's resolver is asked",
@@ -131,6 +133,18 @@ properties! {
             "telemetry.*": "it is a map, in YAML, and has no effect",
             "security.fips_mode": "no validated cryptography is built in",
         }
+    }
+}
+
+/// How long the agent may take to stop; -1 for as long as it needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grace(pub Duration);
+
+impl Value for Grace {
+    const KIND: Kind = Kind::Time;
+
+    fn read(text: &str) -> Reading<Self> {
+        if text == "-1" { Reading::Clear(Self(TIME_MAX)) } else { Duration::read(text).map(Self) }
     }
 }
 

@@ -224,7 +224,7 @@ impl Value for Limit {
 }
 
 /// No time is longer: as good as for ever, and safe to add to a clock.
-const TIME_MAX: Duration = Duration::from_hours(100 * 365 * 24);
+pub(super) const TIME_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Value for Duration {
     const KIND: Kind = Kind::Time;

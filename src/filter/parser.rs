@@ -20,7 +20,7 @@ properties! {
         preserve_key: bool ["Preserve_Key" = "false"],
         /// Keep the record's other fields, behind the new ones.
         reserve_data: bool ["Reserve_Data" = "false"],
-        @accepted { "Unescape_key": "Fluent Bit no longer reads it either" }
+        @refused { "Unescape_key": "Fluent Bit refuses it, too; give the parser a `Decode_Field_As escaped`" }
     }
 }
 
@@ -402,7 +402,7 @@ mod tests {
             &[],
             "",
             &expect![[r#"
-            command line: note: `Unescape_key` of `parser` has no effect: Fluent Bit no longer reads it either
+            command line: `Unescape_key` of `parser` is not supported: Fluent Bit refuses it, too; give the parser a `Decode_Field_As escaped`
                 Unescape_key On
         "#]],
         );

@@ -43,6 +43,8 @@ pub(super) struct Lines {
     pub parser: Option<Arc<Parser>>,
     pub scratch: Scratch,
     pub skips_empty: bool,
+    /// Whether the `\r` of `\r\n` is no part of a line. As in Fluent Bit, it is one on standard input.
+    pub strips_return: bool,
     pub long: LongLines,
     /// `Buffer_Max_Size` less the byte that Fluent Bit keeps free: a line with its newline must fit, and
     /// one that does not is cut to it.
@@ -205,12 +207,12 @@ impl Lines {
             counts.long_cut += 1;
             raw = raw.get(..raw.floor_char_boundary(self.bytes_max)).unwrap_or(raw);
         }
+        let stripped = if self.strips_return { without_return(raw) } else { raw };
         let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
         let parser =
             self.parser.as_deref().filter(|_| !is_long || self.long != LongLines::Truncate);
-        let parsed = parser.and_then(|parser| {
-            parser.parse(&mut self.scratch, without_return(raw), bump, now, &mut fields)
-        });
+        let parsed = parser
+            .and_then(|parser| parser.parse(&mut self.scratch, stripped, bump, now, &mut fields));
         let time = if let Some(parsed) = parsed {
             origin.push(line.from, &mut fields);
             counts.repaired += u64::from(parsed.is_repaired);
@@ -218,7 +220,7 @@ impl Lines {
         } else {
             counts.unparsed += u64::from(parser.is_some());
             let is_whole = is_long || parser.is_some();
-            let text = if is_whole { raw } else { without_return(raw) };
+            let text = if is_whole { raw } else { stripped };
             origin.push_raw(text, line.from, &mut fields);
             None
         };
@@ -283,7 +285,7 @@ mod tests {
 
     fn lines(long: LongLines, bytes_max: usize) -> Lines {
         let scratch = Scratch::default();
-        Lines { parser: None, scratch, skips_empty: false, long, bytes_max }
+        Lines { parser: None, scratch, skips_empty: false, strips_return: true, long, bytes_max }
     }
 
     /// Splits `bytes`, which begin at offset 100, and shows the records, what is covered and what was counted.
@@ -344,6 +346,15 @@ mod tests {
                 100-103 {"at":100,"log":"a"}
                 106-108 {"at":106,"log":"b"}
                 to 108"#]],
+        );
+        let mut keeping = lines(LongLines::Flag, 1000);
+        keeping.strips_return = false;
+        check_with(
+            keeping,
+            b"a\r\n",
+            &expect![[r#"
+                100-103 {"at":100,"log":"a\r"}
+                to 103"#]],
         );
     }
 

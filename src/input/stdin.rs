@@ -111,7 +111,14 @@ impl Stdin {
             source: Source { id, key, first_seen: clock::now() },
             metrics,
             is_text: parser.is_some(),
-            lines: Lines { parser, scratch, skips_empty: false, long: LongLines::Flag, bytes_max },
+            lines: Lines {
+                parser,
+                scratch,
+                skips_empty: false,
+                strips_return: false,
+                long: LongLines::Flag,
+                bytes_max,
+            },
             // A record that is not whole yet, and a read behind it.
             buffer: vec![0; bytes_max + READ_BYTES],
             filled: 0,

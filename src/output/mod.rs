@@ -7,6 +7,7 @@ mod courier;
 mod dates;
 pub mod file;
 mod keeper;
+mod letters;
 pub mod loki;
 mod notation;
 pub mod null;
@@ -23,6 +24,7 @@ pub mod writer;
 
 pub use backoff::Backoff;
 pub use courier::{Courier, Policy};
+pub use letters::Letters;
 pub use writer::{Format, Local, Print, Taken};
 
 use crate::buffer::{Chunk, Open};

@@ -6,6 +6,7 @@ use super::notation::{write_number, write_time, write_value};
 use crate::buffer::{Chunk, Encoded};
 use crate::config::{ElseFirst, Kind, Reading, Value, choices, properties};
 use crate::record::Nanos;
+use memchr::memmem::Finder;
 use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
 
@@ -66,13 +67,22 @@ properties! {
     }
 }
 
+/// The field that takes the time.
+#[derive(Debug)]
+struct DateKey {
+    name: String,
+    /// `"date":`
+    written: Vec<u8>,
+    /// Finds what is written, or else there is no such field.
+    finder: Finder<'static>,
+}
+
 /// The output `stdout`.
 #[derive(Debug)]
 pub struct Stdout {
     layout: Layout,
     date_format: DateFormat,
-    /// `"date":`, or nothing.
-    date_key: Vec<u8>,
+    date_key: Option<DateKey>,
     /// The part of a date that `strftime` writes.
     dates: Dates,
 }
@@ -80,13 +90,9 @@ pub struct Stdout {
 impl Stdout {
     /// The output with these options.
     pub fn new(options: &StdoutOptions) -> Self {
-        let mut date_key = Vec::new();
-        if !["false", "off", "no"].iter().any(|off| options.json_date_key.eq_ignore_ascii_case(off))
-        {
-            date_key.push(b'"');
-            json::escape(&options.json_date_key, &mut date_key);
-            date_key.extend_from_slice(b"\":");
-        }
+        let is_off = |word: &&str| options.json_date_key.eq_ignore_ascii_case(word);
+        let date_key = (!["false", "off", "no"].iter().any(is_off))
+            .then(|| DateKey::new(&options.json_date_key));
         let pattern = match options.json_date_format.0 {
             DateFormat::JavaSqlTimestamp => "%Y-%m-%d %H:%M:%S",
             _ => "%Y-%m-%dT%H:%M:%S",
@@ -101,11 +107,11 @@ impl Stdout {
 
     /// Appends a record as one JSON object, its time before its fields.
     fn write_json(&mut self, record: &Encoded<'_>, out: &mut Vec<u8>) {
-        if self.date_key.is_empty() {
+        let Some(key) = self.date_key.as_ref().filter(|key| !key.is_in(record)) else {
             return out.extend_from_slice(record.json);
-        }
+        };
         out.push(b'{');
-        out.extend_from_slice(&self.date_key);
+        out.extend_from_slice(&key.written);
         self.write_date(record.time, out);
         match record.json {
             [b'{', b'}'] => out.push(b'}'),
@@ -162,6 +168,22 @@ impl Stdout {
             self.write_json(&record, out);
             out.push(b'\n');
         }
+    }
+}
+
+impl DateKey {
+    fn new(name: &str) -> Self {
+        let mut written = b"\"".to_vec();
+        json::escape(name, &mut written);
+        written.extend_from_slice(b"\":");
+        Self { name: name.to_owned(), finder: Finder::new(&written).into_owned(), written }
+    }
+
+    /// Whether the record has a field of this name, which stands in for the time: as in Fluent Bit, the
+    /// last one of a name is written.
+    fn is_in(&self, record: &Encoded<'_>) -> bool {
+        let text = || str::from_utf8(record.json).unwrap_or("{}");
+        self.finder.find(record.json).is_some() && json::get(text(), &self.name).is_some()
     }
 }
 
@@ -267,6 +289,18 @@ mod tests {
             &expect![[r#"
             {"a\"b":1448403340.123457,"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}{"a\"b":1448403341.0}{"a\"b":-0.5,"a":{"b":"ä"}}
         "#]],
+        );
+    }
+
+    #[test]
+    fn a_field_with_the_name_of_the_date() {
+        check(
+            &[("format", "json_lines"), ("json_date_key", "n")],
+            &expect![[r#"
+                {"log":"x\n\"y","n":5,"f":0.25,"l":[1,[],{}],"z":null,"t":true}
+                {"n":1448403341.0}
+                {"n":-0.5,"a":{"b":"ä"}}
+            "#]],
         );
     }
 

@@ -1,5 +1,6 @@
 //! Text with record accessors in it: `logs-$kubernetes['namespace_name']`, `$TAG[1]`.
 
+use super::letters::Letters;
 use super::number::fixed;
 use crate::record::{Accessor, AccessorError, Name};
 use tailwater_parsers::json::{self, Text};
@@ -20,11 +21,12 @@ enum Part {
 }
 
 impl Template {
-    /// Reads a template.
+    /// Reads a template. A `$` behind text, with nothing behind it, stays as it is.
     pub(super) fn parse(text: &str) -> Result<Self, AccessorError> {
         let mut parts = Vec::new();
         let mut rest = text;
-        while let Some((before, from)) = rest.find('$').and_then(|at| rest.split_at_checked(at)) {
+        let dollar = |rest: &str| rest.find('$').filter(|at| *at == 0 || at + 1 < rest.len());
+        while let Some((before, from)) = dollar(rest).and_then(|at| rest.split_at_checked(at)) {
             if !before.is_empty() {
                 parts.push(Part::Text(before.to_owned()));
             }
@@ -32,7 +34,9 @@ impl Template {
             parts.push(part);
             rest = behind;
         }
-        if !rest.is_empty() {
+        // As in Fluent Bit, a single character behind a field is lost.
+        let is_lost = rest.len() == 1 && matches!(parts.last(), Some(Part::Field(_)));
+        if !rest.is_empty() && !is_lost {
             parts.push(Part::Text(rest.to_owned()));
         }
         Ok(Self(parts))
@@ -54,7 +58,7 @@ impl Template {
     }
 
     /// What Fluent Bit calls a label that has this value and no other name: `$kubernetes['labels']['app']`
-    /// is `kubernetes_labels_app`.
+    /// is `kubernetes_labels_app`. The tag has no name; Fluent Bit joins as if text followed it at the end.
     pub(super) fn name(&self) -> String {
         let parts = self.0.iter().map(|part| match part {
             Part::Text(text) => text.clone(),
@@ -67,7 +71,11 @@ impl Template {
             }
             Part::Tag | Part::Section(_) => String::new(),
         });
-        parts.collect::<Vec<_>>().join("_")
+        let mut name = parts.collect::<Vec<_>>().join("_");
+        if matches!(self.0.last(), Some(Part::Tag | Part::Section(_))) {
+            name.push('_');
+        }
+        name
     }
 
     /// Appends what it says of a record, and returns whether the record has all that it asks for. As in Fluent Bit,
@@ -108,7 +116,8 @@ fn read_part(text: &str) -> Result<(Part, &str), AccessorError> {
     };
     let part = behind_tag.strip_prefix('[').and_then(|inner| {
         let (digits, behind) = inner.split_once(']')?;
-        Some((Part::Section(digits.parse().ok()?), behind))
+        // What is no number is 0, as in Fluent Bit.
+        Some((Part::Section(digits.parse().unwrap_or_default()), behind))
     });
     Ok(part.unwrap_or((Part::Tag, behind_tag)))
 }
@@ -132,7 +141,8 @@ pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
         | json::Value::DirtyNested(text)
             if text.starts_with('{') =>
         {
-            json::repair(text, out);
+            // As in Fluent Bit, whatever `json.escape_unicode` says.
+            Letters::Escaped.write_text(value, out);
         }
         json::Value::Nested(_) | json::Value::SpacedNested(_) | json::Value::DirtyNested(_) => {}
     }
@@ -170,6 +180,9 @@ mod tests {
         );
         check("$k['l'].$k", &expect![[r#".{"ns":"shop","l":[1,"a \" b"]}"#]]);
         check("a-$missing.b", &expect!["a-.b"]);
+        check("$n.", &expect!["5"]);
+        check("$n.$", &expect!["5.$"]);
+        check("$", &expect!["error: no key is named; write `$key` or `$key['nested']`"]);
     }
 
     #[test]
@@ -179,7 +192,9 @@ mod tests {
             ("$kubernetes['labels']['app.x']", "kubernetes_labels_app.x"),
             ("$k['l'][0]", "k_l_0"),
             ("$k.x", "k_.x"),
-            ("$TAG", ""),
+            ("$TAG", "_"),
+            ("$TAG.x", "_.x"),
+            ("$TAG[0]-$TAG[1]", "_-__"),
         ] {
             assert_eq!(Template::parse(template).unwrap().name(), expected, "{template}");
         }
@@ -189,6 +204,7 @@ mod tests {
     fn the_tag_and_its_parts() {
         check("$TAG", &expect!["kube.var.log"]);
         check("x-$TAG[2]-$TAG[7]", &expect!["x-log-"]);
+        check("$TAG[x]", &expect!["kube"]);
         check("$TAG[x", &expect!["kube.var.log[x"]);
     }
 }

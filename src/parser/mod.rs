@@ -43,7 +43,9 @@ enum Format {
 /// What a text that matched said, beside its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parsed {
-    /// When it happened; `None` if the text does not say, or says it in another format.
+    /// When it happened; `None` if the text does not say, says it in another format, or says 1970 began
+    /// or was still to come: that is a clock that was never set, for which Fluent Bit takes the present,
+    /// too, or loses the record.
     pub time: Option<Nanos>,
     /// Whether JSON in it was repaired: halves of surrogate pairs, raw control characters.
     pub is_repaired: bool,
@@ -66,6 +68,19 @@ impl Parser {
     ///
     /// Where the time's format lacks the year, it is that of `now`.
     pub fn parse<'a>(
+        &self,
+        scratch: &mut Scratch,
+        text: &'a str,
+        bump: &'a Bump,
+        now: Nanos,
+        fields: &mut Fields<'a>,
+    ) -> Option<Parsed> {
+        let mut parsed = self.parse_fields(scratch, text, bump, now, fields)?;
+        parsed.time = parsed.time.filter(|time| *time > 0);
+        Some(parsed)
+    }
+
+    fn parse_fields<'a>(
         &self,
         scratch: &mut Scratch,
         text: &'a str,

@@ -389,6 +389,40 @@ fn time_strict() {
 }
 
 #[test]
+fn a_clock_that_was_never_set() {
+    check(
+        "Name p\n Format json\n Time_Key time\n Time_Format %s\n Time_Keep On",
+        "{\"time\":\"0\"}\n{\"time\":\"1\"}",
+        expect![[r#"
+            now {"time":"0"}
+            1970-01-01T00:00:01Z {"time":"1"}
+        "#]],
+    );
+    check(
+        "Name p\n Format json\n Time_Key time\n Time_Format %Y-%m-%d\n Time_Strict Off\n Time_Keep On",
+        "{\"time\":\"1969-12-31\"}\n{\"time\":\"later\"}",
+        expect![[r#"
+            now {"time":"1969-12-31"}
+            now {"time":"later"}
+        "#]],
+    );
+}
+
+#[test]
+fn a_switch_that_is_neither_on_nor_off_is_on() {
+    check(
+        "Name p\n Format logfmt\n Logfmt_No_Bare_Keys 1",
+        "a b=1\nb=1",
+        expect![[r#"
+            command line: warning: `Logfmt_No_Bare_Keys`: no boolean; write `on` or `off`; it is taken as `on`, as in Fluent Bit
+                Logfmt_No_Bare_Keys 1
+            now {"log":"a b=1"}
+            now {"b":"1"}
+        "#]],
+    );
+}
+
+#[test]
 fn types() {
     check(
         "Name p\n Format regex\n Regex ^(?<a>\\S*) (?<b>.*)$\n Types a:integer b:float c:bool d e:int",
@@ -517,13 +551,13 @@ a=1 time=soon
         &format!("{time}\n Time_Strict Off"),
         lines,
         expect![[r#"
-        2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true"}
-        now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
-        now {"log":"time=2022-10-31T12:00:01.123"}
-        1899-12-31T00:00:00Z {"a":"1"}
-        now {"log":""}
-        now {"log":"\"="}
-    "#]],
+            2022-10-31T12:00:01.123Z {"str":"text","int":"100","double":"1.23","bool":"true"}
+            now {"bare":true,"a":true,"b":"","c":"say \"hi\"\n","time":true}
+            now {"log":"time=2022-10-31T12:00:01.123"}
+            now {"a":"1"}
+            now {"log":""}
+            now {"log":"\"="}
+        "#]],
     );
     check(
         "Name p\n Format logfmt\n Logfmt_No_Bare_Keys On",

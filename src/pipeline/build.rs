@@ -239,7 +239,7 @@ impl Plan {
         };
         let pipeline = Pipeline::new(slots, router, settled, synced, control_receiver);
         let admin = bind_admin(&self.service)?;
-        Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace, registry })
+        Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace.0, registry })
     }
 }
 
@@ -305,7 +305,7 @@ impl Planner<'_> {
         };
         let disk_bytes_max = common.storage_total_limit_size.bytes();
         let backoff = Backoff { base: service.scheduler_base, cap: service.scheduler_cap };
-        let built = plugins::output(&instance, self.diagnostics)?;
+        let built = plugins::output(&instance, service, self.diagnostics)?;
         let folder = output_folder::name(&instance, &built);
         let setup = match built {
             BuiltOutput::Local(local) => OutputSetup::Writer(local),

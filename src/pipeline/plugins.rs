@@ -3,7 +3,7 @@
 
 use crate::config::{
     Catalog, Diagnostics, FilterCommon, InputCommon, Instance, OutputCommon, Plugin, PluginKind,
-    Section, Transport,
+    Section, ServiceOptions, Severity, Transport,
 };
 use crate::filter::Filter;
 use crate::filter::grep::{Grep, GrepOptions};
@@ -18,12 +18,13 @@ use crate::metrics::{FilterMetrics, InputMetrics};
 use crate::output::file::{File, FileOptions};
 use crate::output::loki::{Loki, LokiOptions};
 use crate::output::null::{Null, NullOptions};
-use crate::output::opensearch::{self, Bulk, BulkOptions};
+use crate::output::opensearch::{self, Bulk, BulkOptions, Product};
 use crate::output::stdout::{Stdout, StdoutOptions};
-use crate::output::{Local, Output, Print};
+use crate::output::{Letters, Local, Output, Print};
 use crate::parser::{NoParser, Parser, Parsers};
 use std::io;
 use std::sync::Arc;
+use tailwater_parsers::regex::Pattern;
 
 /// A row of the catalogue from an option type.
 macro_rules! plugin {
@@ -91,7 +92,9 @@ pub(super) fn input(
     diagnostics: &mut Diagnostics,
 ) -> Option<OpenInput> {
     let tag = instance.common.tag.clone().unwrap_or_else(|| instance.name.clone());
-    let mut find = |name: Option<&str>| find_parser(name?, parsers, &instance.section, diagnostics);
+    let mut find = |name: Option<&str>, missing| {
+        find_parser(name?, missing, parsers, &instance.section, diagnostics)
+    };
     match instance.plugin.name {
         DummyOptions::NAME => {
             let options = instance.options(DummyOptions::read);
@@ -101,14 +104,18 @@ pub(super) fn input(
         }
         StdinOptions::NAME => {
             let options = instance.options(StdinOptions::read);
-            let parser = find(options.parser.as_deref());
+            let parser = find(options.parser.as_deref(), Severity::Error);
             Some(Box::new(move |number, metrics| {
                 Ok(Box::new(Stdin::open(&options, &tag, parser, number, metrics)?))
             }))
         }
         TailOptions::NAME => {
             let options = instance.options(TailOptions::read);
-            let parser = find(options.parser.as_deref());
+            let parser = find(options.parser.as_deref(), Severity::Warning);
+            if let Some(Err(error)) = options.tag_regex.as_deref().map(Pattern::new) {
+                let message = format!("`Tag_Regex`: {error}; `Tag` stays as it is");
+                diagnostics.warning(instance.section.location_of("Tag_Regex"), message);
+            }
             Some(Box::new(move |number, metrics| {
                 Ok(Box::new(Tail::open(options, &tag, parser, number, metrics)?))
             }))
@@ -117,10 +124,11 @@ pub(super) fn input(
     }
 }
 
-/// The parser that `Parser` names. Where there is none of that name, lines are passed on whole, as Fluent Bit
-/// starts then, too.
+/// The parser that `Parser` names. That there is none of that name is `missing`: Fluent Bit's `tail` starts, and
+/// passes lines on whole.
 fn find_parser(
     name: &str,
+    missing: Severity,
     parsers: &Parsers,
     section: &Section,
     diagnostics: &mut Diagnostics,
@@ -128,7 +136,12 @@ fn find_parser(
     match parsers.get(name) {
         Ok(parser) => Some(Arc::clone(parser)),
         Err(NoParser::Missing(why)) => {
-            diagnostics.warning(section.location_of("Parser"), format!("{why}; lines stay whole"));
+            let location = section.location_of("Parser");
+            if missing == Severity::Error {
+                diagnostics.error(location, why);
+            } else {
+                diagnostics.warning(location, format!("{why}; lines stay whole"));
+            }
             None
         }
         Err(NoParser::Unusable(why)) => {
@@ -186,8 +199,10 @@ const HOST: &str = "127.0.0.1";
 /// Builds an output from its section; `None` if it cannot work, which is reported.
 pub(super) fn output(
     instance: &Instance<OutputCommon>,
+    service: &ServiceOptions,
     diagnostics: &mut Diagnostics,
 ) -> Option<BuiltOutput> {
+    let letters = if service.json_escape_unicode { Letters::Escaped } else { Letters::Plain };
     let section = &instance.section;
     let host = instance.common.host.clone().unwrap_or_else(|| HOST.to_owned());
     let port = instance.common.port;
@@ -199,19 +214,23 @@ pub(super) fn output(
         }
         LokiOptions::NAME => {
             let options = instance.options(LokiOptions::read);
-            let output = Loki::build(&instance.name, &options, section, diagnostics)?;
+            let output = Loki::build(&instance.name, &options, letters, section, diagnostics)?;
             let port = port.unwrap_or(3100);
             Some(BuiltOutput::Remote { output: Box::new(output), host, port, ordered: true })
         }
         FileOptions::NAME => {
             let options = instance.options(FileOptions::read);
-            let file = File::build(&instance.name, &options, section, diagnostics)?;
+            let file = File::build(&instance.name, &options, letters, section, diagnostics)?;
             Some(BuiltOutput::Local(Box::new(file)))
         }
         NullOptions::NAME => Some(BuiltOutput::Local(Box::new(Print::new(Null, io::sink())))),
         BulkOptions::NAME | OPENSEARCH => {
             let options = instance.options(BulkOptions::read);
-            let output = Bulk::build(&instance.name, &options, section, diagnostics)?;
+            let product = match instance.plugin.name {
+                OPENSEARCH => Product::OpenSearch,
+                _ => Product::Elasticsearch,
+            };
+            let output = Bulk::build(&instance.name, product, &options, section, diagnostics)?;
             let port = port.unwrap_or(9200);
             Some(BuiltOutput::Remote { output: Box::new(output), host, port, ordered: false })
         }

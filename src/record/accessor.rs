@@ -36,12 +36,22 @@ pub enum AccessorError {
     /// `$0` … `$9` and `$TAG` mean something in templates only.
     #[error("`${0}` names no field of a record; write `$key` or `$key['nested']`")]
     NotAField(String),
+    /// `$a-$b`, `$a:b`: Fluent Bit refuses two words where one key is named.
+    #[error("`${0}` is more than one key; write `$key` or `$key['nested']`")]
+    BadKey(String),
     /// A bracket that is not `['name']` or `[0]`, or text behind one.
     #[error("`{0}` cannot be read; a step down is `['name']` or `[0]`")]
     BadStep(String),
     /// More than `STEPS_MAX` steps.
     #[error("more than {STEPS_MAX} steps down")]
     TooDeep,
+}
+
+impl AccessorError {
+    /// Whether Fluent Bit takes the text all the same, for something that no record has.
+    pub fn names_nothing(&self) -> bool {
+        matches!(self, Self::NotAField(_))
+    }
 }
 
 impl Accessor {
@@ -65,6 +75,9 @@ impl Accessor {
         }
         if key == "TAG" || key.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(AccessorError::NotAField(key.to_owned()));
+        }
+        if !is_one_word(key) {
+            return Err(AccessorError::BadKey(key.to_owned()));
         }
         let mut steps = Vec::new();
         while let Some(inner) = rest.strip_prefix('[') {
@@ -148,6 +161,15 @@ pub enum Name<'a> {
     Key(&'a str),
     /// An item's index.
     Index(usize),
+}
+
+/// Whether a key is one that Fluent Bit reads as such: characters that it skips may stand before and behind a
+/// word, not within. Here they are part of the key.
+fn is_one_word(key: &str) -> bool {
+    let is_skipped =
+        |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '/');
+    let words = key.split(is_skipped).filter(|word| !word.is_empty());
+    words.count() <= 1 && !key.contains(['$', ';', ']'])
 }
 
 /// What may stand behind an accessor in a template.
@@ -272,6 +294,9 @@ mod tests {
         check("", &expect!["error: no key is named; write `$key` or `$key['nested']`"]);
         check("$", &expect!["error: no key is named; write `$key` or `$key['nested']`"]);
         check("$['a']", &expect!["error: no key is named; write `$key` or `$key['nested']`"]);
+        for two in ["$a-$b", "$a@b", "$a:b", "$a;", "$$", "$a$", "$a(b)"] {
+            assert!(matches!(Accessor::parse(two), Err(AccessorError::BadKey(_))), "{two}");
+        }
         check(
             "$TAG",
             &expect!["error: `$TAG` names no field of a record; write `$key` or `$key['nested']`"],

@@ -137,8 +137,7 @@ fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
         &format!("{input}    Parser cir\n{output}")
             .replace("dummy", "stdin")
             .replace("    Samples 1\n", ""),
-        // Fluent Bit starts, and passes lines on whole.
-        (0, &["fluent-bit.conf:3: warning", "cir"]),
+        (1, &["fluent-bit.conf:3", "cir"]),
     );
     check(
         &format!("[SERVICE]\n    Parsers_File ahead.conf\n{input}    Parser ahead\n{output}")
@@ -169,6 +168,19 @@ fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
 }
 
 /// Variables, includes, lists and parsers of YAML, from the file to the records.
+#[test]
+fn what_fluent_bit_refuses_and_what_it_passes_over() {
+    let filter = "[INPUT]\n    Name dummy\n[FILTER]\n    Name grep\n    Regex a 1\n[OUTPUT]\n    Name null\n    Match *\n";
+    check(filter, (1, &["fluent-bit.conf:3: filter `grep.0` has no `Match`"]));
+    let empty = filter.replace("Regex a 1", "Match *\n    Regex ${NO_SUCH_VARIABLE_HERE}");
+    check(&empty, (1, &["fluent-bit.conf:6: `Regex` has no value"]));
+    let unreadable =
+        "[SERVICE]\n    Grace soon\n    HTTP_Port many\n    storage.sync now\n".to_owned();
+    check(&unreadable, (1, &["conf:2: warning: `Grace`", "conf:4: `storage.sync`"]));
+    let unreadable = unreadable.replace("    storage.sync now\n", "    HTTP_Server on\n");
+    check(&unreadable, (1, &["`HTTP_Server` is on and `HTTP_Port` is no port"]));
+}
+
 #[test]
 fn yaml_says_what_the_classic_syntax_says() {
     let place = Place::new("");

@@ -58,6 +58,17 @@ impl Text<'_> {
             }
         }
     }
+
+    /// Appends the inside of a JSON string that stands for the same text, with every character that
+    /// `is_escaped` as `\u00e9`.
+    pub fn write_escaped(self, is_escaped: fn(char) -> bool, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(body) => escape_also(body, is_escaped, out),
+            Self::Escaped(body) | Self::Dirty(body) => {
+                pieces(body, |piece| escape_also(piece, is_escaped, out));
+            }
+        }
+    }
 }
 
 impl<'a> Value<'a> {
@@ -129,6 +140,25 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
     if !rest.is_empty() {
         escape_special(rest, out);
     }
+}
+
+/// The same with more characters escaped.
+fn escape_also(text: &str, is_escaped: fn(char) -> bool, out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some((plain, from)) = rest.find(is_escaped).and_then(|at| rest.split_at_checked(at)) {
+        escape(plain, out);
+        let mut characters = from.chars();
+        let character = characters.next().unwrap_or_default();
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            out.extend_from_slice(b"\\u");
+            for shift in [12, 8, 4, 0] {
+                let digit = char::from_digit(u32::from(*unit >> shift & 0xf), 16);
+                out.extend(digit.and_then(|digit| u8::try_from(digit).ok()));
+            }
+        }
+        rest = characters.as_str();
+    }
+    escape(rest, out);
 }
 
 /// Goes on behind the first special character.

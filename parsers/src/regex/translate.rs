@@ -302,6 +302,11 @@ impl<'a> Walk<'a> {
         else {
             return Err(Error::Syntax("a group has no name".to_owned()));
         };
+        let begins_as_number = name.starts_with(|letter: char| letter.is_ascii_digit());
+        if begins_as_number || !name.chars().all(|letter| letter == '_' || letter.is_alphanumeric())
+        {
+            return Err(Error::Syntax(format!("`{name}` is no name for a group")));
+        }
         self.rest = behind;
         self.captures += 1;
         match self.names.iter_mut().find(|(known, _)| known == name) {
@@ -697,7 +702,7 @@ mod tests {
 
     #[test]
     fn groups() {
-        check("(?<a>x)(y)(?:z)(?<b-c.d>.)", "xyzw", "a=x b-c.d=w");
+        check("(?<a>x)(y)(?:z)(?<b_c>.)", "xyzw", "a=x b_c=w");
         check("(?'a'x)", "x", "a=x");
         check("(?<a>x)|(?<b>y)", "y", "a= b=y");
         check("(?<a>x)?y", "y", "0..1");
@@ -795,6 +800,9 @@ mod tests {
         check("*a", "", &invalid("nothing to repeat before `*`"));
         check("a\\", "", &invalid("a backslash at the end"));
         check("(?<>a)", "", &invalid("a group has no name"));
+        check("(?<1a>a)", "", &invalid("`1a` is no name for a group"));
+        check("(?<a-b>a)", "", &invalid("`a-b` is no name for a group"));
+        check("(?<_é1>a)", "a", "_é1=a");
         check("(a)\\2", "", &invalid("there is no group `2`"));
         check("(?<a>a)\\1", "", &invalid("group `1` has a name, which must be used"));
         check("\\k<a>(?<a>b)", "", &invalid("there is no group `a`"));

@@ -121,11 +121,11 @@ fn files_in_files() {
     check(
         "includes: [main.yaml, missing.yaml, none-*, [x]]\n",
         &expect![[r#"
-        main.yaml:1: `main.yaml` is included twice
-        main.yaml:1: `missing.yaml` cannot be read: no such file
-        main.yaml:1: `none-*`: no file matches
-        main.yaml:1: `includes` must be a single value, it is a list
-    "#]],
+            main.yaml:1: `main.yaml` is included twice
+            main.yaml:1: `missing.yaml` cannot be read: no such file
+            main.yaml:1: warning: `none-*`: no file matches
+            main.yaml:1: `includes` must be a single value, it is a list
+        "#]],
     );
     check(
         "includes: one.yaml\n",

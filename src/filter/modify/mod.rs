@@ -390,6 +390,17 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_is_no_expression() {
+        check(
+            "Remove_wildcard *s3",
+            "",
+            &expect![[r#"
+            command line: `*s3`: regular expression is not valid: nothing to repeat before `*`
+        "#]],
+        );
+    }
+
+    #[test]
     fn op_remove_wildcard() {
         check(
             r#"Remove_wildcard k"#,
@@ -455,6 +466,7 @@ mod tests {
             ("Copy a b", ABC),
             ("Hard_copy a c", r#"{"a":1,"c":1,"b":"2","ab":[3]}"#),
             ("Hard_copy c a", r#"{"b":"2","ab":[3],"c":null,"a":null}"#),
+            ("Hard_copy a a", ABC),
         ] {
             assert_eq!(
                 fixture::run("modify", config, &[], ABC),

@@ -42,6 +42,12 @@ impl Rule {
         words: &[&str],
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
+        if let ("Remove_wildcard" | "Move_To_Start" | "Move_To_End", [prefix]) =
+            (entry.property, words)
+        {
+            // Fluent Bit takes it as an expression before it takes it as a prefix, and does not start with `*s`.
+            pattern(prefix, entry, diagnostics)?;
+        }
         let (operation, key, other) = match (entry.property, words) {
             ("Set", [key, value]) => (Operation::Set, key, *value),
             ("Add", [key, value]) => (Operation::Add, key, *value),
@@ -109,7 +115,7 @@ impl Operation {
                 }
             }
             Self::HardCopy => {
-                if count(fields, key) == 1 && count(fields, other) <= 1 {
+                if key != other && count(fields, key) == 1 && count(fields, other) <= 1 {
                     fields.retain(|field| field.key() != other);
                     copy(fields, key, other);
                 }

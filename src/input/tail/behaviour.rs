@@ -193,7 +193,9 @@ fn options_that_cannot_work_are_refused() {
     check(&[PATH, ("Rotate_Wait", "0")], "`Rotate_Wait` must be longer than 0");
     check(&[PATH, ("Refresh_Interval", "0")], "`Refresh_Interval` must be longer than 0");
     let sizes = "`Buffer_Max_Size` must not be smaller than `Buffer_Chunk_Size`";
-    check(&[PATH, ("Buffer_Max_Size", "16k")], sizes);
+    for size in ["16k", "0", "false"] {
+        check(&[PATH, ("Buffer_Max_Size", size)], sizes);
+    }
     check(&[], "`Path` is not set: it names the files to follow");
 }
 

@@ -41,7 +41,4 @@ pub enum TailError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A `Tag_Regex` that cannot be read.
-    #[error("`Tag_Regex`: {0}")]
-    TagRegex(String),
 }

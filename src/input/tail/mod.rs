@@ -71,7 +71,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(250);
 /// Reads in one turn: 4 MiB, so that other inputs and the outputs' answers do not wait.
 const TURN_READS_MAX: usize = 16;
 
-/// The longest line that is kept whole when `Buffer_Max_Size` sets no bound: a buffer must hold it.
+/// The longest line that is kept whole, however large `Buffer_Max_Size` is: a buffer must hold it.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// A file made this much before the database was last written to may have been made after it: clocks of
@@ -142,8 +142,7 @@ impl Tail {
         input: u32,
         metrics: Arc<InputMetrics>,
     ) -> Result<Self, TailError> {
-        let bytes_max = options.buffer_max_size.bytes();
-        if bytes_max.is_some_and(|bytes| bytes < options.buffer_chunk_size.0) {
+        if options.buffer_max_size < options.buffer_chunk_size {
             return Err(TailError::BufferSizes);
         }
         for (name, interval) in
@@ -154,7 +153,7 @@ impl Tail {
             }
         }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
-        let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()))?;
+        let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()));
         let (positions, last_alive) = open_positions(&options)?;
         let watcher = Watcher::new(positions.bell(), options.inotify_watcher)
             .map_err(|source| TailError::Setup { what: "what wakes the input", source })?;
@@ -717,7 +716,7 @@ fn open_positions(options: &TailOptions) -> Result<(Positions, Option<SystemTime
     let last_alive = written(&path).max(written(Path::new(&log)));
     let database = Database::open(DatabaseOptions {
         path,
-        sync: options.db_sync.word(),
+        sync: options.db_sync.0.word(),
         journal_mode: options.db_journal_mode.word(),
         is_exclusive: options.db_locking,
         compares_names: options.db_compare_filename,
@@ -726,11 +725,12 @@ fn open_positions(options: &TailOptions) -> Result<(Positions, Option<SystemTime
 }
 
 fn open_desk(options: &TailOptions, parser: Option<Arc<Parser>>) -> Desk {
-    let bytes_max = options.buffer_max_size.bytes().unwrap_or(LINE_BYTES_MAX).min(LINE_BYTES_MAX);
+    let bytes_max = options.buffer_max_size.0.min(LINE_BYTES_MAX);
     let lines = Lines {
         parser,
         scratch: Scratch::default(),
         skips_empty: options.skip_empty_lines,
+        strips_return: true,
         long: match (options.truncate_long_lines, options.skip_long_lines) {
             (true, _) => LongLines::Truncate,
             (false, true) => LongLines::Skip,

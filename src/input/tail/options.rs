@@ -1,6 +1,6 @@
 //! The properties of `tail`.
 
-use crate::config::{Limit, Size, Verbatim, choices, properties};
+use crate::config::{ElseFirst, Size, Verbatim, choices, properties};
 use std::time::Duration;
 
 choices! {
@@ -32,6 +32,16 @@ choices! {
         Memory = "MEMORY",
         /// No journal.
         Off = "OFF",
+    }
+}
+
+choices! {
+    /// How paths are written, on Windows.
+    pub enum PathEncoding {
+        /// In the letters of the country.
+        Ansi = "ansi",
+        /// In Unicode.
+        Utf8 = "utf-8" | "utf8",
     }
 }
 
@@ -89,7 +99,7 @@ properties! {
         /// it stopped.
         db: Option<String> ["DB"],
         /// How carefully positions are written. New files are always registered as with `full`, except with `off`.
-        db_sync: DatabaseSync ["DB.Sync" = "normal"],
+        db_sync: ElseFirst<DatabaseSync> ["DB.Sync" = "normal"],
         /// Keeps every other process out of the database.
         db_locking: bool ["DB.Locking" = "false"],
         /// SQLite's journal mode; `WAL` does not work on network file systems.
@@ -98,7 +108,7 @@ properties! {
         db_compare_filename: bool ["DB.Compare_Filename" = "false"],
         /// Upper bound of a line, its newline counted. A longer one is skipped or cut as the next two say; with
         /// neither, it is cut and flagged, and the file goes on (Fluent Bit would leave the file).
-        buffer_max_size: Limit ["Buffer_Max_Size" = "32768"],
+        buffer_max_size: Size ["Buffer_Max_Size" = "32768"],
         /// No effect on reading; must not be larger than `Buffer_Max_Size`.
         buffer_chunk_size: Size ["Buffer_Chunk_Size" = "32768"],
         /// Leaves out lines that are too long.
@@ -126,7 +136,7 @@ properties! {
             "Ignore_Active_Older_Files": "a file without new lines costs nothing",
             "Static_Batch_Size": "files are read in turns of a fixed size",
             "Event_Batch_Size": "files are read in turns of a fixed size",
-            "Windows.Path_Encoding": "there is no build for Windows",
+            "Windows.Path_Encoding" as PathEncoding: "there is no build for Windows",
             "Docker_Mode_Flush": "it belongs to `Docker_Mode`",
             "Docker_Mode_Parser": "it belongs to `Docker_Mode`",
             "Multiline_Flush": "it belongs to `Multiline`",

@@ -1,6 +1,5 @@
 //! The tag of a file: `Tag` with its `*`, or with the captures of `Tag_Regex`.
 
-use super::error::TailError;
 use crate::record::Tag;
 use std::path::Path;
 use tailwater_parsers::regex::Pattern;
@@ -17,14 +16,13 @@ pub(super) enum TagMaker {
 }
 
 impl TagMaker {
-    /// Reads `Tag` and `Tag_Regex`.
-    pub(super) fn read(tag: &str, regex: Option<&str>) -> Result<Self, TailError> {
-        if let Some(regex) = regex {
-            let pattern =
-                Pattern::new(regex).map_err(|error| TailError::TagRegex(error.to_string()))?;
-            return Ok(Self::Captured(tag.to_owned(), Box::new(pattern)));
+    /// Reads `Tag` and `Tag_Regex`. One that is no regular expression, of which the configuration was told, is none.
+    pub(super) fn read(tag: &str, regex: Option<&str>) -> Self {
+        match regex.map(Pattern::new) {
+            Some(Ok(pattern)) => Self::Captured(tag.to_owned(), Box::new(pattern)),
+            Some(Err(_)) | None if tag.contains('*') => Self::Star(tag.to_owned()),
+            Some(Err(_)) | None => Self::Fixed(Tag::new(tag)),
         }
-        Ok(if tag.contains('*') { Self::Star(tag.to_owned()) } else { Self::Fixed(Tag::new(tag)) })
     }
 
     /// The tag of the file at `path`. `None`: `Tag_Regex` does not match, and Fluent Bit leaves such files out.
@@ -83,7 +81,7 @@ mod tests {
     use super::*;
 
     fn check(tag: &str, regex: Option<&str>, path: &str, expected: Option<&str>) {
-        let made = TagMaker::read(tag, regex).unwrap().tag(Path::new(path));
+        let made = TagMaker::read(tag, regex).tag(Path::new(path));
         assert_eq!(made.as_ref().map(Tag::as_str), expected);
     }
 
@@ -101,5 +99,6 @@ mod tests {
         let regex = Some(r"/(?<pod>[^/_]+)_(?<rest>[^/]*)\.log$");
         check("k.<pod>.<none>.x", regex, "/c/web_1.log", Some("k.web._.x"));
         check("k.<pod>", regex, "/c/nothing", None);
+        check("k.<pod>", Some("(?<pod>"), "/c/web", Some("k.<pod>"));
     }
 }

@@ -90,7 +90,7 @@ impl Destination {
             Some(Part::Varying(path)) => {
                 let fixed_len = path.fixed_len;
                 let path = path.of(tag, record)?;
-                if !path.get(fixed_len..).is_some_and(is_safe_path) {
+                if path.is_empty() || !path.get(fixed_len..).is_some_and(is_safe_path) {
                     return Err(Lost::Unsafe);
                 }
                 out.push_str(path);
@@ -172,9 +172,7 @@ fn fixed_len(text: &str, has_dates: bool) -> usize {
 /// Whether a path leads nowhere but down.
 fn is_safe_path(path: &str) -> bool {
     let is_safe = |name: &str| !matches!(name, "." | "..") && name.len() <= NAME_BYTES_MAX;
-    !path.is_empty()
-        && !path.bytes().any(|byte| byte.is_ascii_control())
-        && path.split(['/', '\\']).all(is_safe)
+    !path.bytes().any(|byte| byte.is_ascii_control()) && path.split(['/', '\\']).all(is_safe)
 }
 
 /// Whether a file's name is one, on any system.
@@ -362,13 +360,26 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_field_is_no_folder() {
+        check(
+            Some("/logs/$n"),
+            Some("f"),
+            &expect![[r#"
+            /logs/5/f
+            /logs/x/y/f
+            /logs//f
+        "#]],
+        );
+    }
+
+    #[test]
     fn names_that_lead_elsewhere() {
         for name in
             ["", ".", "..", "a/b", "a\\b", "c:", "*", "?", "\"", "<", ">", "|", "\n", "\x7f"]
         {
             assert!(!is_safe_name(name), "{name:?}");
         }
-        for path in ["", "/a/..", "./a", "a/./b", "a\\..", "a\tb"] {
+        for path in ["/a/..", "./a", "a/./b", "a\\..", "a\tb"] {
             assert!(!is_safe_path(path), "{path:?}");
         }
         assert!(is_safe_path("/a//b.c/...") && is_safe_name("a b%ä"));

@@ -2,6 +2,7 @@
 
 use super::{FileFormat, msgpack};
 use crate::buffer::Encoded;
+use crate::output::Letters;
 use crate::output::notation::{write_string, write_time, write_value};
 use crate::record::Nanos;
 use std::io::Write as _;
@@ -12,9 +13,9 @@ use tailwater_parsers::json::{self, Text, Value};
 #[derive(Debug)]
 pub(super) enum Layout {
     /// `tag: [1700000000.000000000, {"a":1}]`
-    Tagged,
+    Tagged(Letters),
     /// `{"a":1}`
-    Plain,
+    Plain(Letters),
     /// `1700000000.000000000,1`
     Csv {
         /// What stands between two values.
@@ -48,13 +49,14 @@ impl Layout {
     /// The layout of that name. The delimiters are those the user asked for.
     pub(super) fn new(
         format: FileFormat,
+        letters: Letters,
         delimiter: Option<&'static str>,
         label_delimiter: Option<&'static str>,
         template: &str,
     ) -> Self {
         match format {
-            FileFormat::OutFile => Self::Tagged,
-            FileFormat::Plain => Self::Plain,
+            FileFormat::OutFile => Self::Tagged(letters),
+            FileFormat::Plain => Self::Plain(letters),
             FileFormat::Csv => Self::Csv { delimiter: delimiter.unwrap_or(",") },
             FileFormat::Ltsv => Self::Ltsv {
                 delimiter: delimiter.unwrap_or("\t"),
@@ -80,15 +82,15 @@ impl Layout {
     pub(super) fn write(&self, tag: &str, record: &Encoded<'_>, out: &mut Vec<u8>) {
         let is_empty = record.json == b"{}";
         match self {
-            Self::Tagged => {
+            Self::Tagged(letters) => {
                 out.extend_from_slice(tag.as_bytes());
                 out.extend_from_slice(b": [");
                 write_time(record.time, out);
                 out.extend_from_slice(b", ");
-                out.extend_from_slice(record.json);
+                letters.write(Value::Nested(text(record)), out);
                 out.push(b']');
             }
-            Self::Plain => out.extend_from_slice(record.json),
+            Self::Plain(letters) => letters.write(Value::Nested(text(record)), out),
             Self::Csv { .. } | Self::Ltsv { .. } if is_empty => return,
             Self::Csv { delimiter } => {
                 write_time(record.time, out);
@@ -205,7 +207,7 @@ mod tests {
     }
 
     fn layout(format: FileFormat, template: &str) -> Layout {
-        Layout::new(format, None, None, template)
+        Layout::new(format, Letters::Escaped, None, None, template)
     }
 
     #[test]
@@ -236,7 +238,7 @@ mod tests {
         "#]],
         );
         check(
-            &Layout::new(FileFormat::Csv, Some(" "), None, ""),
+            &Layout::new(FileFormat::Csv, Letters::Escaped, Some(" "), None, ""),
             &expect![[r#"
             timestamp "log" "n" "f" "m" "z"
             1448403340.123456789 "x "y"" 5 1.500000 {"k"=>[1, "v w"]} nil
@@ -249,7 +251,7 @@ mod tests {
         "#]],
         );
         check(
-            &Layout::new(FileFormat::Ltsv, Some(","), Some(" "), ""),
+            &Layout::new(FileFormat::Ltsv, Letters::Escaped, Some(","), Some(" "), ""),
             &expect![[r#"
             "time" 1448403340.123457,"log" "x "y"","n" 5,"f" 1.500000,"m" {"k"=>[1, "v w"]},"z" nil
         "#]],

@@ -9,7 +9,7 @@ mod layout;
 mod msgpack;
 mod rotation;
 
-use super::{Local, Taken};
+use super::{Letters, Local, Taken};
 use crate::buffer::{Chunk, Encoded};
 use crate::config::{Diagnostics, Located, Section, Size, Verbatim, choices, properties};
 use append::{Appender, Piece};
@@ -122,6 +122,7 @@ impl File {
     pub fn build(
         name: &str,
         options: &FileOptions,
+        letters: Letters,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
@@ -150,7 +151,13 @@ impl File {
             on_limit: options.on_limit_reached,
             known_max: options.max_dynamic_files,
             known: HashSet::new(),
-            layout: Layout::new(options.format, delimiter, label_delimiter, &options.template),
+            layout: Layout::new(
+                options.format,
+                letters,
+                delimiter,
+                label_delimiter,
+                &options.template,
+            ),
             has_names: options.csv_column_names,
             appender: Appender {
                 mkdir: options.mkdir,
@@ -341,7 +348,7 @@ mod tests {
         let mut section = samples::section(&entries);
         let mut diagnostics = Diagnostics::new();
         let options = FileOptions::read(&mut section, &mut diagnostics);
-        let file = File::build("file.0", &options, &section, &mut diagnostics);
+        let file = File::build("file.0", &options, Letters::Escaped, &section, &mut diagnostics);
         let mut shown = diagnostics.to_string();
         if let Some(mut file) = file.filter(|_| !diagnostics.has_errors()) {
             let chunk = samples::chunk(&[

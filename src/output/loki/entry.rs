@@ -9,6 +9,7 @@ use super::push::Push;
 use super::text;
 use crate::buffer::Encoded;
 use crate::config::{Diagnostics, Section};
+use crate::output::Letters;
 use crate::record::{Accessor, Nanos};
 
 /// What an entry takes beside its line and its labels.
@@ -48,15 +49,20 @@ impl Entries {
     pub(super) fn build(
         options: &LokiOptions,
         encoding: Encoding,
+        letters: Letters,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let mut cuts = Cuts::default();
         let labels = Labels::build(options, &mut cuts, section, diagnostics)?;
-        let metadata = Metadata::build(options, &mut cuts, section, diagnostics)?;
+        let metadata = Metadata::build(options, letters, &mut cuts, section, diagnostics)?;
         for key in &options.remove_keys {
             match Accessor::parse(key) {
                 Ok(accessor) => cuts.add(&accessor),
+                Err(error) if error.names_nothing() => {
+                    let message = format!("`Remove_Keys`: `{key}`: {error}");
+                    diagnostics.warning(section.location_of("Remove_Keys"), message);
+                }
                 Err(error) => {
                     let message = format!("`Remove_Keys`: `{key}`: {error}");
                     diagnostics.error(section.location_of("Remove_Keys"), message);
@@ -80,7 +86,7 @@ impl Entries {
             labels_fixed,
             labels_doubt,
             metadata,
-            lines: Lines::new(cuts, options.line_format, options.drop_single_key),
+            lines: Lines::new(cuts, options.line_format, options.drop_single_key, letters),
             pairs,
             seen: Vec::new(),
             tag: String::new(),

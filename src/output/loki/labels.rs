@@ -5,9 +5,9 @@ use super::line::Cuts;
 use super::options::LokiOptions;
 use super::pairs::{Pairs, write_metadata_name, write_name};
 use crate::config::{Diagnostics, Section};
-use crate::output::number::shortest;
+use crate::output::Letters;
 use crate::output::template::{Template, write_text};
-use crate::record::{Accessor, AccessorError};
+use crate::record::Accessor;
 use tailwater_parsers::json::{self, Value};
 
 /// Where the labels of a record's pod are.
@@ -117,7 +117,7 @@ impl Names {
 impl Item {
     fn read(item: &str, write_name: WriteName) -> Self {
         let mut name = String::new();
-        if item == "$" || item.starts_with("$TAG") {
+        if item == "$" {
             return Self::Nothing("names no field of a record".to_owned());
         }
         if item.starts_with('$') {
@@ -132,9 +132,14 @@ impl Item {
         let Some((key, value)) = item.split_once('=') else {
             return Self::Bad("write `name=value` or `$accessor`".to_owned());
         };
-        let (key, value) = (key.trim(), value.trim());
-        if key.is_empty() || value.is_empty() {
-            return Self::Bad("a name or a value is missing".to_owned());
+        let key = key.trim();
+        if value.is_empty() {
+            return Self::Bad("the value is missing".to_owned());
+        }
+        if key.is_empty() {
+            return Self::Nothing(
+                "the name is missing, and Loki refuses a label without".to_owned(),
+            );
         }
         write_name(key, &mut name);
         if !value.starts_with('$') {
@@ -142,7 +147,7 @@ impl Item {
         }
         match Template::parse(value) {
             Ok(template) => Self::Pair(name, Source::Record(template)),
-            Err(error @ AccessorError::NotAField(_)) => Self::Nothing(error.to_string()),
+            Err(error) if error.names_nothing() => Self::Nothing(error.to_string()),
             Err(error) if value == "$" => Self::Nothing(error.to_string()),
             Err(error) => Self::Bad(error.to_string()),
         }
@@ -216,12 +221,14 @@ impl Labels {
 pub(super) struct Metadata {
     names: Names,
     maps: Vec<Accessor>,
+    letters: Letters,
 }
 
 impl Metadata {
     /// The metadata of these options.
     pub(super) fn build(
         options: &LokiOptions,
+        letters: Letters,
         cuts: &mut Cuts,
         section: &Section,
         diagnostics: &mut Diagnostics,
@@ -253,7 +260,7 @@ impl Metadata {
                 }
             }
         }
-        Some(Self { names, maps })
+        Some(Self { names, maps, letters })
     }
 
     /// Whether no record has any.
@@ -268,9 +275,8 @@ impl Metadata {
             write_map(fields, write_metadata_name, scratch, |name, value, scratch| {
                 scratch.clear();
                 match value {
-                    Value::Number(text) => scratch.push_str(&shortest(text)),
-                    Value::Nested(text) => scratch.push_str(text),
-                    _ => write_text(value, scratch),
+                    Value::String(_) => write_text(value, scratch),
+                    _ => self.letters.write_text(value, scratch),
                 }
                 pairs.add(name, scratch);
             });

@@ -1,6 +1,8 @@
 //! The line of an entry: the record without the fields that became something else.
 
 use super::options::{DropSingleKey, LineFormat};
+use crate::output::Letters;
+use crate::output::letters::copy;
 use crate::output::number::shortest;
 use crate::record::{Accessor, Name};
 use memchr::memmem::Finder;
@@ -80,8 +82,8 @@ impl Cuts {
     fn write(&mut self, record: &str, out: &mut Vec<u8>, seen: &mut Vec<u8>) {
         self.write_fields(record, out, |cut, value| {
             if let (true, Place::Field { name, .. }) = (cut.is_watched, &cut.place) {
-                write_json(Value::String(Text::Plain(name)), seen);
-                write_json(value, seen);
+                copy(Value::String(Text::Plain(name)), seen);
+                copy(value, seen);
             }
             let is_nested =
                 matches!(value, Value::Nested(_) | Value::SpacedNested(_) | Value::DirtyNested(_));
@@ -136,7 +138,7 @@ impl Cuts {
 fn write_rest(cut: Option<&mut Cut>, value: Value<'_>, out: &mut Vec<u8>) {
     match (cut, value) {
         (Some(cut), Value::Nested(text)) => out.extend_from_slice(cut.rest_of(text)),
-        _ => write_json(value, out),
+        _ => copy(value, out),
     }
 }
 
@@ -214,6 +216,7 @@ pub(super) struct Lines {
     cuts: Cuts,
     format: LineFormat,
     single: DropSingleKey,
+    letters: Letters,
     /// The record without what is left out.
     rest: Vec<u8>,
     /// The watched fields.
@@ -224,8 +227,14 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Lines of this format.
-    pub(super) fn new(cuts: Cuts, format: LineFormat, single: DropSingleKey) -> Self {
-        Self { cuts, format, single, rest: Vec::new(), seen: Vec::new(), line: Vec::new() }
+    pub(super) fn new(
+        cuts: Cuts,
+        format: LineFormat,
+        single: DropSingleKey,
+        letters: Letters,
+    ) -> Self {
+        let (rest, seen, line) = Default::default();
+        Self { cuts, format, single, letters, rest, seen, line }
     }
 
     /// The line of a record; the record itself, where nothing is to be done.
@@ -238,14 +247,20 @@ impl Lines {
         } else {
             record
         };
-        if self.format == LineFormat::Json && self.single == DropSingleKey::Off {
+        let letters = self.letters;
+        let is_json = self.format == LineFormat::Json;
+        let is_kept = is_json && !letters.change(rest);
+        if is_kept && self.single == DropSingleKey::Off {
             return Line { text: rest, seen: &self.seen };
         }
         self.line.clear();
         let rest = text(rest);
         match single_value(rest).filter(|_| self.single != DropSingleKey::Off) {
-            Some(value) => write_single(value, self.format, self.single, &mut self.line),
-            None if self.format == LineFormat::Json => self.line.extend_from_slice(rest.as_bytes()),
+            Some(value) if is_json => write_single(value, self.single, letters, &mut self.line),
+            Some(Value::String(text)) => text.write_decoded(&mut self.line),
+            Some(value) => write_value(value, &mut self.line),
+            None if is_kept => self.line.extend_from_slice(rest.as_bytes()),
+            None if is_json => letters.write(Value::Nested(rest), &mut self.line),
             None => write_pairs(rest, &mut self.line),
         }
         Line { text: &self.line, seen: &self.seen }
@@ -269,15 +284,11 @@ fn single_value(object: &str) -> Option<Value<'_>> {
     first.filter(|_| count == 1)
 }
 
-fn write_single(value: Value<'_>, format: LineFormat, single: DropSingleKey, out: &mut Vec<u8>) {
-    match (value, format) {
-        (Value::String(text), LineFormat::KeyValue) => text.write_decoded(out),
-        (Value::String(text), LineFormat::Json) if single == DropSingleKey::Raw => {
-            text.write_decoded(out);
-        }
-        (Value::Number(text), _) => out.extend_from_slice(shortest(text).as_bytes()),
-        (_, LineFormat::Json) => write_json(value, out),
-        (_, LineFormat::KeyValue) => write_value(value, out),
+/// Appends the only value of a record as JSON, or as the text that it is.
+fn write_single(value: Value<'_>, single: DropSingleKey, letters: Letters, out: &mut Vec<u8>) {
+    match value {
+        Value::String(text) if single == DropSingleKey::Raw => text.write_decoded(out),
+        _ => letters.write(value, out),
     }
 }
 
@@ -325,26 +336,6 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(if separator == b" " { b"]\"" } else { b"\"map[]\"" });
         }
         Value::Number(text) => out.extend_from_slice(shortest(text).as_bytes()),
-        Value::Null | Value::True | Value::False => write_json(value, out),
-    }
-}
-
-/// Appends a value as JSON; what comes from a record is clean.
-fn write_json(value: Value<'_>, out: &mut Vec<u8>) {
-    match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::True => out.extend_from_slice(b"true"),
-        Value::False => out.extend_from_slice(b"false"),
-        Value::Number(text)
-        | Value::Nested(text)
-        | Value::SpacedNested(text)
-        | Value::DirtyNested(text) => {
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::String(text) => {
-            out.push(b'"');
-            text.write(out);
-            out.push(b'"');
-        }
+        Value::Null | Value::True | Value::False => copy(value, out),
     }
 }

@@ -23,7 +23,7 @@ pub use options::{DropSingleKey, Encoding, LineFormat, LokiOptions, TenantErrors
 
 use super::answer::{BodyLimit, Complaints, Whole};
 use super::template::write_text;
-use super::{Judge, Output, Request, Requests};
+use super::{Judge, Letters, Output, Request, Requests};
 use crate::buffer::{Chunk, Encoded, Open};
 use crate::clock;
 use crate::config::{Diagnostics, Section};
@@ -74,6 +74,7 @@ impl Loki {
     pub fn build(
         name: &str,
         options: &LokiOptions,
+        letters: Letters,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
@@ -92,7 +93,7 @@ impl Loki {
             Accessor::parse(key).inspect_err(unread).ok()
         });
         Some(Self {
-            entries: Entries::build(options, encoding, section, diagnostics)?,
+            entries: Entries::build(options, encoding, letters, section, diagnostics)?,
             tenant_key,
             tenant: String::new(),
             encoding,

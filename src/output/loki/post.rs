@@ -38,7 +38,8 @@ impl Poster {
             (Encoding::Json, true) => Packer::Gzip(Gzip::default()),
             (Encoding::Json, false) => Packer::Plain,
         };
-        let Ok(path) = PathAndQuery::try_from(options.uri.as_str()) else {
+        let slash = if options.uri.starts_with('/') { "" } else { "/" };
+        let Ok(path) = PathAndQuery::try_from(format!("{slash}{}", options.uri)) else {
             diagnostics.error(
                 section.location_of("Uri"),
                 "`Uri` is no path; write it like `/loki/api/v1/push`",
@@ -145,7 +146,8 @@ fn headers(
         add("x-scope-orgid", tenant, "Tenant_ID")?;
     }
     for header in options.header.iter() {
-        let (name, value) = header.split_once(char::is_whitespace).unwrap_or((header, ""));
+        // A name alone is its own value, as in Fluent Bit.
+        let (name, value) = header.split_once(char::is_whitespace).unwrap_or((header, header));
         add(name, value.trim(), "Header")?;
     }
     Some(headers)

@@ -13,7 +13,7 @@ fn output(entries: &[(&str, &str)]) -> Loki {
     samples::built(|diagnostics| {
         let options = LokiOptions::read(&mut section, diagnostics);
         section.finish(diagnostics);
-        let mut loki = Loki::build("loki.0", &options, &section, diagnostics)?;
+        let mut loki = Loki::build("loki.0", &options, Letters::Escaped, &section, diagnostics)?;
         loki.now = || TIME;
         Some(loki)
     })
@@ -78,7 +78,8 @@ fn a_request_is_path_headers_and_streams() {
         ("HTTP_Passwd", "pw"),
         ("Tenant_ID", "t1"),
         ("Header", "X-Extra hello world"),
-        ("Uri", "/custom/push"),
+        ("Header", "X-Alone"),
+        ("Uri", "custom/push"),
     ];
     let chunk = samples::chunk(&[("t", 1_500_000_000, r#"{"a":1}"#), ("t", -1, "{}")]);
     let requests = samples::requests(&mut output(&entries), &chunk);
@@ -89,6 +90,7 @@ fn a_request_is_path_headers_and_streams() {
         authorization: Basic Ym9iOnB3
         x-scope-orgid: t1
         x-extra: hello world
+        x-alone: X-Alone
         [0, 1]
         {job="fluent-bit"}
           1.500000000 {"a":1}
@@ -222,7 +224,7 @@ fn of_a_repeated_name_the_last_value_counts() {
         )],
         &expect![[r#"
             {job="fluent-bit"}
-              1448403340.123456789 {} k_x=1.5 l=[1,{"é":"ü"}] n=null same=explicit
+              1448403340.123456789 {} k_x=1.5 l=[1,{"\u00e9":"\u00fc"}] n=null same=explicit
         "#]],
     );
 }
@@ -264,6 +266,38 @@ fn what_labels_come_from_is_left_out_wherever_it_lies() {
 }
 
 #[test]
+fn letters_beyond_ascii_are_escaped_where_json_is_read_as_text() {
+    let records = [("t", TIME, r#"{"é":"日😀","f":1.50}"#), ("t", TIME, r#"{"log":"é"}"#)];
+    check(
+        &[],
+        &records,
+        &expect![[r#"
+        {job="fluent-bit"}
+          1448403340.123456789 {"\u00e9":"\u65e5\ud83d\ude00","f":1.5}
+          1448403340.123456789 {"log":"\u00e9"}
+    "#]],
+    );
+    check(
+        &[("Drop_Single_Key", "on")],
+        &records,
+        &expect![[r#"
+        {job="fluent-bit"}
+          1448403340.123456789 {"\u00e9":"\u65e5\ud83d\ude00","f":1.5}
+          1448403340.123456789 "\u00e9"
+    "#]],
+    );
+    check(
+        &[("Drop_Single_Key", "raw")],
+        &records,
+        &expect![[r#"
+        {job="fluent-bit"}
+          1448403340.123456789 {"\u00e9":"\u65e5\ud83d\ude00","f":1.5}
+          1448403340.123456789 é
+    "#]],
+    );
+}
+
+#[test]
 fn numbers_in_key_value() {
     check(
         &[("Line_Format", "key_value")],
@@ -287,7 +321,7 @@ fn numbers_in_key_value() {
         &expect![[r#"
             {job="fluent-bit"}
               1448403340.123456789 1000.0
-              1448403340.123456789 ["x",1.50]
+              1448403340.123456789 ["x",1.5]
         "#]],
     );
 }
@@ -596,13 +630,22 @@ fn what_names_nothing_is_a_warning() {
             "Labels",
             "$, a=b, c=$, d=$1, $TAG",
             expect![[r#"
-            command line: warning: `Labels`: `$`: names no field of a record
-            command line: warning: `Labels`: `c=$`: no key is named; write `$key` or `$key['nested']`
-            command line: warning: `Labels`: `d=$1`: `$1` names no field of a record; write `$key` or `$key['nested']`
-            command line: warning: `Labels`: `$TAG`: names no field of a record
-            {a="b"}
-              1448403340.123456789 {}
-        "#]],
+                command line: warning: `Labels`: `$`: names no field of a record
+                command line: warning: `Labels`: `c=$`: no key is named; write `$key` or `$key['nested']`
+                command line: warning: `Labels`: `d=$1`: `$1` names no field of a record; write `$key` or `$key['nested']`
+                {a="b", _="t"}
+                  1448403340.123456789 {}
+            "#]],
+        ),
+        (
+            "Remove_Keys",
+            "$0, $TAG",
+            expect![[r#"
+                command line: warning: `Remove_Keys`: `$0`: `$0` names no field of a record; write `$key` or `$key['nested']`
+                command line: warning: `Remove_Keys`: `$TAG`: `$TAG` names no field of a record; write `$key` or `$key['nested']`
+                {job="fluent-bit"}
+                  1448403340.123456789 {}
+            "#]],
         ),
         (
             "Structured_Metadata_Map_Keys",
@@ -635,7 +678,7 @@ fn what_names_nothing_is_a_warning() {
         let mut section = samples::section(&[(key, value)]);
         let mut diagnostics = Diagnostics::new();
         let options = LokiOptions::read(&mut section, &mut diagnostics);
-        let output = Loki::build("loki.0", &options, &section, &mut diagnostics);
+        let output = Loki::build("loki.0", &options, Letters::Escaped, &section, &mut diagnostics);
         let chunk = samples::chunk(&[("t", TIME, "{}")]);
         let body = unpack(&samples::requests(&mut output.unwrap(), &chunk)[0].body);
         expected.assert_eq(&(diagnostics.to_string() + &body));
@@ -656,8 +699,8 @@ fn what_options_cannot_mean_is_an_error() {
             "Labels",
             "job=",
             expect![[r#"
-            command line: `Labels`: `job=`: a name or a value is missing
-        "#]],
+                command line: `Labels`: `job=`: the value is missing
+            "#]],
         ),
         (
             "Label_Keys",
@@ -699,7 +742,7 @@ fn what_options_cannot_mean_is_an_error() {
         let mut diagnostics = Diagnostics::new();
         let options = LokiOptions::read(&mut section, &mut diagnostics);
         assert!(
-            Loki::build("loki.0", &options, &section, &mut diagnostics).is_none(),
+            Loki::build("loki.0", &options, Letters::Escaped, &section, &mut diagnostics).is_none(),
             "{key} {value}"
         );
         expected.assert_eq(&diagnostics.to_string());

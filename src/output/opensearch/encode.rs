@@ -8,17 +8,18 @@
 //! All but the id, the fraction of the second and the record's own fields is kept from record to
 //! record, and made anew when the second or the tag changes.
 
-use super::options::{BulkOptions, Operation};
+use super::options::{BulkOptions, Operation, Product};
 use crate::buffer::Encoded;
 use crate::config::{Diagnostics, Section};
 use crate::output::dates::{Dates, write_fraction};
+use crate::output::letters::copy;
 use crate::output::template::Template;
 use crate::record::{Accessor, Nanos};
 use memchr::memmem::Finder;
 use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
 
-/// Index for records whose accessors make no name of one; Fluent Bit's default.
+/// Index for records that lack what names theirs; Fluent Bit's default.
 const INDEX_DEFAULT: &str = "fluent-bit";
 
 /// More of a prefix taken from a record is cut, as in Fluent Bit.
@@ -100,7 +101,12 @@ enum Index {
     /// By the date of sending, or the same always.
     Sent(Dates),
     /// From the record.
-    Template(Template),
+    Template {
+        template: Template,
+        /// The template itself, as the inside of a JSON string: what names the index where the record gives it
+        /// characters that no name has, as in Fluent Bit.
+        unread: Vec<u8>,
+    },
     /// By a prefix and a date.
     Dated {
         /// The prefix and the separator, as the inside of a JSON string.
@@ -117,11 +123,12 @@ enum Index {
 impl Encoder {
     /// An encoder for these options; what they cannot mean is reported.
     pub(super) fn build(
+        product: Product,
         options: &BulkOptions,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let index = Index::build(options, section, diagnostics);
+        let index = Index::build(product, options, section, diagnostics);
         let time = dates(&options.time_key_format, "Time_Key_Format", section, diagnostics);
         let id_key = options.id_key.as_deref().and_then(|key| {
             let unread = |error: &_| {
@@ -187,6 +194,7 @@ impl Encoder {
     ) -> Result<(), &'static str> {
         let id = self.id(record)?;
         self.write_action(tag, record, &id, now, out);
+        let start = out.len();
         out.extend_from_slice(self.document_open);
         if !self.time_member.is_in(record) {
             self.write_time(record.time, out);
@@ -210,6 +218,9 @@ impl Encoder {
             [_, fields @ ..] => out.extend_from_slice(fields),
         }
         out.extend_from_slice(self.document_close);
+        if self.replace_dots {
+            unrepeat(start, out);
+        }
         Ok(())
     }
 
@@ -305,30 +316,32 @@ impl Member {
 
 impl Index {
     fn build(
+        product: Product,
         options: &BulkOptions,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         if !options.logstash_format {
-            if options.index.contains('$') {
+            if product == Product::OpenSearch && options.index.contains('$') {
                 if options.index.contains('%') {
                     let message = "`Index` takes record accessors or a date, not both: the `%` stays as it is; \
                                    `Logstash_Format` with `Logstash_Prefix_Key` takes both";
                     diagnostics.warning(section.location_of("Index"), message);
                 }
-                return template(&options.index, "Index", section, diagnostics).map(Self::Template);
+                let mut unread = Vec::new();
+                json::escape(&options.index, &mut unread);
+                let template = template(&options.index, "Index", section, diagnostics)?;
+                if let Some(template) = template {
+                    return Some(Self::Template { template, unread });
+                }
             }
             return Some(Self::Sent(dates(&options.index, "Index", section, diagnostics)));
         }
         let prefix_key = match &options.logstash_prefix_key {
             Some(key) => {
                 let dollar = if key.starts_with('$') { "" } else { "$" };
-                Some(template(
-                    &format!("{dollar}{}", &**key),
-                    "Logstash_Prefix_Key",
-                    section,
-                    diagnostics,
-                )?)
+                let key = format!("{dollar}{}", &**key);
+                template(&key, "Logstash_Prefix_Key", section, diagnostics)?
             }
             None => None,
         };
@@ -351,10 +364,14 @@ impl Index {
     ) {
         match self {
             Self::Sent(date) => out.extend_from_slice(date.at(now).0),
-            Self::Template(template) => {
+            Self::Template { template, unread } => {
                 scratch.clear();
                 template.write(tag, text(record), scratch);
-                json::escape(if is_name(scratch) { scratch } else { INDEX_DEFAULT }, out);
+                match scratch.as_str() {
+                    "" => out.extend_from_slice(INDEX_DEFAULT.as_bytes()),
+                    name if is_name(name) => json::escape(name, out),
+                    _ => out.extend_from_slice(unread),
+                }
             }
             Self::Dated { prefix, prefix_key, separator, date, sent } => {
                 scratch.clear();
@@ -406,6 +423,75 @@ fn write_without_dots(json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
+/// Names that had dots may be the same now. As in Fluent Bit, the last field of each name counts: a store refuses a
+/// document with two. `start` is where the document begins, the last line of `out`.
+fn unrepeat(start: usize, out: &mut Vec<u8>) {
+    let line = out.get(start..).and_then(|line| str::from_utf8(line).ok()).unwrap_or_default();
+    let Ok((document, _)) = json::value(line) else { return };
+    if has_repeats(document) {
+        let mut whole = Vec::new();
+        write_last_of_each(document, &mut whole);
+        whole.push(b'\n');
+        out.truncate(start);
+        out.extend_from_slice(&whole);
+    }
+}
+
+/// Whether an object within the value has two fields of one name. By its hash each name has one of 64 bits; only
+/// those that share one are compared.
+fn has_repeats(value: json::Value<'_>) -> bool {
+    let Some(text) = value.nested() else { return false };
+    let mut found = false;
+    if text.starts_with('[') {
+        let _end = json::array(text, |item| found |= has_repeats(item));
+        return found;
+    }
+    let mut seen = 0_u64;
+    let _end = json::object(text, |key, value, _| {
+        let mut hash = 0_u8;
+        let (json::Text::Plain(body) | json::Text::Escaped(body) | json::Text::Dirty(body)) = key;
+        body.bytes().for_each(|byte| hash = hash.wrapping_mul(31).wrapping_add(byte));
+        let bit = 1 << (hash % 64);
+        if seen & bit != 0 {
+            let mut count = 0;
+            let _end = json::object(text, |other, _, _| count += u32::from(other == key));
+            found |= count > 1;
+        }
+        seen |= bit;
+        found |= has_repeats(value);
+    });
+    found
+}
+
+/// Appends the value with the last field of each name only.
+fn write_last_of_each(value: json::Value<'_>, out: &mut Vec<u8>) {
+    let Some(text) = value.nested() else { return copy(value, out) };
+    let mut separator: &[u8] = b"";
+    if text.starts_with('[') {
+        out.push(b'[');
+        let _end = json::array(text, |item| {
+            out.extend_from_slice(separator);
+            separator = b",";
+            write_last_of_each(item, out);
+        });
+        return out.push(b']');
+    }
+    let mut fields = Vec::new();
+    let _end = json::object(text, |key, value, _| {
+        fields.retain(|(earlier, _)| *earlier != key);
+        fields.push((key, value));
+    });
+    out.push(b'{');
+    for (key, value) in fields {
+        out.extend_from_slice(separator);
+        separator = b",";
+        copy(json::Value::String(key), out);
+        out.push(b':');
+        write_last_of_each(value, out);
+    }
+    out.push(b'}');
+}
+
 /// Bytes before the quote that ends a string.
 fn body_len(string: &[u8]) -> usize {
     let mut escaped = false;
@@ -417,17 +503,27 @@ fn body_len(string: &[u8]) -> usize {
     string.iter().position(is_end).unwrap_or(string.len())
 }
 
+/// Reads a template. `Some(None)`: Fluent Bit takes the text, but it names nothing that a record has, which is told;
+/// `None`: it refuses it, and so is reported.
+#[expect(clippy::option_option, reason = "an error, or nothing, or a template")]
 fn template(
     text: &str,
     property: &str,
     section: &Section,
     diagnostics: &mut Diagnostics,
-) -> Option<Template> {
-    Template::parse(text)
-        .inspect_err(|error| {
-            diagnostics.error(section.location_of(property), format!("`{property}`: {error}"));
-        })
-        .ok()
+) -> Option<Option<Template>> {
+    let place = section.location_of(property);
+    match Template::parse(text) {
+        Ok(template) => Some(Some(template)),
+        Err(error) if error.names_nothing() => {
+            diagnostics.warning(place, format!("`{property}`: {error}"));
+            Some(None)
+        }
+        Err(error) => {
+            diagnostics.error(place, format!("`{property}`: {error}"));
+            None
+        }
+    }
 }
 
 fn dates(format: &str, property: &str, section: &Section, diagnostics: &mut Diagnostics) -> Dates {

@@ -25,7 +25,7 @@ mod options;
 
 pub use judge::fuzz_judge;
 pub use options::{
-    BulkOptions, OPENSEARCH_DOC, OPENSEARCH_PROPERTIES, Operation, check_opensearch,
+    BulkOptions, OPENSEARCH_DOC, OPENSEARCH_PROPERTIES, Operation, Product, check_opensearch,
 };
 
 use super::answer::{BodyLimit, Complaints, Whole, basic};
@@ -76,13 +76,16 @@ impl Bulk {
     /// The output `name`; what its options cannot mean is reported, with its place in `section`.
     pub fn build(
         name: &str,
+        product: Product,
         options: &BulkOptions,
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        advise(options, section, diagnostics);
+        advise(product, options, section, diagnostics);
         let updates = matches!(options.write_operation, Operation::Update | Operation::Upsert);
-        let has_id = options.id_key.as_deref().is_some_and(|key| Accessor::parse(key).is_ok())
+        // Fluent Bit starts with `$` as the key, which no record has.
+        let is_key = |key: &str| key == "$" || Accessor::parse(key).is_ok();
+        let has_id = options.id_key.as_deref().is_some_and(is_key)
             || options.generate_id && options.id_key.is_none();
         if updates && !has_id {
             let message = "`Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`";
@@ -104,7 +107,7 @@ impl Bulk {
             return None;
         };
         Some(Self {
-            encoder: Encoder::build(options, section, diagnostics)?,
+            encoder: Encoder::build(product, options, section, diagnostics)?,
             packing,
             is_packing_taken: AtomicBool::new(false),
             on_conflict: match (options.write_operation, &options.id_key) {
@@ -241,14 +244,27 @@ impl Output for Bulk {
 }
 
 /// Says what is accepted and hardly meant.
-fn advise(options: &BulkOptions, section: &Section, diagnostics: &mut Diagnostics) {
+fn advise(
+    product: Product,
+    options: &BulkOptions,
+    section: &Section,
+    diagnostics: &mut Diagnostics,
+) {
+    let has_accessor = options.index.contains('$');
+    if product == Product::Elasticsearch && !options.logstash_format && has_accessor {
+        let message = "`Index` of `es` takes no record accessors: the `$` stays as it is; `Logstash_Prefix_Key` \
+                       takes them, and so does `Index` of `opensearch`";
+        diagnostics.warning(section.location_of("Index"), message);
+    }
     if options.generate_id && options.id_key.is_some() {
         diagnostics.warning(
             section.location_of("Generate_ID"),
             "`Generate_ID` is ignored when `Id_Key` is set",
         );
     }
-    if !options.logstash_format && options.index.contains('%') && !options.index.contains('$') {
+    let has_date =
+        options.index.contains('%') && (product == Product::Elasticsearch || !has_accessor);
+    if !options.logstash_format && has_date {
         let message = "`Index` takes the date of sending: a record sent again on the next day is stored twice; \
                        with `Logstash_Format On` the date is the record's";
         diagnostics.warning(section.location_of("Index"), message);
@@ -309,7 +325,7 @@ mod tests {
         samples::built(|diagnostics| {
             let options = BulkOptions::read(&mut section, diagnostics);
             section.finish(diagnostics);
-            Bulk::build("es.0", &options, &section, diagnostics)
+            Bulk::build("opensearch.0", Product::OpenSearch, &options, &section, diagnostics)
         })
     }
 
@@ -445,7 +461,7 @@ mod tests {
             &expect![[r#"
                 {"create":{"_index":"shop"}}
                 {"@timestamp":"2015-11-24T22:15:40.123Z","k":{"ns":"shop"}}
-                {"create":{"_index":"fluent-bit"}}
+                {"create":{"_index":"$k['ns']"}}
                 {"@timestamp":"2015-11-24T22:15:40.123Z","k":{"ns":"a\"b"}}
                 {"create":{"_index":"fluent-bit"}}
                 {"@timestamp":"2015-11-24T22:15:40.123Z"}
@@ -581,11 +597,18 @@ mod tests {
             ],
             &[
                 ("a.b", TIME, r#"{".le.vel":"e.r","fo.o":[{".o.k" : [{"b.\"ar":"b.a:z"}]}]}"#),
+                (
+                    "a.b",
+                    TIME,
+                    r#"{"a.b":1,"c":{"d.e":[2.50,"\u00e9"],"d_e":null},"a_b":{"x.y":3}}"#,
+                ),
                 ("c", TIME, "{}"),
             ],
             &expect![[r#"
                 {"create":{"_index":"fluent-bit"}}
                 {"at":"22:15.123Z","flb-key":"a.b","_le_vel":"e.r","fo_o":[{"_o_k":[{"b_\"ar":"b.a:z"}]}]}
+                {"create":{"_index":"fluent-bit"}}
+                {"at":"22:15.123Z","flb-key":"a.b","c":{"d_e":null},"a_b":{"x_y":3}}
                 {"create":{"_index":"fluent-bit"}}
                 {"at":"22:15.123Z","flb-key":"c"}
             "#]],
@@ -694,7 +717,7 @@ mod tests {
             "#]],
             ),
             (
-                &[("Index", "logs-$ns-%Y")],
+                &[("Index", "logs-$ns.%Y")],
                 expect![[r#"
                 command line: warning: `Index` takes record accessors or a date, not both: the `%` stays as it is; `Logstash_Format` with `Logstash_Prefix_Key` takes both
             "#]],
@@ -712,6 +735,24 @@ mod tests {
             "#]],
             ),
             (
+                &[("Index", "$0")],
+                expect![[r#"
+                command line: warning: `Index`: `$0` names no field of a record; write `$key` or `$key['nested']`
+            "#]],
+            ),
+            (
+                &[("Logstash_Format", "on"), ("Logstash_Prefix_Key", "$0")],
+                expect![[r#"
+                command line: warning: `Logstash_Prefix_Key`: `$0` names no field of a record; write `$key` or `$key['nested']`
+            "#]],
+            ),
+            (
+                &[("Write_Operation", "update"), ("Id_Key", "$")],
+                expect![[r#"
+                    command line: warning: `Id_Key`: no key is named; write `$key` or `$key['nested']`; it names no id
+                "#]],
+            ),
+            (
                 &[("Write_Operation", "update"), ("Id_Key", "$id[")],
                 expect![[r#"
                 command line: `Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`
@@ -721,10 +762,28 @@ mod tests {
             let mut section = samples::section(entries);
             let mut diagnostics = Diagnostics::new();
             let options = BulkOptions::read(&mut section, &mut diagnostics);
-            let output = Bulk::build("es.0", &options, &section, &mut diagnostics);
+            let product = Product::OpenSearch;
+            let output = Bulk::build("os", product, &options, &section, &mut diagnostics);
             assert_eq!(output.is_none(), diagnostics.has_errors());
             expected.assert_eq(&diagnostics.to_string());
         }
+    }
+
+    #[test]
+    fn an_index_of_es_is_no_accessor() {
+        let mut section = samples::section(&[("Index", "$k['ns']"), ("Suppress_Type_Name", "on")]);
+        let mut diagnostics = Diagnostics::new();
+        let options = BulkOptions::read(&mut section, &mut diagnostics);
+        let product = Product::Elasticsearch;
+        let mut output = Bulk::build("es", product, &options, &section, &mut diagnostics).unwrap();
+        expect![[r#"
+            command line: warning: `Index` of `es` takes no record accessors: the `$` stays as it is; `Logstash_Prefix_Key` takes them, and so does `Index` of `opensearch`
+        "#]]
+        .assert_eq(&diagnostics.to_string());
+        let chunk = samples::chunk(&[("t", TIME, r#"{"k":{"ns":"shop"}}"#)]);
+        let requests = samples::requests(&mut output, &chunk);
+        let body = samples::plain(&requests[0].body);
+        assert!(body.starts_with(r#"{"create":{"_index":"$k['ns']","#), "{body}");
     }
 
     #[test]
@@ -746,7 +805,9 @@ mod tests {
             let mut section = samples::section(entries);
             let mut diagnostics = Diagnostics::new();
             let options = BulkOptions::read(&mut section, &mut diagnostics);
-            assert!(Bulk::build("es.0", &options, &section, &mut diagnostics).is_none());
+            let product = Product::OpenSearch;
+            let output = Bulk::build("os", product, &options, &section, &mut diagnostics);
+            assert!(output.is_none());
             expected.assert_eq(&diagnostics.to_string());
         }
     }

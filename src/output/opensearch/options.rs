@@ -2,6 +2,15 @@
 
 use crate::config::{Diagnostics, Property, Secret, Section, Size, Verbatim, choices, properties};
 
+/// By which name the output was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// `es`
+    Elasticsearch,
+    /// `opensearch`, whose `Index` may hold record accessors.
+    OpenSearch,
+}
+
 choices! {
     /// What `_bulk` is asked to do with a document.
     pub enum Operation {
@@ -21,7 +30,7 @@ properties! {
     pub struct BulkOptions for "es" {
         /// API key, base64, instead of user and password.
         http_api_key: Option<Secret> ["HTTP_API_Key"],
-        /// Index, when `Logstash_Format` is off. May hold record accessors (`logs-$kubernetes['namespace_name']`), or `%Y.%m.%d` and the like for the date of sending.
+        /// Index, when `Logstash_Format` is off. May hold `%Y.%m.%d` and the like for the date of sending, or, of `opensearch` only, record accessors (`logs-$kubernetes['namespace_name']`).
         index: Verbatim ["Index" = "fluent-bit"],
         /// Mapping type. Left out for stores that know none any more (OpenSearch 2, Elasticsearch 8).
         type_name: String ["Type" = "_doc"],
