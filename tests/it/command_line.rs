@@ -205,6 +205,17 @@ fn yaml_says_what_the_classic_syntax_says() {
 }
 
 #[test]
+fn a_log_file_that_cannot_be_opened_stops_nothing() {
+    let ended = pipe(
+        &["-l", "/nowhere/at/all.log", "-i", "stdin", "-o", "stdout", "-m", "*"],
+        "{\"a\":1}\n",
+    );
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stdout.contains("{\"a\"=>1}"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("cannot open the log file"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_dry_run_reads_and_sends_nothing() {
     let place = Place::new(&[SERVICE, &tail("@DIR@/*.log", "    Exit_On_Eof On"), STDOUT].concat());
     place.write("app.log", b"line\n");
