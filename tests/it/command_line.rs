@@ -172,6 +172,9 @@ fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
 fn what_fluent_bit_refuses_and_what_it_passes_over() {
     let filter = "[INPUT]\n    Name dummy\n[FILTER]\n    Name grep\n    Regex a 1\n[OUTPUT]\n    Name null\n    Match *\n";
     check(filter, (1, &["fluent-bit.conf:3: filter `grep.0` has no `Match`"]));
+    let emptied = filter.replace("Regex a 1", "Regex a 1\n    Match ${NO_SUCH_VARIABLE_HERE}");
+    let ended = Place::new(&emptied).finish(&["-D", "-c", "fluent-bit.conf"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let empty = filter.replace("Regex a 1", "Match *\n    Regex ${NO_SUCH_VARIABLE_HERE}");
     check(&empty, (1, &["fluent-bit.conf:6: `Regex` has no value"]));
     let unreadable =
