@@ -42,10 +42,7 @@ fn main() -> ExitCode {
 
 /// Starts the agent and runs it to its end.
 fn run(plan: Plan) -> ExitCode {
-    if let Err(error) = cli::log(plan.log_level(), plan.log_file()) {
-        tell(&format!("cannot open the log file: {error}\n"));
-        return ExitCode::FAILURE;
-    }
+    cli::log(plan.log_level(), plan.log_file());
     let agent = match plan.start() {
         Ok(agent) => agent,
         Err(error) => {

@@ -3,10 +3,12 @@
 use crate::config::LogLevel;
 use std::fs::File;
 use std::io;
+use tracing::error;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Sends what the agent logs at this level and above to `file`, else to standard error.
-pub fn log(level: LogLevel, file: Option<&str>) -> io::Result<()> {
+/// Sends what the agent logs at this level and above to `file`, else to standard error. As in Fluent Bit, a file
+/// that cannot be opened is an error in the log, not the end.
+pub fn log(level: LogLevel, file: Option<&str>) {
     let level = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -16,9 +18,13 @@ pub fn log(level: LogLevel, file: Option<&str>) -> io::Result<()> {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let log = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_ansi(false);
-    match file {
-        Some(path) => log.with_writer(File::options().create(true).append(true).open(path)?).init(),
-        None => log.with_writer(io::stderr).init(),
+    let open = |path| File::options().create(true).append(true).open(path);
+    match file.map(open).transpose() {
+        Ok(Some(file)) => log.with_writer(file).init(),
+        Ok(None) => log.with_writer(io::stderr).init(),
+        Err(error) => {
+            log.with_writer(io::stderr).init();
+            error!("cannot open the log file, logging to standard error: {error}");
+        }
     }
-    Ok(())
 }

@@ -462,7 +462,7 @@ fn values_of_no_effect_are_checked_where_fluent_bit_checks_them() {
                 storage.total_limit_size lots
             @DIR@/main.conf:14: warning: variable `NO_SUCH_VARIABLE_HERE` is not set
             @DIR@/main.conf:14: `Alias` has no value; give its variable one
-            @DIR@/main.conf:15: warning: `Port`: no whole number from 0 to 65535; it is as if it was not set
+            @DIR@/main.conf:15: warning: `Port`: no whole number from 0 to 65535; it is taken as 0, as in Fluent Bit
                 Port many
         "#]],
     );

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::diagnostics::{Diagnostics, Location, Severity, finding};
 use super::disk::{self, Disk};
@@ -14,7 +13,7 @@ use super::multiline::MultilineParser;
 use super::network::{NetOptions, TlsOptions, examine_host};
 use super::parser::{ParserDefinition, ParserOptions};
 use super::plugin::{Catalog, Plugin, PluginKind, Transport};
-use super::property::{Field as _, Kind, Located, Property, Rules, no_refusal, refusal};
+use super::property::{Field as _, Kind, Located, Property, Rules, no_refusal};
 use super::routes;
 use super::section::{Section, SectionKind};
 use super::service::{LogLevel, ServiceOptions, StorageType};
@@ -205,15 +204,11 @@ impl Loader<'_> {
                            counted and dropped";
             self.diagnostics.warning(location, message);
         }
-        let is_unreadable = |key: &str, why: fn(&str) -> Option<String>| {
-            let mut values = section.entries().iter().filter(|it| it.key.eq_ignore_ascii_case(key));
-            values.next_back().is_some_and(|it| !it.value.is_empty() && why(&it.value).is_some())
-        };
-        if service.flush.is_zero() || is_unreadable("Flush", refusal::<Duration>) {
+        if service.flush.is_zero() {
             let message = "`Flush` must be above 0";
             self.diagnostics.error(section.location_of("Flush"), message);
         }
-        if service.http_server && is_unreadable("HTTP_Port", refusal::<u16>) {
+        if service.http_server && service.http_port == 0 {
             let message = "`HTTP_Server` is on and `HTTP_Port` is no port";
             self.diagnostics.error(section.location_of("HTTP_Port"), message);
         }

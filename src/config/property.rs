@@ -332,26 +332,27 @@ fn read_value<T: Value>(entry: &Taken, rules: Rules, diagnostics: &mut Diagnosti
                 diagnostics.add(found.with_remedy("it is taken as `on`, as in Fluent Bit"));
                 return default_value(Some("on"));
             }
-            diagnostics.add(if is_passed_over::<T>(&entry.value, rules) {
-                found(Severity::Warning).with_remedy("it is as if it was not set")
+            if is_zero::<T>(&entry.value) {
+                let found = found(Severity::Warning);
+                diagnostics.add(found.with_remedy("it is taken as 0, as in Fluent Bit"));
+                return Some(T::default());
+            }
+            let is_passed_over = T::KIND == Kind::Boolean && rules != Rules::Plugin;
+            diagnostics.add(found(if is_passed_over {
+                Severity::Warning
             } else {
-                found(Severity::Error)
-            });
+                Severity::Error
+            }));
             None
         }
     }
 }
 
-/// Whether Fluent Bit starts with a text that is no value of that type.
-fn is_passed_over<T: Value>(text: &str, rules: Rules) -> bool {
-    match T::KIND {
-        // C's `atoi` and `atof` make 0 of a text that is no number; one out of range may be refused later.
-        Kind::Integer | Kind::Number | Kind::Time => {
-            !text.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit())
-        }
-        Kind::Boolean => rules != Rules::Plugin,
-        _ => false,
-    }
+/// Whether a text that is no value of that type is 0 to Fluent Bit: C's `atoi` and `atof` make that of what is no
+/// number. What is one, and out of range, may be refused there, too.
+fn is_zero<T: Value>(text: &str) -> bool {
+    matches!(T::KIND, Kind::Integer | Kind::Number | Kind::Time)
+        && !text.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit())
 }
 
 /// The default of a row, as its text reads.

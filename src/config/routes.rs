@@ -40,7 +40,13 @@ pub(super) fn check(
     for filter in &*filters {
         let FilterCommon { pattern, pattern_regex, .. } = &filter.common;
         let selection = Selection { pattern, regex: pattern_regex };
-        tags.check(filter, &selection, Severity::Error, "it does nothing", diagnostics);
+        // Without any, Fluent Bit does not start; with one that a variable left empty, it does.
+        let entries = filter.section.entries();
+        let is_empty = entries
+            .iter()
+            .any(|entry| entry.key.eq_ignore_ascii_case("Match") && entry.value.is_empty());
+        let unselected = if is_empty { Severity::Warning } else { Severity::Error };
+        tags.check(filter, &selection, unselected, "it does nothing", diagnostics);
     }
     for output in outputs {
         let OutputCommon { pattern, pattern_regex, .. } = &output.common;

@@ -205,7 +205,8 @@ pub(super) fn output(
     let letters = if service.json_escape_unicode { Letters::Escaped } else { Letters::Plain };
     let section = &instance.section;
     let host = instance.common.host.clone().unwrap_or_else(|| HOST.to_owned());
-    let port = instance.common.port;
+    // As in Fluent Bit, 0 is as good as none.
+    let port = instance.common.port.filter(|port| *port > 0);
     match instance.plugin.name {
         StdoutOptions::NAME => {
             let options = instance.options(StdoutOptions::read);

@@ -172,6 +172,9 @@ fn what_cannot_be_meant_is_said_with_its_line_and_a_near_name() {
 fn what_fluent_bit_refuses_and_what_it_passes_over() {
     let filter = "[INPUT]\n    Name dummy\n[FILTER]\n    Name grep\n    Regex a 1\n[OUTPUT]\n    Name null\n    Match *\n";
     check(filter, (1, &["fluent-bit.conf:3: filter `grep.0` has no `Match`"]));
+    let emptied = filter.replace("Regex a 1", "Regex a 1\n    Match ${NO_SUCH_VARIABLE_HERE}");
+    let ended = Place::new(&emptied).finish(&["-D", "-c", "fluent-bit.conf"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let empty = filter.replace("Regex a 1", "Match *\n    Regex ${NO_SUCH_VARIABLE_HERE}");
     check(&empty, (1, &["fluent-bit.conf:6: `Regex` has no value"]));
     let unreadable =
@@ -202,6 +205,17 @@ fn yaml_says_what_the_classic_syntax_says() {
         ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected = |word: &str| serde_json::json!({"word": word, "a": "1", "b": "2"});
     assert_eq!(records, [expected("one"), expected("two")]);
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_stops_nothing() {
+    let ended = pipe(
+        &["-l", "/nowhere/at/all.log", "-i", "stdin", "-o", "stdout", "-m", "*"],
+        "{\"a\":1}\n",
+    );
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stdout.contains("{\"a\"=>1}"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("cannot open the log file"), "{}", ended.stderr);
 }
 
 #[test]
