@@ -10,6 +10,7 @@ use super::instance::{FilterCommon, InputCommon, Instance, OutputCommon};
 use super::near::nearest;
 use super::property::Located;
 use super::value::Verbatim;
+use crate::record::{Match, Tag};
 
 /// Comparing takes as many steps as the two lengths multiply to; what is longer is not compared.
 const STEP_COUNT_MAX: usize = 1 << 20;
@@ -64,6 +65,20 @@ struct Selection<'a> {
     regex: &'a Option<Located<Verbatim>>,
 }
 
+impl Selection<'_> {
+    /// Whether one of the two, of which one is enough, can select what the tag becomes.
+    fn may_take(&self, tag: &str) -> bool {
+        let by_pattern = self.pattern.as_ref().is_some_and(|pattern| may_match(pattern, tag));
+        by_pattern
+            || self.regex.as_ref().is_some_and(|regex| {
+                // What cannot be read is told when it is built.
+                !is_fixed(tag)
+                    || Pattern::new(regex)
+                        .map_or(true, |pattern| Match::Regex(pattern).is_match(&Tag::new(tag)))
+            })
+    }
+}
+
 /// The tags of the inputs, with wildcards in them.
 struct Tags<'a>(Vec<&'a str>);
 
@@ -83,23 +98,17 @@ impl Tags<'_> {
                 None => found,
             });
         };
-        // `Match` goes before `Match_Regex`, as in Fluent Bit.
+        let is_set = selection.pattern.is_some() || selection.regex.is_some();
+        if is_set && (self.0.is_empty() || self.0.iter().any(|tag| selection.may_take(tag))) {
+            return;
+        }
         if let Some(pattern) = selection.pattern {
-            if !self.0.is_empty() && !self.0.iter().any(|tag| may_match(pattern, tag)) {
-                let message =
-                    format!("{kind} `{name}`: no input has a tag like `{pattern}`: {effect}");
-                let near = nearest(pattern, self.0.iter().copied());
-                warn(instance.section.location_of("Match"), message, near);
-            }
+            let message = format!("{kind} `{name}`: no input has a tag like `{pattern}`: {effect}");
+            let near = nearest(pattern, self.0.iter().copied());
+            warn(instance.section.location_of("Match"), message, near);
         } else if let Some(regex) = selection.regex {
-            // What cannot be read is told when it is built.
-            let Ok(compiled) = Pattern::new(regex) else { return };
-            let may_match = |tag: &&str| !is_fixed(tag) || compiled.is_match(tag);
-            if !self.0.is_empty() && !self.0.iter().any(may_match) {
-                let message =
-                    format!("{kind} `{name}`: `Match_Regex` takes no input's tag: {effect}");
-                warn(&regex.location, message, None);
-            }
+            let message = format!("{kind} `{name}`: `Match_Regex` takes no input's tag: {effect}");
+            warn(&regex.location, message, None);
         } else {
             let message = format!("{kind} `{name}` has no `Match`: {effect}");
             warn(&instance.location, message, None);
@@ -199,7 +208,6 @@ mod tests {
         /// A tag without parts that are open is matched as records are.
         #[test]
         fn as_records_are_matched(pattern in "[ab*]{0,8}", tag in "[ab]{0,8}") {
-            use crate::record::{Match, Tag};
             let expected = Match::Wildcard(pattern.clone()).is_match(&Tag::new(&tag));
             proptest::prop_assert_eq!(may_match(&pattern, &tag), expected);
         }
@@ -207,7 +215,6 @@ mod tests {
         /// No text in the place of a `*` makes a pattern match that was said not to.
         #[test]
         fn nothing_that_matches_is_told(pattern in "[ab*]{0,6}", tag in "[ab*]{0,6}", text in "[ab]{0,4}") {
-            use crate::record::{Match, Tag};
             let becomes = tag.replace('*', &text);
             if Match::Wildcard(pattern.clone()).is_match(&Tag::new(&becomes)) {
                 proptest::prop_assert!(may_match(&pattern, &tag));

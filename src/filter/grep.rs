@@ -52,7 +52,24 @@ impl Grep {
     pub fn build(options: &GrepOptions, diagnostics: &mut Diagnostics) -> Self {
         let rules = options.rules.iter().filter_map(|entry| Rule::build(entry, diagnostics));
         let rules: Vec<Rule> = rules.collect();
-        Self { logic: Logic::build(options, &rules, diagnostics), rules }
+        let logic = Logic::build(options, &rules, diagnostics);
+        if logic == Logic::Legacy {
+            warn_of_opposites(options, diagnostics);
+        }
+        Self { rules, logic }
+    }
+}
+
+/// Tells where an `Exclude` drops what the `Regex` behind it keeps, and that drops all else.
+fn warn_of_opposites(options: &GrepOptions, diagnostics: &mut Diagnostics) {
+    // A `Regex` decides, so that no rule behind it counts.
+    let Some(at) = options.rules.iter().position(|entry| entry.property == "Regex") else { return };
+    let Some((regex, before)) = options.rules.get(..=at).and_then(<[Keyed]>::split_last) else {
+        return;
+    };
+    if before.iter().any(|exclude| exclude.value == regex.value) {
+        let message = "the `Exclude` before it drops what this keeps: no record is left";
+        diagnostics.warning(&regex.location, message);
     }
 }
 
@@ -367,6 +384,20 @@ mod tests {
             r#"{"a":"b"}"#,
             &expect![[r#"
             command line: warning: `XOR` is taken as `legacy`; write `AND`, `OR` or `legacy`
+            now {"a":"b"}
+        "#]],
+        );
+        check(
+            "Exclude a ^x\n Exclude a b\n Regex a b",
+            r#"{"a":"b"}"#,
+            &expect![[r#"
+            command line: warning: the `Exclude` before it drops what this keeps: no record is left
+        "#]],
+        );
+        check(
+            "Regex a b\n Exclude a b",
+            r#"{"a":"b"}"#,
+            &expect![[r#"
             now {"a":"b"}
         "#]],
         );

@@ -114,7 +114,7 @@ fn read_part(text: &str) -> Result<(Part, &str), AccessorError> {
 }
 
 fn is_array(value: json::Value<'_>) -> bool {
-    matches!(value, json::Value::Nested(text) | json::Value::SpacedNested(text) | json::Value::DirtyNested(text) if text.starts_with('['))
+    value.nested().is_some_and(|text| text.starts_with('['))
 }
 
 /// Appends a value as text: strings decoded, fractions with six digits, all else as its JSON; arrays say
@@ -132,21 +132,10 @@ pub(super) fn write_text(value: json::Value<'_>, out: &mut String) {
         | json::Value::DirtyNested(text)
             if text.starts_with('{') =>
         {
-            write_compact(text, out);
+            json::repair(text, out);
         }
         json::Value::Nested(_) | json::Value::SpacedNested(_) | json::Value::DirtyNested(_) => {}
     }
-}
-
-/// Appends JSON without the white space between its tokens: as text, it matters.
-pub(super) fn write_compact(json: &str, out: &mut String) {
-    let (mut in_string, mut is_escaped) = (false, false);
-    out.extend(json.chars().filter(|character| {
-        let was_in_string = in_string;
-        in_string ^= *character == '"' && !is_escaped;
-        is_escaped = was_in_string && *character == '\\' && !is_escaped;
-        was_in_string || !character.is_ascii_whitespace()
-    }));
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod tls;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tailwater_testing::{Agent, BulkStore, Document, Ended, Tally, until};
+use tailwater_testing::{Agent, BulkStore, Document, Ended, PARSERS, Tally, until};
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine; only a failure waits so long.
@@ -88,23 +88,6 @@ impl Place {
         self.run(arguments).wait(LIMIT)
     }
 }
-
-/// As many a configuration has them: the text of a line under `log`.
-const PARSERS: &str = r"
-[PARSER]
-    Name        cri
-    Format      regex
-    Regex       ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<log>.*)$
-    Time_Key    time
-    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
-
-[PARSER]
-    Name        json-log
-    Format      json
-    Time_Key    timestamp
-    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
-    Time_Keep   On
-";
 
 const SERVICE: &str = "
 [SERVICE]

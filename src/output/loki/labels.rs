@@ -6,7 +6,7 @@ use super::options::LokiOptions;
 use super::pairs::{Pairs, write_metadata_name, write_name};
 use crate::config::{Diagnostics, Section};
 use crate::output::number::shortest;
-use crate::output::template::{Template, write_compact, write_text};
+use crate::output::template::{Template, write_text};
 use crate::record::{Accessor, AccessorError};
 use tailwater_parsers::json::{self, Value};
 
@@ -269,7 +269,7 @@ impl Metadata {
                 scratch.clear();
                 match value {
                     Value::Number(text) => scratch.push_str(&shortest(text)),
-                    Value::Nested(text) => write_compact(text, scratch),
+                    Value::Nested(text) => scratch.push_str(text),
                     _ => write_text(value, scratch),
                 }
                 pairs.add(name, scratch);

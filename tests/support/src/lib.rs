@@ -41,7 +41,7 @@ pub use measure::{Cost, Plan, Report, floor, measure};
 pub use readme::readme_commands;
 pub use tally::{Tally, Verdict};
 pub use wait::{pause, until};
-pub use workload::Case;
+pub use workload::{Case, PARSERS};
 pub use writer::{Writer, write_continuously};
 
 /// A temporary folder, removed when dropped.

@@ -156,7 +156,8 @@ const ES_PROPERTIES: &str =
     "    Logstash_Format On\n    Logstash_Prefix kubernetes\n    Suppress_Type_Name On\n";
 const LOKI_PROPERTIES: &str = "    Labels job=fluentbit, cluster=production\n";
 
-pub(crate) const PARSERS: &str = r#"[PARSER]
+/// As many a configuration has them: the text of a container's line is `log`.
+pub const PARSERS: &str = r#"[PARSER]
     Name        cri
     Format      regex
     Regex       ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<log>.*)$
