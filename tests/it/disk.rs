@@ -113,3 +113,39 @@ fn a_damaged_chunk_loses_what_the_damage_took_and_says_how_much() {
     assert!(0 < lost && lost < LINES, "{lost} lost");
     assert!(ended.stderr.contains(&format!("dropped={lost}")), "{}", ended.stderr);
 }
+
+/// The limit of one output drops its oldest records, says how many, and leaves the other alone.
+#[test]
+fn a_limit_drops_the_oldest_of_one_output_alone() {
+    let kind = Kind::OpenSearch("3.9.0");
+    let up = BulkStore::refusing(kind, Faults::default());
+    let away = BulkStore::refusing(kind, Faults::default());
+    up.listen();
+    let limited = es(away.port(), "    Alias limited\n    storage.total_limit_size 300K\n");
+    let place =
+        Place::new(&[service(""), on_disk("@DIR@/app.log"), es(up.port(), ""), limited].concat());
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default());
+    let agent = place.start();
+    // Piece by piece, so that there are several chunks.
+    for piece in 1..=10 {
+        writer.write(LINES / 10);
+        wait_for(&up, LINES / 10 * piece, &agent);
+    }
+    let ended = agent.terminate(LIMIT);
+    assert_eq!(ended.code, Some(0));
+    let line = ended
+        .stderr
+        .lines()
+        .find(|line| line.contains("output=\"limited\"") && line.contains("dropped="));
+    let dropped =
+        line.and_then(|line| line.rsplit_once("dropped=")).map(|(_, count)| count.parse::<u64>());
+    let dropped = dropped.unwrap().unwrap();
+    assert!(0 < dropped && dropped < LINES, "{}", ended.stderr);
+    away.listen();
+    let agent = place.start();
+    wait_for(&away, LINES - dropped, &agent);
+    assert_eq!(agent.terminate(LIMIT).code, Some(0));
+    let verdict = tally(&away.documents(), LINES).verdict();
+    assert_eq!(verdict.missing, (0..dropped).collect::<Vec<_>>(), "{verdict}");
+    tally(&up.documents(), LINES).assert_exactly_once();
+}
