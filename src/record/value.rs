@@ -214,14 +214,18 @@ pub fn write_json(fields: &[Field<'_>], out: &mut Vec<u8>) {
 /// that share one are compared.
 fn repeats(fields: &[Field<'_>]) -> bool {
     let mut seen = 0_u64;
-    fields.iter().enumerate().any(|(index, field)| {
-        let key = field.key.as_bytes();
-        let (first, last) = key.first().zip(key.last()).unwrap_or((&0, &0));
-        let bit = 1 << ((key.len() + 5 * usize::from(*first) + 11 * usize::from(*last)) % 64);
-        let is_shared = seen & bit != 0;
+    for (index, field) in fields.iter().enumerate() {
+        let mixed = match field.key.as_bytes() {
+            [first, .., last] => usize::from(*first) + 5 * usize::from(*last),
+            _ => 0,
+        };
+        let bit = 1 << ((mixed + 11 * field.key.len()) % 64);
+        if seen & bit != 0 && fields.iter().take(index).any(|earlier| earlier.key == field.key) {
+            return true;
+        }
         seen |= bit;
-        is_shared && fields.iter().take(index).any(|earlier| earlier.key == field.key)
-    })
+    }
+    false
 }
 
 #[cfg(test)]
