@@ -67,46 +67,44 @@ pub struct Report {
     pub floor: Option<Cost>,
 }
 
-/// Runs of the agent, and of the floor, of which the median by CPU time counts: they are short, and a shared
-/// machine's speed drifts.
-const AGENT_RUNS: usize = 3;
-const FLOOR_RUNS: usize = 5;
+/// Runs of the agent and of the floor, in turn, of which the medians by CPU time count: they are short, and a
+/// shared machine's speed drifts, so that what is compared must be measured side by side.
+const RUNS: usize = 5;
 
-/// Writes the file, runs the agent over it, then the floor.
+/// Writes the file, then runs the agent over it and the floor, in turn.
 #[must_use]
 pub fn measure(plan: &Plan<'_>) -> Report {
     let folder = crate::folder();
     let log = folder.path().join("bench.log");
     let bytes_in = plan.case.write_log(&log, plan.lines);
     std::fs::write(folder.path().join("parsers.conf"), PARSERS).unwrap();
-    let (agent, Sent { lines: arrived, bytes: bytes_out, requests }) =
-        median(AGENT_RUNS, |(cost, _)| *cost, || run_agent(plan, folder.path()));
-    let floor = plan.floor.map(|program| {
-        median(
-            FLOOR_RUNS,
-            |cost| *cost,
-            || {
-                let store = Counting::start();
-                let arguments = [
-                    program.to_str().unwrap().to_owned(),
-                    "--floor".to_owned(),
-                    log.to_str().unwrap().to_owned(),
-                    store.port().to_string(),
-                    format!("{bytes_out}/{requests}"),
-                ];
-                let child = spawn(&arguments, folder.path());
-                run(child, Instant::now(), plan.limit(), || false).expect("the floor ends")
-            },
-        )
-    });
+    let (mut agents, mut floors) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let (cost, sent) = run_agent(plan, folder.path());
+        floors.extend(plan.floor.map(|program| run_floor(plan, program, folder.path(), &sent)));
+        agents.push((cost, sent));
+    }
+    agents.sort_by_key(|(cost, _)| cost.cpu);
+    floors.sort_by_key(|cost| cost.cpu);
+    let (agent, sent) = agents.swap_remove(RUNS / 2);
+    let floor = floors.get(RUNS / 2).copied();
     let Plan { case, lines, .. } = *plan;
+    let Sent { lines: arrived, bytes: bytes_out, requests } = sent;
     Report { case, lines, arrived, bytes_in, bytes_out, requests, agent, floor }
 }
 
-fn median<T>(runs: usize, cost: impl Fn(&T) -> Cost, run: impl FnMut() -> T) -> T {
-    let mut results: Vec<T> = std::iter::repeat_with(run).take(runs).collect();
-    results.sort_by_key(|result| cost(result).cpu);
-    results.swap_remove(runs / 2)
+/// Runs the floor: as much as the agent read and sent.
+fn run_floor(plan: &Plan<'_>, program: &Path, folder: &Path, sent: &Sent) -> Cost {
+    let store = Counting::start();
+    let arguments = [
+        program.to_str().unwrap().to_owned(),
+        "--floor".to_owned(),
+        folder.join("bench.log").to_str().unwrap().to_owned(),
+        store.port().to_string(),
+        format!("{}/{}", sent.bytes, sent.requests),
+    ];
+    let child = spawn(&arguments, folder);
+    run(child, Instant::now(), plan.limit(), || false).expect("the floor ends")
 }
 
 /// Runs the agent from the start of the file, with stores of its own.
