@@ -75,8 +75,6 @@ pub struct Stakes {
     pub routes: RouteSet,
     /// The reads whose records it holds, once each.
     pub covered: Vec<Covered>,
-    /// How many of these, from the first on, are safe whatever becomes of the chunk in memory: they are on disk.
-    pub synced: usize,
     /// Bytes of memory per input instance, which its `Mem_Buf_Limit` counts.
     pub held: Vec<(u32, usize)>,
 }

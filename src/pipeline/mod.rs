@@ -19,7 +19,6 @@ use crate::input::{Input, Turn};
 use crate::mailbox::Receiver;
 use router::Router;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use spool::Synced;
 use std::fmt;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -43,7 +42,8 @@ pub(crate) struct Pipeline {
     inputs: Vec<InputSlot>,
     router: Router,
     settled: Receiver<Settled>,
-    synced: Receiver<Synced>,
+    /// Numbers of chunks that are synced.
+    synced: Receiver<u64>,
     control: Receiver<Control>,
 }
 
@@ -104,7 +104,7 @@ impl Pipeline {
         inputs: Vec<InputSlot>,
         router: Router,
         settled: Receiver<Settled>,
-        synced: Receiver<Synced>,
+        synced: Receiver<u64>,
         control: Receiver<Control>,
     ) -> Self {
         Self { inputs, router, settled, synced, control }

@@ -3,10 +3,9 @@
 
 use super::filter_slot::FilterSlot;
 use super::ledger::Ledger;
-use super::spool::{OnDisk, Spool, Synced};
+use super::spool::{OnDisk, Spool};
 use crate::buffer::{
-    CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, OutputName, Parcel, Recovered, RouteSet, Settled,
-    Stakes, Stored,
+    CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, Parcel, Recovered, RouteSet, Settled, Stakes, Stored,
 };
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
@@ -111,6 +110,8 @@ struct Owed {
     /// Outputs that still owe it.
     left: RouteSet,
     place: Place,
+    /// Whether its reads count as settled, whatever becomes of its outputs: it is synced.
+    is_synced: bool,
 }
 
 /// Where a sealed chunk lies.
@@ -173,20 +174,20 @@ impl Router {
         mut self,
         spool: Spool,
         numbers: Arc<AtomicU64>,
-        names: &[OutputName],
         found: &Recovered,
         waits_for_backlog: bool,
     ) -> Self {
         self.numbers = numbers;
         self.waits_for_backlog = waits_for_backlog;
-        for (output, name) in names.iter().enumerate() {
+        for (output, outlet) in self.outlets.iter().enumerate() {
+            let Some(name) = spool.name(output) else { continue };
             for Stored { number, bytes, records } in found.backlog.get(name).into_iter().flatten() {
                 let count = u32::try_from(*records).unwrap_or(u32::MAX);
-                let Some(outlet) = self.outlets.get(output) else { continue };
                 let owed = self.owed.entry(*number).or_insert_with(|| Owed {
                     stakes: Stakes::default(),
                     left: RouteSet::default(),
                     place: Place::Backlog,
+                    is_synced: true,
                 });
                 owed.left = owed.left.with(output);
                 (outlet.deliver)(spool.found(*number, count, *bytes).of(Some(name)));
@@ -238,7 +239,7 @@ impl Router {
             if let Place::Disk(disk) = &mut owed.place
                 && disk.due(spool).is_some_and(|due| due <= now)
             {
-                spool.sync(disk, *number, owed.stakes.covered.len());
+                spool.sync(disk, *number);
             }
         }
     }
@@ -250,32 +251,24 @@ impl Router {
             .owed
             .iter()
             .filter_map(|(number, owed)| match &owed.place {
-                Place::Disk(disk) if owed.stakes.synced < owed.stakes.covered.len() => {
-                    let synced = Synced { number: *number, reads: owed.stakes.covered.len() };
-                    spool.sync_now(disk).then_some(synced)
-                }
+                Place::Disk(disk) if !owed.is_synced => spool.sync_now(disk).then_some(*number),
                 _ => None,
             })
             .collect();
-        for synced in done {
-            self.synced(synced);
+        for number in done {
+            self.synced(number);
         }
     }
 
-    /// So many of the reads that a chunk covers are safe now, whatever becomes of its outputs.
-    pub(super) fn synced(&mut self, synced: Synced) {
+    /// A chunk is synced: its reads are safe now, whatever becomes of its outputs.
+    pub(super) fn synced(&mut self, number: u64) {
         // Otherwise it was delivered meanwhile.
-        let Some(Owed { stakes, left, .. }) = self.owed.get_mut(&synced.number) else { return };
-        let outputs = left.len();
-        let newly = stakes.covered.get(stakes.synced..synced.reads).unwrap_or_default();
-        for covered in
-            newly.iter().flat_map(|covered| std::iter::repeat_n(covered, outputs as usize))
-        {
-            if let Some(to) = self.ledger.settle(*covered) {
-                self.safe.push((covered.source, to));
+        let Some(owed) = self.owed.get_mut(&number) else { return };
+        if !std::mem::replace(&mut owed.is_synced, true) {
+            for _output in owed.left.outputs() {
+                settle_reads(&mut self.ledger, &owed.stakes, &mut self.safe);
             }
         }
-        stakes.synced = stakes.synced.max(synced.reads);
     }
 
     /// Seals and hands out the chunks whose time is over.
@@ -311,7 +304,7 @@ impl Router {
             (Place::Memory(parcel.clone()), parcel)
         });
         // Before an output can be done with it.
-        self.owed.insert(number, Owed { stakes, left: routes, place });
+        self.owed.insert(number, Owed { stakes, left: routes, place, is_synced: false });
         for output in routes.outputs() {
             let name = self.spool.as_ref().and_then(|spool| spool.name(output));
             if let Some(outlet) = self.outlets.get(output) {
@@ -337,11 +330,8 @@ impl Router {
     /// One output is done with a chunk.
     pub(super) fn settle(&mut self, settled: &Settled) {
         let Some(owed) = self.owed.get_mut(&settled.number) else { return };
-        // What is synced has been settled for all outputs at once.
-        for covered in owed.stakes.covered.iter().skip(owed.stakes.synced) {
-            if let Some(to) = self.ledger.settle(*covered) {
-                self.safe.push((covered.source, to));
-            }
+        if !owed.is_synced {
+            settle_reads(&mut self.ledger, &owed.stakes, &mut self.safe);
         }
         owed.left = owed.left.without(settled.output);
         let is_over = owed.left.is_empty();
@@ -383,7 +373,7 @@ impl Router {
             owed.iter().filter(|(_, owed)| lags(owed)).map(|(number, _)| *number).collect();
         lagging.sort_unstable();
         for number in lagging {
-            let Some(Owed { stakes, left, place }) = owed.get_mut(&number) else { continue };
+            let Some(Owed { stakes, left, place, .. }) = owed.get_mut(&number) else { continue };
             let fills =
                 |(input, _): &(u32, usize)| shares.get(*input as usize).is_some_and(Share::is_full);
             let Place::Memory(parcel) = &*place else { continue };
@@ -449,8 +439,7 @@ impl Router {
 
     /// Appends to a chunk on the disk; false if that takes nothing.
     fn append_to_disk(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) -> bool {
-        let is_it = |chunk: &OpenChunk| chunk.file.is_some() && chunk.builder.routes() == routes;
-        let index = if let Some(index) = self.open.iter().position(is_it) {
+        let index = if let Some(index) = self.open_for(routes, true) {
             index
         } else {
             let number = self.take_number();
@@ -491,8 +480,7 @@ impl Router {
     fn append_to_memory(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) {
         let Some(share) = self.shares.get_mut(input) else { return };
         let chunk_bytes_max = share.chunk_bytes_max();
-        let is_it = |chunk: &OpenChunk| chunk.file.is_none() && chunk.builder.routes() == routes;
-        let index = if let Some(index) = self.open.iter().position(is_it) {
+        let index = if let Some(index) = self.open_for(routes, false) {
             index
         } else {
             let number = self.take_number();
@@ -512,6 +500,13 @@ impl Router {
         } else if chunk.len() >= chunk_bytes_max {
             self.seal(index);
         }
+    }
+
+    /// The index of the open chunk for `routes`, on the disk or in memory.
+    fn open_for(&self, routes: RouteSet, on_disk: bool) -> Option<usize> {
+        let is_it =
+            |chunk: &OpenChunk| chunk.file.is_some() == on_disk && chunk.builder.routes() == routes;
+        self.open.iter().position(is_it)
     }
 
     fn take_number(&self) -> u64 {
@@ -550,6 +545,15 @@ impl Router {
         let plan = Plan { filters: filters.collect(), routes };
         self.plans.insert(tag.clone(), plan.clone());
         plan
+    }
+}
+
+/// One output needs the reads of a chunk no longer: adds the positions that this makes safe.
+fn settle_reads(ledger: &mut Ledger, stakes: &Stakes, safe: &mut Vec<(SourceId, u64)>) {
+    for covered in &stakes.covered {
+        if let Some(to) = ledger.settle(*covered) {
+            safe.push((covered.source, to));
+        }
     }
 }
 

@@ -53,21 +53,6 @@ pub(super) struct SpoolOptions {
     pub(super) spill_bytes_max: Option<u64>,
 }
 
-/// A sync that was asked for is done.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Synced {
-    /// The chunk's number.
-    pub(super) number: u64,
-    /// The first so many of the reads that the chunk covers are safe.
-    pub(super) reads: usize,
-}
-
-/// A chunk to be synced, for the thread that does so.
-struct SyncJob {
-    synced: Synced,
-    unsynced: Unsynced,
-}
-
 /// The chunks on the disk.
 pub(super) struct Spool {
     shelf: Arc<Shelf>,
@@ -75,11 +60,12 @@ pub(super) struct Spool {
     /// The folder of each output, by its number.
     names: Vec<OutputName>,
     survivors: Survivors,
-    jobs: mpsc::Sender<SyncJob>,
+    /// Chunks to be synced, by number, for the thread that does so.
+    jobs: mpsc::Sender<(u64, Unsynced)>,
     /// The latest chunks, oldest first, by number.
     recent: VecDeque<(u64, Arc<Chunk>)>,
     recent_bytes: usize,
-    /// Since when the disk takes nothing, and when it is tried again.
+    /// Where the disk takes nothing: when it is tried again.
     failing: Option<Instant>,
 }
 
@@ -110,22 +96,20 @@ impl OnDisk {
 }
 
 impl Spool {
-    /// Starts the thread that syncs, which tells `synced` of each sync that succeeded.
+    /// Starts the thread that syncs, which tells `synced` the number of each chunk with which that succeeded.
     pub(super) fn start(
         shelf: Arc<Shelf>,
         names: Vec<OutputName>,
         survivors: Survivors,
         options: SpoolOptions,
-        synced: mailbox::Sender<Synced>,
+        synced: mailbox::Sender<u64>,
     ) -> io::Result<Self> {
-        let (jobs, due) = mpsc::channel::<SyncJob>();
+        let (jobs, due) = mpsc::channel::<(u64, Unsynced)>();
         let syncing = Arc::clone(&shelf);
         thread::Builder::new().name("sync".to_owned()).spawn(move || {
-            for SyncJob { synced: done, unsynced } in due {
-                match syncing.sync(&unsynced) {
-                    Ok(()) => synced.send(done),
-                    // Its records stay unsafe until they are delivered.
-                    Err(error) => error!(%error, "what waits on disk may not survive a power cut"),
+            for (number, unsynced) in due {
+                if is_synced(&syncing, &unsynced) {
+                    synced.send(number);
                 }
             }
         })?;
@@ -135,14 +119,8 @@ impl Spool {
 
     /// Opens a file for a chunk; `None` while the disk takes nothing, which was told.
     pub(super) fn create(&mut self, number: u64, routes: RouteSet) -> Option<ChunkFile> {
-        let now = Instant::now();
-        if self.failing.is_some_and(|until| now < until) {
-            return None;
-        }
         let outputs: Arc<[OutputName]> = self.names_of(routes).cloned().collect();
-        let opened =
-            self.room().and_then(|()| Ok(self.shelf.open_chunk(number, outputs, clock::now())?));
-        self.checked(opened)
+        self.try_to_begin(|shelf| shelf.open_chunk(number, outputs, clock::now()))
     }
 
     /// Writes a frame; false if the disk does not take it, which was told.
@@ -190,15 +168,11 @@ impl Spool {
         let waiting = |name: &OutputName| self.shelf.size(&Folder::Output(name.clone())).bytes;
         let is_bounded =
             |max: u64| names.iter().all(|name| waiting(name) + chunk.len() as u64 <= max);
-        if self.failing.is_some_and(|until| Instant::now() < until)
-            || !self.options.spill_bytes_max.is_none_or(is_bounded)
-        {
+        if !self.options.spill_bytes_max.is_none_or(is_bounded) {
             return None;
         }
-        let spilled = self.room().and_then(|()| {
-            Ok(self.shelf.spill(parcel.number, names, clock::now(), chunk.frames())?)
-        });
-        let file = self.checked(spilled)?;
+        let (number, frames) = (parcel.number, chunk.frames());
+        let file = self.try_to_begin(|shelf| shelf.spill(number, names, clock::now(), frames))?;
         parcel.move_to_disk(&self.shelf, chunk.len() as u64);
         Some(OnDisk::new(file))
     }
@@ -207,21 +181,16 @@ impl Spool {
         routes.outputs().filter_map(|output| self.names.get(output))
     }
 
-    /// Asks for a sync of all that was written to a chunk, which covers so many reads.
-    pub(super) fn sync(&self, disk: &mut OnDisk, number: u64, reads: usize) {
+    /// Asks for a sync of a chunk.
+    pub(super) fn sync(&self, disk: &mut OnDisk, number: u64) {
         disk.sealed = None;
-        let job = SyncJob { synced: Synced { number, reads }, unsynced: disk.unsynced.clone() };
         // The thread ends only with the agent.
-        let _asked = self.jobs.send(job);
+        let _asked = self.jobs.send((number, disk.unsynced.clone()));
     }
 
     /// Syncs a chunk at once; whether that succeeded.
     pub(super) fn sync_now(&self, disk: &OnDisk) -> bool {
-        let synced = self.shelf.sync(&disk.unsynced);
-        if let Err(error) = &synced {
-            error!(%error, "what waits on disk may not survive a power cut");
-        }
-        synced.is_ok()
+        is_synced(&self.shelf, &disk.unsynced)
     }
 
     /// An output is done with a chunk.
@@ -278,12 +247,18 @@ impl Spool {
         parts
     }
 
+    /// Begins something new on the disk; `None` while that takes nothing, which was told.
+    fn try_to_begin<T>(&mut self, begin: impl FnOnce(&Shelf) -> Result<T, DiskError>) -> Option<T> {
+        if self.failing.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let done = self.room().and_then(|()| Ok(begin(&self.shelf)?));
+        self.checked(done)
+    }
+
     /// An error if so little is free that nothing more may be written.
     fn room(&self) -> Result<(), Closed> {
-        if !self.options.keeps_reserve {
-            return Ok(());
-        }
-        if self.shelf.space()?.is_scarce() {
+        if self.options.keeps_reserve && self.shelf.space()?.is_scarce() {
             return Err(Closed::Reserve);
         }
         Ok(())
@@ -317,6 +292,15 @@ impl Spool {
             }
         }
     }
+}
+
+/// Syncs a chunk; whether that succeeded. Otherwise its records stay unsafe until they are delivered.
+fn is_synced(shelf: &Shelf, unsynced: &Unsynced) -> bool {
+    let synced = shelf.sync(unsynced);
+    if let Err(error) = &synced {
+        error!(%error, "what waits on disk may not survive a power cut");
+    }
+    synced.is_ok()
 }
 
 /// The records of the part that goes to `routes`.

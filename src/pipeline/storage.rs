@@ -2,7 +2,7 @@
 
 use super::build::Plan;
 use super::router::Router;
-use super::spool::{Spool, SpoolOptions, Synced};
+use super::spool::{Spool, SpoolOptions};
 use crate::buffer::{
     Checksum, Damaged, Disk, DiskError, OutputName, Recovered, RejectedFolder, Shelf, ShelfOptions,
 };
@@ -78,7 +78,7 @@ impl Storage {
         self,
         router: Router,
         service: &ServiceOptions,
-        synced: mailbox::Sender<Synced>,
+        synced: mailbox::Sender<u64>,
     ) -> io::Result<Router> {
         let Self { shelf, numbers, names, mut found, keeps_reserve, spill_bytes_max } = self;
         let options = SpoolOptions {
@@ -91,9 +91,9 @@ impl Storage {
             spill_bytes_max,
         };
         let survivors = std::mem::take(&mut found.survivors);
-        let spool = Spool::start(shelf, names.clone(), survivors, options, synced)?;
+        let spool = Spool::start(shelf, names, survivors, options, synced)?;
         let waits = service.storage_backlog_flush_on_shutdown;
-        Ok(router.with_spool(spool, numbers, &names, &found, waits))
+        Ok(router.with_spool(spool, numbers, &found, waits))
     }
 }
 

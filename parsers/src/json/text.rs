@@ -164,8 +164,10 @@ fn escape_also(text: &str, is_escaped: fn(char) -> bool, out: &mut Vec<u8>) {
 /// Goes on behind the first special character.
 fn escape_special(mut rest: &[u8], out: &mut Vec<u8>) {
     while let Some(window) = rest.get(..WINDOW_LEN + BLOCK_LEN) {
-        let Some(read) = escape_window(window, out) else { break };
-        rest = rest.get(read..).unwrap_or_default();
+        if !escape_window(window, out) {
+            break;
+        }
+        rest = rest.get(WINDOW_LEN..).unwrap_or_default();
     }
     while let Some((plain, from)) = rest.split_at_checked(plain_len(rest)) {
         out.extend_from_slice(plain);
@@ -179,18 +181,18 @@ fn escape_special(mut rest: &[u8], out: &mut Vec<u8>) {
 /// Bytes that are escaped together.
 const WINDOW_LEN: usize = 64;
 
-/// Escapes the first [`WINDOW_LEN`] bytes of a window, which reaches a block further; returns how many
-/// were read. `None`: nothing was, as there is a control character.
+/// Escapes the first [`WINDOW_LEN`] bytes of a window, which reaches a block further. False: nothing of it,
+/// as there is a control character.
 ///
 /// JSON within JSON has a quote every few bytes, so what lies between two is not worth a call: a whole block is copied,
 /// and what is too much of it overwritten by what comes next.
 #[inline]
-fn escape_window(window: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+fn escape_window(window: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     out.resize(start + 2 * WINDOW_LEN + BLOCK_LEN, 0);
     let written = escape_into(window, out.get_mut(start..).unwrap_or_default());
     out.truncate(start + written.unwrap_or_default());
-    written.map(|_| WINDOW_LEN)
+    written.is_some()
 }
 
 /// Does this in a room of its own; returns how much of it was written.
