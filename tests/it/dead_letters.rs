@@ -48,6 +48,16 @@ fn write(place: &Place, count: u32) {
     place.write("app.log", lines.collect::<String>().as_bytes());
 }
 
+/// A store that refuses every hundredth line, and a place for what it refuses.
+fn picky_store(lines: u32) -> (BulkStore, Place) {
+    let store = BulkStore::start(Faults::default());
+    store.refuse_documents_with("poison");
+    let output = es(store.port(), "    Alias store\n");
+    let place = Place::new(&[service(""), tail("@DIR@/app.log", ""), output].concat());
+    write(&place, lines);
+    (store, place)
+}
+
 #[track_caller]
 fn await_records(agent: &Agent, what: impl Fn() -> bool) {
     assert!(until(LIMIT, what), "{}", agent.stderr());
@@ -55,14 +65,7 @@ fn await_records(agent: &Agent, what: impl Fn() -> bool) {
 
 #[test]
 fn one_bad_document_in_a_hundred_is_kept_and_the_others_are_stored_once() {
-    let store = BulkStore::start(Faults::default());
-    store.refuse_documents_with("poison");
-    let place = Place::new(
-        &[&service(""), &tail("@DIR@/app.log", ""), &es(store.port(), "    Alias store\n")]
-            .map(String::as_str)
-            .concat(),
-    );
-    write(&place, 5_000);
+    let (store, place) = picky_store(5_000);
     let agent = place.start();
     let kept = || shown(&dead_letter(&place, &["show", "storage"]).1);
     await_records(&agent, || store.count() == 4_950 && kept().len() == 50);
@@ -103,14 +106,7 @@ fn one_bad_document_in_a_hundred_is_kept_and_the_others_are_stored_once() {
 
 #[test]
 fn what_is_replayed_lies_with_its_output_and_not_with_the_dead_letters() {
-    let store = BulkStore::start(Faults::default());
-    store.refuse_documents_with("poison");
-    let place = Place::new(
-        &[&service(""), &tail("@DIR@/app.log", ""), &es(store.port(), "    Alias store\n")]
-            .map(String::as_str)
-            .concat(),
-    );
-    write(&place, 500);
+    let (_store, place) = picky_store(500);
     let agent = place.start();
     let kept = || shown(&dead_letter(&place, &["show", "storage"]).1).len();
     await_records(&agent, || kept() == 5);
@@ -131,15 +127,8 @@ fn what_is_given_up_is_kept_and_the_oldest_makes_room() {
     let port = crate::endpoints::free_port();
     let http = format!("    HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port {port}\n");
     let more = format!("    storage.rejected.limit 300\n{http}");
-    let place = Place::new(
-        &[
-            &service(&more),
-            &tail("@DIR@/*.log", ""),
-            &es(store.port(), "    Retry_Limit no_retries\n"),
-        ]
-        .map(String::as_str)
-        .concat(),
-    );
+    let output = es(store.port(), "    Retry_Limit no_retries\n");
+    let place = Place::new(&[service(&more), tail("@DIR@/*.log", ""), output].concat());
     let agent = place.start();
     for number in 0..3 {
         place.write(&format!("{number}.log"), format!("{number} line\n").as_bytes());
@@ -167,9 +156,7 @@ fn loki_refuses_some_entries_and_gets_the_others_once() {
         "\n[OUTPUT]\n    Name loki\n    Match *\n    Host 127.0.0.1\n    Port {}\n    Labels job=test\n",
         store.port()
     );
-    let place = Place::new(
-        &[&service(""), &tail("@DIR@/app.log", ""), &output].map(String::as_str).concat(),
-    );
+    let place = Place::new(&[service(""), tail("@DIR@/app.log", ""), output].concat());
     write(&place, 1_000);
     let agent = place.start();
     let kept = || dead_letter(&place, &["show", "storage"]).1;

@@ -14,7 +14,7 @@ fn what_was_read_is_sent_before_the_end() {
     let port = endpoints::free_port();
     let service = service(port).replace("0.2", "3600");
     let input = tail("@DIR@/app.log", "    Parser cri");
-    let place = Place::new(&[&service, &input, &es(store.port(), "")].map(String::as_str).concat());
+    let place = Place::new(&[service, input, es(store.port(), "")].concat());
     let mut writer = Writer::open(&place.path("app.log"), Mix::default());
     let agent = place.start();
     writer.write(LINES);
@@ -41,7 +41,7 @@ fn a_store_that_is_away_does_not_hold_up_the_end_longer_than_grace() {
     let port = endpoints::free_port();
     let service = service(port).replace("Grace           5", "Grace           1");
     let input = tail("@DIR@/app.log", "    Parser cri");
-    let place = Place::new(&[&service, &input, &es(store.port(), "")].map(String::as_str).concat());
+    let place = Place::new(&[service, input, es(store.port(), "")].concat());
     let mut writer = Writer::open(&place.path("app.log"), Mix::default());
     writer.write(LINES);
     let agent = place.start();

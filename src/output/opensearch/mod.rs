@@ -708,7 +708,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fluent_bit_takes_is_a_warning() {
+    fn what_options_cannot_mean_is_said() {
         for (entries, expected) in [
             (
                 &[("Id_Key", "$id[")][..],
@@ -758,6 +758,18 @@ mod tests {
                 command line: `Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`
             "#]],
             ),
+            (
+                &[("Write_Operation", "upsert")],
+                expect![[r#"
+                command line: `Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`
+            "#]],
+            ),
+            (
+                &[("Index", "a-$b[")],
+                expect![[r#"
+                command line: `Index`: `[` cannot be read; a step down is `['name']` or `[0]`
+            "#]],
+            ),
         ] {
             let mut section = samples::section(entries);
             let mut diagnostics = Diagnostics::new();
@@ -784,31 +796,5 @@ mod tests {
         let requests = samples::requests(&mut output, &chunk);
         let body = samples::plain(&requests[0].body);
         assert!(body.starts_with(r#"{"create":{"_index":"$k['ns']","#), "{body}");
-    }
-
-    #[test]
-    fn what_options_cannot_mean_is_an_error() {
-        for (entries, expected) in [
-            (
-                &[("Write_Operation", "upsert")][..],
-                expect![[r#"
-                    command line: `Write_Operation` update or upsert needs `Id_Key` or `Generate_ID On`
-                "#]],
-            ),
-            (
-                &[("Index", "a-$b[")],
-                expect![[r#"
-                    command line: `Index`: `[` cannot be read; a step down is `['name']` or `[0]`
-                "#]],
-            ),
-        ] {
-            let mut section = samples::section(entries);
-            let mut diagnostics = Diagnostics::new();
-            let options = BulkOptions::read(&mut section, &mut diagnostics);
-            let product = Product::OpenSearch;
-            let output = Bulk::build("os", product, &options, &section, &mut diagnostics);
-            assert!(output.is_none());
-            expected.assert_eq(&diagnostics.to_string());
-        }
     }
 }
