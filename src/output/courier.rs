@@ -24,6 +24,9 @@ use tracing::{Level, debug, info, warn};
 /// notices at once, by the chunks that came since.
 const PROBE_WAIT_MAX: Duration = Duration::from_mins(1);
 
+/// Chunks that are taken into the queue at once: a start may find very many on the disk.
+const ARRIVALS_MAX: usize = 1 << 10;
+
 /// The kind of the dead letters of a chunk that failed too often.
 const GIVEN_UP: &str = "retry_limit";
 
@@ -129,15 +132,16 @@ impl Courier {
         mut stopping: watch::Receiver<bool>,
     ) {
         let mut under_way = JoinSet::new();
+        let mut arrived = Vec::new();
         loop {
             while let Some(pending) = self.next(Instant::now(), under_way.len()) {
                 under_way.spawn(self.destination.clone().attempt(pending, self.greeted));
             }
             let due = self.next_due(under_way.len());
             tokio::select! {
-                parcel = chunks.recv() => match parcel {
-                    Some(parcel) => self.enqueue(parcel),
-                    None => return,
+                count = chunks.recv_many(&mut arrived, ARRIVALS_MAX) => match count {
+                    0 => return,
+                    _ => self.enqueue(arrived.drain(..)),
                 },
                 // A try that panics has ended the process.
                 Some(Ok(outcome)) = under_way.join_next() => self.conclude(outcome),
@@ -157,25 +161,27 @@ impl Courier {
         }
     }
 
-    fn enqueue(&mut self, parcel: Parcel) {
-        let open = Open::all(parcel.count);
-        let (place, due) = (self.next_place, Instant::now());
-        self.next_place += 1;
-        let rejects = Rejects::default();
-        self.queue.push_back(Pending { parcel, place, open, failures: 0, tries: 0, rejects, due });
+    fn enqueue(&mut self, parcels: impl Iterator<Item = Parcel>) {
+        let due = Instant::now();
+        for (parcel, place) in parcels.zip(self.next_place..) {
+            let (open, rejects) = (Open::all(parcel.count), Rejects::default());
+            let (failures, tries) = (0, 0);
+            self.queue.push_back(Pending { parcel, place, open, failures, tries, rejects, due });
+            self.next_place = place + 1;
+        }
         self.drop_oldest();
     }
 
     /// Drops the oldest chunks that are not under way for as long as too much waits on the disk.
     fn drop_oldest(&mut self) {
         let Some(max) = self.policy.disk_bytes_max else { return };
-        let waiting = |queue: &VecDeque<Pending>| -> u64 {
-            queue.iter().map(|pending| pending.parcel.disk_bytes()).sum()
-        };
-        while waiting(&self.queue) > max
+        let mut waiting: u64 = self.queue.iter().map(|pending| pending.parcel.disk_bytes()).sum();
+        while waiting > max
             && let Some(index) = self.queue.iter().position(|it| it.parcel.disk_bytes() > 0)
             && let Some(pending) = self.queue.remove(index)
         {
+            // One that was moved to the disk since is not in the sum.
+            waiting = waiting.saturating_sub(pending.parcel.disk_bytes());
             let records = pending.open.len();
             self.metrics.dropped_records.add(records.into());
             self.metrics.errors.add(1);
