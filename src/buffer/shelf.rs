@@ -50,11 +50,6 @@ impl DiskError {
     pub(super) fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self { doing, path: path.to_owned(), source }
     }
-
-    /// Whether it is over once there is room again: inputs pause and go on by themselves.
-    pub fn is_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    }
 }
 
 /// What to do about an error, behind its text.
@@ -608,7 +603,8 @@ impl Shelf {
     }
 
     /// The chunks in a folder, oldest first.
-    pub fn chunks(&self, folder: &Folder) -> Vec<Stored> {
+    #[cfg(test)]
+    pub(super) fn chunks(&self, folder: &Folder) -> Vec<Stored> {
         let state = self.state();
         state.stored.get(folder).into_iter().flat_map(Listing::oldest_first).collect()
     }

@@ -352,13 +352,13 @@ fn the_nth_operation_fails_and_nothing_is_lost() {
                 let mut first = None;
                 for step in SCRIPT {
                     if let Err(error) = world.step(*step) {
-                        first.get_or_insert(error.is_full());
+                        first.get_or_insert(error.source.kind());
                         // The next time it goes well, or there is nothing left to be done; a sync that
                         // failed stays so.
                         drop(world.step(*step));
                     }
                 }
-                assert!(first.is_none_or(|is_full| is_full == (kind == ErrorKind::StorageFull)));
+                assert!(first.is_none_or(|first| first == kind));
                 world.disk.fail(Fault::Once(u64::MAX, kind));
                 // What the process believes, and then what the next one finds.
                 let present = [A, B].map(|output| world.present(output));
