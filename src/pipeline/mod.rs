@@ -179,8 +179,12 @@ impl Pipeline {
             Phase::Draining => self.router.is_settled(),
             Phase::Stopping(_) if self.router.is_settled() => true,
             Phase::Stopping(deadline) if deadline <= now => {
+                let (in_memory, on_disk) = self.router.left();
                 warn!(
-                    "`Grace` is over; what is not delivered will be read again from its position"
+                    in_memory,
+                    on_disk,
+                    "`Grace` is over with chunks left: those on disk are sent after the next start, those in memory \
+                     are read again, as far as their input keeps a position"
                 );
                 true
             }

@@ -214,6 +214,13 @@ impl Router {
         self.open.is_empty() && self.owed.values().all(may_stay) && self.ledger.is_settled()
     }
 
+    /// How many sealed chunks outputs still owe: in memory, and on the disk.
+    pub(super) fn left(&self) -> (usize, usize) {
+        let is_in_memory = |owed: &&Owed| matches!(owed.place, Place::Memory(_));
+        let in_memory = self.owed.values().filter(is_in_memory).count();
+        (in_memory, self.owed.len() - in_memory)
+    }
+
     /// The positions that became safe since the last call, in the order in which they did.
     pub(super) fn take_safe(&mut self) -> Vec<(SourceId, u64)> {
         std::mem::take(&mut self.safe)
