@@ -1,12 +1,18 @@
 //! What waits on the disk: it outlives the agent, its source and the outage.
 
-use crate::{LIMIT, Place, SERVICE, es, tail, tally, wait_for};
+use crate::{LIMIT, Place, SERVICE, STDOUT, es, tail, tally, wait_for};
 use rusqlite::Connection;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, until};
 
 /// Lines of a test.
 const LINES: u64 = 3_000;
+
+/// Pieces in which they are written where there are to be several chunks.
+const PIECES: u64 = 10;
 
 fn service(more: &str) -> String {
     format!("{SERVICE}    storage.path @DIR@/storage\n{more}")
@@ -126,10 +132,9 @@ fn a_limit_drops_the_oldest_of_one_output_alone() {
         Place::new(&[service(""), on_disk("@DIR@/app.log"), es(up.port(), ""), limited].concat());
     let mut writer = Writer::open(&place.path("app.log"), Mix::default());
     let agent = place.start();
-    // Piece by piece, so that there are several chunks.
-    for piece in 1..=10 {
-        writer.write(LINES / 10);
-        wait_for(&up, LINES / 10 * piece, &agent);
+    for piece in 1..=PIECES {
+        writer.write(LINES / PIECES);
+        wait_for(&up, LINES / PIECES * piece, &agent);
     }
     let ended = agent.terminate(LIMIT);
     assert_eq!(ended.code, Some(0));
@@ -148,4 +153,67 @@ fn a_limit_drops_the_oldest_of_one_output_alone() {
     let verdict = tally(&away.documents(), LINES).verdict();
     assert_eq!(verdict.missing, (0..dropped).collect::<Vec<_>>(), "{verdict}");
     tally(&up.documents(), LINES).assert_exactly_once();
+}
+
+/// `storage.backlog.flush_on_shutdown`: the end waits for what an earlier run left, as long as `Grace` lasts.
+#[test]
+fn an_end_waits_for_the_backlog_if_it_is_told_to() {
+    check_end("on", |code, stored| assert_eq!((code, stored), (Some(0), LINES)));
+    check_end("off", |code, stored| {
+        assert_eq!(code, Some(0));
+        assert!(stored < LINES, "{stored} lines arrived, though nobody waited for them");
+    });
+}
+
+/// Leaves a backlog, and ends the next agent as soon as it sends the first of it to a slow store.
+#[track_caller]
+fn check_end(flush: &str, verdict: impl Fn(Option<i32>, u64)) {
+    let store = BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default());
+    let option = format!("    storage.backlog.flush_on_shutdown {flush}\n");
+    let parts = [service(&option), on_disk("@DIR@/app.log"), es(store.port(), "")];
+    let place = Place::new(&parts.concat().replace("Grace           5", "Grace           60"));
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default());
+    let agent = place.start();
+    for piece in 1..=PIECES {
+        writer.write(LINES / PIECES);
+        assert!(until(LIMIT, || chunks(&place.path("storage/out")) as u64 == piece));
+    }
+    agent.kill9();
+    store.change(Faults { delay: Duration::from_millis(300), ..Faults::default() });
+    store.listen();
+    let agent = place.start();
+    assert!(until(LIMIT, || store.count() > 0), "{}", agent.stderr());
+    let ended = agent.terminate(LIMIT);
+    verdict(ended.code, store.count() as u64);
+}
+
+/// What cannot work is said before anything is read.
+#[test]
+fn a_folder_that_cannot_be_used_ends_the_start() {
+    let start = |place: &Place| {
+        let ended = place.finish(&["-c", "fluent-bit.conf"]);
+        (ended.code, ended.stderr)
+    };
+    let conf = [service(""), on_disk("@DIR@/app.log"), STDOUT.to_owned()].concat();
+    let place = Place::new(&conf);
+    place.write("storage", b"a file");
+    check_refused(start(&place), "`storage.path` is to be a folder of its own");
+    let place = Place::new(&conf);
+    std::fs::create_dir(place.path("storage")).unwrap();
+    std::fs::set_permissions(place.path("storage"), Permissions::from_mode(0o555)).unwrap();
+    let ended = place.start_humbly().wait(LIMIT);
+    check_refused((ended.code, ended.stderr), "give the agent's user the right to write there");
+    let place = Place::new(&conf);
+    let first = place.start();
+    // Written once it is held.
+    let is_held = || std::fs::read(place.path("storage/tailwater.lock")).is_ok_and(|held| !held.is_empty());
+    assert!(until(LIMIT, is_held), "{}", first.stderr());
+    check_refused(start(&place), "another agent uses this `storage.path`: give each its own");
+    first.kill9();
+}
+
+#[track_caller]
+fn check_refused((code, said): (Option<i32>, String), why: &str) {
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(why), "{said}");
 }
