@@ -6,19 +6,22 @@ use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
-/// What is kept of an answer that is not read item by item: enough for an error's type and text.
-const TEXT_BYTES_MAX: usize = 4 << 10;
+/// What is kept of an answer that is not read item by item: enough for an error's type and text, which may
+/// quote a field, and which OpenSearch says three times.
+const TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// No 413 makes all later bodies smaller than this: a server that takes less refuses log lines, not bodies,
 /// and what it refuses is divided by itself.
 const BODY_BYTES_MIN: usize = 16 << 10;
 
-/// What a status outside 2xx says of the destination. Nothing is ever refused for good by these but
-/// by 413 of a single record: a wrong password or path is the operator's to mend, not the records' fault.
+/// What a status outside 2xx says of the destination. Nothing is ever refused for good by these but a single
+/// record, by 413, or by 400 where others are taken: a wrong password or path is the operator's to mend, not the
+/// records' fault.
 pub(super) fn health(status: u16) -> Health {
     match status {
-        400 | 500..=502 | 504..=599 => Health::Failed,
+        500..=502 | 504..=599 => Health::Failed,
         200..=299 => Health::Good,
+        400 => Health::Refused,
         413 => Health::Divide,
         // 429 and 503 say it themselves; 401, 403, 404, a redirect and their like hold for every chunk.
         _ => Health::Busy,
@@ -71,11 +74,26 @@ impl Complaints {
         self.told.store(0, Ordering::Relaxed);
     }
 
-    /// Logs a status that an operator has to act on. Overload and failure are the courier's to log.
+    /// Logs why a store that takes a request puts each of its records off, if an operator has to act on it.
+    pub(super) fn tell_of_items(&self, status: u16, kind: &str) {
+        if !matches!(status, 429 | 503) && self.is_news(status) {
+            tracing::error!(
+                output = &*self.name,
+                status,
+                kind,
+                "every record is refused for now, all are kept; check the index, its pipeline and the rights to it"
+            );
+        }
+    }
+
+    fn is_news(&self, status: u16) -> bool {
+        self.told.swap(status, Ordering::Relaxed) != status
+    }
+
+    /// Logs a status that an operator has to act on. Overload, failure and what may be a record's fault are the
+    /// courier's to log.
     fn tell(&self, status: u16, kind: &str) {
-        if matches!(status, 413 | 429 | 500..)
-            || self.told.swap(status, Ordering::Relaxed) == status
-        {
+        if matches!(status, 400 | 413 | 429 | 500..) || !self.is_news(status) {
             return;
         }
         let hint = match status {
@@ -93,6 +111,15 @@ impl Complaints {
     }
 }
 
+/// What an answer says is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Fault {
+    /// The error's type; empty if it names none.
+    pub(super) kind: String,
+    /// Its text, which may quote a record.
+    pub(super) reason: String,
+}
+
 /// Judges an answer by its status alone.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -101,8 +128,7 @@ pub(super) struct Whole {
     verdict: Option<Verdict>,
     count: u32,
     text: Vec<u8>,
-    /// Finds the error's type in the answer's text.
-    kind: fn(&[u8]) -> String,
+    fault: fn(&[u8]) -> Fault,
     complaints: Arc<Complaints>,
 }
 
@@ -113,7 +139,7 @@ impl Whole {
         status: u16,
         limit: &BodyLimit,
         complaints: &Arc<Complaints>,
-        kind: fn(&[u8]) -> String,
+        fault: fn(&[u8]) -> Fault,
     ) -> Self {
         let verdict = match (status, request.records.len()) {
             (200..=299, _) => Some(Verdict::Accepted),
@@ -128,7 +154,7 @@ impl Whole {
             _ => None,
         };
         let count = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
-        Self { status, verdict, count, text: Vec::new(), kind, complaints: Arc::clone(complaints) }
+        Self { status, verdict, count, text: Vec::new(), fault, complaints: Arc::clone(complaints) }
     }
 }
 
@@ -145,7 +171,12 @@ impl Judge for Whole {
         if matches!(self.status, 200..=299) {
             self.complaints.clear();
         } else {
-            self.complaints.tell(self.status, &(self.kind)(&self.text));
+            let Fault { kind, reason } = (self.fault)(&self.text);
+            self.complaints.tell(self.status, &kind);
+            if (self.status, self.count) == (400, 1) {
+                let kind = if kind.is_empty() { self.status.to_string() } else { kind };
+                verdict(0, Verdict::Blamed { kind, reason });
+            }
         }
         // A record that is too large by itself is refused, which says nothing of the destination.
         if self.verdict.is_some() { Health::Good } else { health(self.status) }

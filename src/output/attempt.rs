@@ -1,5 +1,6 @@
 //! One try at one chunk: encode, send, judge.
 
+use super::suspicion::{Suspicion, Taken, samples};
 use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict, retry_after};
 use crate::buffer::{Chunk, DiskError, Open, Parcel, Rejects};
 use crate::net::{self, Client, Response, SendError};
@@ -27,6 +28,8 @@ pub(super) struct Pending {
     pub(super) tries: u32,
     /// Records that were refused for good, if there is a place for dead letters.
     pub(super) rejects: Rejects,
+    /// Whether what is refused as a whole is so for a record in it.
+    pub(super) suspicion: Suspicion,
     /// Not to be tried before.
     pub(super) due: Instant,
 }
@@ -59,8 +62,19 @@ pub(super) struct Outcome {
     pub(super) greeted: bool,
     /// What became of the records.
     pub(super) tally: Tally,
+    /// The record that was refused alone, as a whole request, and has not been given up for it.
+    pub(super) blamed: Option<Blamed>,
     /// Whether reasons of refusals are wanted.
     keeps_rejects: bool,
+}
+
+/// A record that may be what a request was refused for.
+#[derive(Debug)]
+pub(super) struct Blamed {
+    record: u32,
+    /// The type of the error.
+    pub(super) kind: String,
+    reason: String,
 }
 
 /// How many records got which verdict.
@@ -89,6 +103,8 @@ pub(super) struct Destination {
     pub(super) client: Arc<Client>,
     /// Whether reasons of refusals are wanted: there is a place for dead letters.
     pub(super) keeps_rejects: bool,
+    /// How many requests it has taken.
+    pub(super) taken: Taken,
 }
 
 /// The parcel's chunk, from the disk if it must be.
@@ -120,6 +136,7 @@ impl Destination {
             retry_after: None,
             greeted,
             tally: Tally::default(),
+            blamed: None,
             keeps_rejects: self.keeps_rejects,
         };
         if !greeted {
@@ -155,6 +172,13 @@ impl Destination {
             match outcome.end {
                 End::Answered(Health::Good) => {}
                 End::Answered(Health::Divide) => divide(request.records, &mut steps),
+                End::Answered(Health::Refused) => {
+                    if !self.takes_others(&chunk, &request.records, &mut outcome).await {
+                        return outcome;
+                    }
+                    outcome.give_up_blamed(&self.taken);
+                    divide(request.records, &mut steps);
+                }
                 _ => return outcome,
             }
         }
@@ -176,6 +200,33 @@ impl Destination {
             outcome.refuse(record, kind.to_owned(), "found before it was sent");
         }
         requests.to_send.into_iter().rev().for_each(|one| steps.push_front(Step::Send(one)));
+    }
+
+    /// Whether a request that was refused as a whole was so for one of its records: whether others are taken.
+    /// If none has been lately, sends some of its records by themselves, until one is.
+    async fn takes_others(&self, chunk: &Chunk, records: &[u32], outcome: &mut Outcome) -> bool {
+        if outcome.pending.suspicion.is_confirmed(&self.taken) {
+            return true;
+        }
+        for record in samples(records) {
+            let mut steps = VecDeque::new();
+            let part = outcome.pending.open.only(&[record]);
+            self.encode(chunk, &part, outcome, &mut steps);
+            let Some(Step::Send(mut request)) = steps.pop_front() else { continue };
+            outcome.end = self.send(&mut request, outcome).await;
+            if outcome.pending.suspicion.is_confirmed(&self.taken) {
+                // It is for the search to find out about those that were not taken.
+                outcome.blamed = None;
+                return true;
+            }
+            match outcome.end {
+                // Not taken, if only because it is too large by itself: it says nothing of the next.
+                End::Answered(Health::Good | Health::Divide | Health::Refused) => {}
+                _ => return false,
+            }
+        }
+        outcome.end = End::Answered(Health::Refused);
+        false
     }
 
     /// Asks the destination what it is, if its output wants to know. One that takes the question and says
@@ -206,6 +257,9 @@ impl Destination {
         let before = outcome.tally.accepted;
         let end = self.exchange(request, outcome).await;
         let accepted = u64::from(outcome.tally.accepted - before);
+        if accepted > 0 {
+            self.taken.add();
+        }
         let count = request.records.len().max(1) as u64;
         outcome.tally.bytes += request.body_bytes as u64 * accepted / count;
         end
@@ -283,12 +337,24 @@ impl Outcome {
         }
     }
 
+    /// Gives up the record that was refused alone, if one was.
+    fn give_up_blamed(&mut self, taken: &Taken) {
+        if let Some(Blamed { record, kind, reason }) = self.blamed.take() {
+            self.refuse(record, kind, &reason);
+            self.pending.suspicion.blame(taken);
+        }
+    }
+
     /// Applies the verdict on the `n`th record of `request`. Only the first one that settles a record counts.
     fn apply(&mut self, request: &Request, n: u32, verdict: Verdict) {
         let Some(&record) = request.records.get(n as usize) else { return };
         match verdict {
             Verdict::Retry => return,
             Verdict::Refused { kind, reason } => return self.refuse(record, kind, &reason),
+            Verdict::Blamed { kind, reason } => {
+                self.blamed = Some(Blamed { record, kind, reason });
+                return;
+            }
             Verdict::Accepted | Verdict::Repeated | Verdict::Conflict => {}
         }
         if self.pending.open.remove(record) {

@@ -5,6 +5,7 @@ use super::Output;
 use super::attempt::{Destination, End, Outcome, Pending, Tally};
 use super::backoff::Backoff;
 use super::keeper::Keeper;
+use super::suspicion::{Suspicion, Taken};
 use crate::buffer::{DeadLetters, Open, Parcel, Rejects, Settler};
 use crate::clock;
 use crate::metrics::OutputMetrics;
@@ -97,7 +98,8 @@ impl Courier {
         settler: Settler,
     ) -> Self {
         let output = Arc::new(Mutex::new(output));
-        let destination = Destination { output, client: Arc::new(client), keeps_rejects: false };
+        let (client, taken) = (Arc::new(client), Taken::default());
+        let destination = Destination { output, client, keeps_rejects: false, taken };
         Self {
             name,
             destination,
@@ -161,8 +163,18 @@ impl Courier {
         let open = Open::all(parcel.count);
         let (place, due) = (self.next_place, Instant::now());
         self.next_place += 1;
-        let rejects = Rejects::default();
-        self.queue.push_back(Pending { parcel, place, open, failures: 0, tries: 0, rejects, due });
+        let (rejects, suspicion) = (Rejects::default(), Suspicion::default());
+        let (failures, tries) = (0, 0);
+        self.queue.push_back(Pending {
+            parcel,
+            place,
+            open,
+            failures,
+            tries,
+            rejects,
+            suspicion,
+            due,
+        });
         self.drop_oldest();
     }
 
@@ -228,7 +240,7 @@ impl Courier {
 
     /// Acts on how a try ended.
     fn conclude(&mut self, outcome: Outcome) {
-        let Outcome { pending, end, status, retry_after, greeted, tally, .. } = outcome;
+        let Outcome { pending, end, status, retry_after, greeted, tally, blamed, .. } = outcome;
         self.greeted |= greeted;
         self.count(&tally);
         if pending.open.is_empty() {
@@ -251,6 +263,15 @@ impl Courier {
             }
             End::Answered(Health::Failed) => {
                 let reason = format!("status {}", status.unwrap_or_default());
+                self.retry_or_give_up(pending, &reason);
+            }
+            End::Answered(Health::Refused) => {
+                let (status, kind) = (status.unwrap_or_default(), blamed.map(|blamed| blamed.kind));
+                let kind = kind.unwrap_or_default();
+                let reason = format!(
+                    "refused as a whole (status {status}, {kind}), and nothing else is taken: check the path and the \
+                     other properties of this output, and the store"
+                );
                 self.retry_or_give_up(pending, &reason);
             }
             End::Lost(error) => self.retry_or_give_up(pending, &error.to_string()),
@@ -418,6 +439,7 @@ mod tests {
     const BUSY: Reply = Reply::Full(429, "");
     const FAILED: Reply = Reply::Full(500, "");
     const TOO_LARGE: Reply = Reply::Full(413, "");
+    const REFUSED: Reply = Reply::Full(400, "");
 
     #[tokio::test(start_paused = true)]
     async fn the_first_goes_alone_and_then_as_many_as_may() {
@@ -567,6 +589,80 @@ mod tests {
         let counts = "taken 7, dropped 1, errors 1, retried 6, letters 1, refused 1";
         assert_eq!(rig.counts(), counts);
         assert_eq!(*rig.letters.kept.lock().unwrap(), ["a3: large (why)"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_record_that_a_request_is_refused_for_is_found_once_another_is_taken() {
+        let mut rig = Rig::start(Setup { keeps: true, ..Setup::default() });
+        rig.send("a", 8);
+        rig.answer("a0 a1 a2 a3 a4 a5 a6 a7", REFUSED).await;
+        // Each by itself, until one is taken.
+        rig.answer("a0", REFUSED).await;
+        rig.answer("a1", OK).await;
+        rig.answer("a0 a2 a3", REFUSED).await;
+        rig.answer("a0", REFUSED).await;
+        rig.answer("a2 a3", OK).await;
+        rig.answer("a4 a5 a6 a7", REFUSED).await;
+        rig.answer("a4 a5", OK).await;
+        rig.answer("a6 a7", REFUSED).await;
+        rig.answer("a6", OK).await;
+        rig.answer("a7", REFUSED).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "taken 6, dropped 2, errors 1, letters 2, refused 2");
+        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a0: odd (why)", "a7: odd (why)"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_everything_is_refused_no_record_is_to_blame() {
+        let mut rig = Rig::start(Setup { retry_limit: Some(2), ..Setup::default() });
+        rig.send("a", 100);
+        for retry in 1..=3 {
+            let whole = rig.request().await;
+            assert!(whole.what.starts_with("a0 a1 ") && whole.what.ends_with(" a99"));
+            whole.reply(REFUSED);
+            for sample in [0, 14, 28, 42, 56, 70, 84, 99] {
+                rig.answer(&format!("a{sample}"), REFUSED).await;
+            }
+            if retry <= 2 {
+                rig.pass(retry, PROBE).await;
+            }
+        }
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "dropped 100, failed 1, retried 200");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_by_itself_is_to_blame_once_another_chunk_is_taken() {
+        let mut rig = Rig::start(Setup { retry_limit: None, keeps: true, ..Setup::default() });
+        rig.send("a", 1);
+        for retry in 1..=3 {
+            rig.answer("a0", REFUSED).await;
+            rig.pass(retry, PROBE).await;
+        }
+        rig.answer("a0", REFUSED).await;
+        rig.send("b", 1);
+        rig.answer("b0", OK).await;
+        assert_eq!(rig.settled().await, "b0");
+        rig.pass(4, PROBE).await;
+        rig.answer("a0", REFUSED).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a0: odd (why)"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_search_ends_with_the_destination() {
+        let mut rig = Rig::start(Setup { retry_limit: None, ..Setup::default() });
+        rig.send("a", 4);
+        rig.answer("a0 a1 a2 a3", REFUSED).await;
+        rig.answer("a0", BUSY).await;
+        rig.pass(1, PROBE).await;
+        rig.answer("a0 a1 a2 a3", REFUSED).await;
+        rig.answer("a0", OK).await;
+        rig.answer("a1", Reply::Close).await;
+        rig.pass(2, PROBE).await;
+        rig.answer("a1 a2 a3", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "taken 4, retried 7");
     }
 
     #[tokio::test(start_paused = true)]

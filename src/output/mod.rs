@@ -19,6 +19,7 @@ mod rig;
 #[cfg(test)]
 mod samples;
 pub mod stdout;
+mod suspicion;
 mod template;
 pub mod writer;
 
@@ -77,6 +78,14 @@ pub enum Verdict {
         /// The store's text, which may quote the record: for dead letters only, never logged.
         reason: String,
     },
+    /// It was alone in a request that was refused as a whole: for what it is, if the destination takes others; else
+    /// for what every request is like, and it is to be sent again.
+    Blamed {
+        /// As of a refusal.
+        kind: String,
+        /// As of a refusal.
+        reason: String,
+    },
 }
 
 /// What an answer as a whole says of the destination.
@@ -92,6 +101,9 @@ pub enum Health {
     /// refused for some of its records. Its halves are to be encoded and sent by themselves, down to single
     /// records, of which the output knows what to make.
     Divide,
+    /// It refuses the request as a whole (400), for one of its records or for what every request is like. Which of
+    /// the two it is, and which record, is to be found out.
+    Refused,
 }
 
 /// Reads one answer as it streams in. Records that never get a verdict are sent again.

@@ -423,6 +423,13 @@ impl Judge for Lines {
                 verdict(0, Verdict::Refused { kind: "large".to_owned(), reason: "why".to_owned() });
                 Health::Good
             }
+            400 => {
+                if self.count == 1 {
+                    let (kind, reason) = ("odd".to_owned(), "why".to_owned());
+                    verdict(0, Verdict::Blamed { kind, reason });
+                }
+                Health::Refused
+            }
             429 | 503 => Health::Busy,
             _ => Health::Failed,
         }

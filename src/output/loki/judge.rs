@@ -13,7 +13,7 @@
 
 use super::doubt::{Doubt, Limits};
 use super::lock;
-use crate::output::answer::Whole;
+use crate::output::answer::{Fault, Whole};
 use crate::output::{Health, Judge, Request, Verdict};
 use std::sync::{Arc, Mutex};
 
@@ -147,8 +147,13 @@ impl Judge for Refusal {
     }
 }
 
+/// What Loki's text says is wrong with a whole request.
+pub(super) fn fault(text: &[u8]) -> Fault {
+    Fault { kind: kind(text), reason: String::from_utf8_lossy(text).into_owned() }
+}
+
 /// The kind of refusal that Loki's text tells of.
-pub(super) fn kind(text: &[u8]) -> String {
+fn kind(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     if text.contains(BLOCKED) {
         return "blocked_ingestion".to_owned();

@@ -166,7 +166,7 @@ impl Output for Loki {
         if let 400 | BLOCKED_STATUS = status {
             return Box::new(Refusal::new(request, &self.limits));
         }
-        let whole = Whole::new(request, status, &self.limit, &self.complaints, judge::kind);
+        let whole = Whole::new(request, status, &self.limit, &self.complaints, judge::fault);
         match (status, request.doubt) {
             (200..=299, Some(doubt)) => Box::new(Taking::new(whole, doubt, &self.limits)),
             _ => Box::new(whole),
