@@ -240,7 +240,7 @@ impl Courier {
 
     /// Acts on how a try ended.
     fn conclude(&mut self, outcome: Outcome) {
-        let Outcome { pending, end, status, retry_after, greeted, tally, blamed, .. } = outcome;
+        let Outcome { mut pending, end, status, retry_after, greeted, tally, blamed, .. } = outcome;
         self.greeted |= greeted;
         self.count(&tally);
         if pending.open.is_empty() {
@@ -251,6 +251,10 @@ impl Courier {
         match end {
             End::Answered(Health::Good | Health::Divide) => {
                 self.clear_road();
+                if tally.accepted > 0 {
+                    // It gets on: no reason to wait longer each time.
+                    pending.tries = 0;
+                }
                 self.retry(pending, "some records are to be sent again");
             }
             End::Answered(Health::Busy) => {
@@ -479,6 +483,19 @@ mod tests {
         assert_eq!(rig.counts(), counts);
         // Of 14 bytes two fifths, and 2.
         assert_eq!(rig.metrics.proc_bytes.value(), 5 + 2);
+    }
+
+    /// As a store answers whose queue takes a part of each bulk.
+    #[tokio::test(start_paused = true)]
+    async fn a_chunk_of_which_some_is_taken_each_time_does_not_wait_longer_each_time() {
+        let mut rig = Rig::start(Setup::default());
+        rig.send("a", 20);
+        for retry in 1..20 {
+            rig.request().await.reply(Reply::Full(200, "0 ok\n"));
+            rig.pass(retry, FIRST).await;
+        }
+        rig.answer("a19", OK).await;
+        assert_eq!(rig.settled().await, "a0");
     }
 
     #[tokio::test(start_paused = true)]
