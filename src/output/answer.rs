@@ -3,8 +3,8 @@
 use super::{Health, Judge, Request, Verdict};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is kept of an answer that is not read item by item: enough for an error's type and text, which may
 /// quote a field, and which OpenSearch says three times.
@@ -28,24 +28,71 @@ pub(super) fn health(status: u16) -> Health {
     }
 }
 
-/// How large a request's body may be before compression. Shrinks when the destination says 413.
+/// A body that is answered 429 so often in a row is halved: the first may have come at the wrong moment.
+const PUT_OFF_MAX: u32 = 2;
+
+/// So many bodies are to be taken in a row before twice as much is tried again.
+const TAKEN_MIN: u32 = 32;
+
+/// How large a request's body may be before compression. Shrinks when the destination says 413; and for a while when
+/// it says nothing but 429, since what takes so many bytes a second, or has so many in work, never takes more
+/// of them at once, however long one waits (Loki's `ingestion_burst_size_mb`, OpenSearch's
+/// `indexing_pressure.memory.limit`).
 #[derive(Debug)]
-pub(super) struct BodyLimit(AtomicUsize);
+pub(super) struct BodyLimit(Mutex<Sizes>);
+
+#[derive(Debug)]
+struct Sizes {
+    /// As 413 left it, in bytes.
+    max: usize,
+    /// For now; at most `max`.
+    now: usize,
+    /// Answers 429 in a row.
+    put_off: u32,
+    /// Bodies taken in a row, while less is sent than may be.
+    taken: u32,
+}
 
 impl BodyLimit {
     /// At most `bytes`.
     pub(super) fn new(bytes: usize) -> Self {
-        Self(AtomicUsize::new(bytes))
+        Self(Mutex::new(Sizes { max: bytes, now: bytes, put_off: 0, taken: 0 }))
     }
 
     /// The limit as it is now, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.lock().now
     }
 
     /// A body of `bytes` was too large: from now on at most half of it.
     pub(super) fn was_exceeded_by(&self, bytes: usize) {
-        self.0.fetch_min((bytes / 2).max(BODY_BYTES_MIN), Ordering::Relaxed);
+        let mut sizes = self.lock();
+        sizes.max = sizes.max.min((bytes / 2).max(BODY_BYTES_MIN));
+        sizes.now = sizes.now.min(sizes.max);
+    }
+
+    /// A body of `bytes` was answered 429.
+    pub(super) fn was_put_off(&self, bytes: usize) {
+        let mut sizes = self.lock();
+        (sizes.put_off, sizes.taken) = (sizes.put_off + 1, 0);
+        if sizes.put_off == PUT_OFF_MAX {
+            sizes.put_off = 0;
+            sizes.now = sizes.now.min((bytes / 2).max(BODY_BYTES_MIN));
+        }
+    }
+
+    /// A body was taken.
+    pub(super) fn was_taken(&self) {
+        let mut sizes = self.lock();
+        (sizes.put_off, sizes.taken) = (0, sizes.taken + 1);
+        if sizes.taken >= TAKEN_MIN {
+            sizes.taken = 0;
+            sizes.now = sizes.max.min(sizes.now.saturating_mul(2));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sizes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,7 +189,14 @@ impl Whole {
         fault: fn(&[u8]) -> Fault,
     ) -> Self {
         let verdict = match (status, request.records.len()) {
-            (200..=299, _) => Some(Verdict::Accepted),
+            (200..=299, _) => {
+                limit.was_taken();
+                Some(Verdict::Accepted)
+            }
+            (429, 2..) => {
+                limit.was_put_off(request.body_bytes);
+                None
+            }
             (413, 0..=1) => {
                 let reason = format!("the server takes no body of {} bytes", request.body_bytes);
                 Some(Verdict::Refused { kind: "request_too_large".to_owned(), reason })
@@ -186,4 +240,29 @@ impl Judge for Whole {
 /// The value of `Authorization` for a user and a password (RFC 7617).
 pub(super) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_put_off_again_is_halved_until_many_are_taken() {
+        let limit = BodyLimit::new(1 << 20);
+        limit.was_put_off(400_000);
+        limit.was_taken();
+        limit.was_put_off(400_000);
+        assert_eq!(limit.bytes(), 1 << 20, "not twice in a row");
+        limit.was_put_off(400_000);
+        assert_eq!(limit.bytes(), 200_000);
+        (0..2).for_each(|_| limit.was_put_off(200_000));
+        assert_eq!(limit.bytes(), 100_000);
+        (0..TAKEN_MIN).for_each(|_| limit.was_taken());
+        assert_eq!(limit.bytes(), 200_000);
+        limit.was_exceeded_by(300_000);
+        (0..TAKEN_MIN).for_each(|_| limit.was_taken());
+        assert_eq!(limit.bytes(), 150_000);
+        (0..99).for_each(|_| limit.was_put_off(1));
+        assert_eq!(limit.bytes(), BODY_BYTES_MIN);
+    }
 }

@@ -235,6 +235,7 @@ impl Output for Bulk {
             };
         }
         self.is_packing_taken.store(true, Ordering::Relaxed);
+        self.limit.was_taken();
         let count = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
         let judge = BulkJudge::new(count, self.on_conflict, &self.complaints);
         Box::new(judge.tracing(self.trace_error))
