@@ -105,6 +105,8 @@ pub(super) struct Destination {
     pub(super) keeps_rejects: bool,
     /// How many requests it has taken.
     pub(super) taken: Taken,
+    /// Whether chunks go one by one, so that nothing else is sent before this one is settled.
+    pub(super) is_ordered: bool,
 }
 
 /// The parcel's chunk, from the disk if it must be.
@@ -207,6 +209,10 @@ impl Destination {
     async fn takes_others(&self, chunk: &Chunk, records: &[u32], outcome: &mut Outcome) -> bool {
         if outcome.pending.suspicion.is_confirmed(&self.taken) {
             return true;
+        }
+        if self.is_ordered && outcome.pending.open.len() == 1 {
+            // No other will ever be taken while this one waits: those from before have to do.
+            return self.taken.is_any();
         }
         for record in samples(records) {
             let mut steps = VecDeque::new();

@@ -99,7 +99,8 @@ impl Courier {
     ) -> Self {
         let output = Arc::new(Mutex::new(output));
         let (client, taken) = (Arc::new(client), Taken::default());
-        let destination = Destination { output, client, keeps_rejects: false, taken };
+        let is_ordered = policy.concurrency == 1;
+        let destination = Destination { output, client, keeps_rejects: false, taken, is_ordered };
         Self {
             name,
             destination,
@@ -227,7 +228,7 @@ impl Courier {
     }
 
     fn is_ordered(&self) -> bool {
-        self.policy.concurrency == 1
+        self.destination.is_ordered
     }
 
     /// How many chunks may be under way.
@@ -664,6 +665,21 @@ mod tests {
         rig.answer("a0", REFUSED).await;
         assert_eq!(rig.settled().await, "a0");
         assert_eq!(*rig.letters.kept.lock().unwrap(), ["a0: odd (why)"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_order_counts_a_record_by_itself_is_to_blame_if_anything_was_ever_taken() {
+        let ordered = Setup { concurrency: 1, retry_limit: None, ..Setup::default() };
+        let mut rig = Rig::start(ordered);
+        rig.send("a", 1);
+        rig.answer("a0", REFUSED).await;
+        rig.pass(1, PROBE).await;
+        rig.answer("a0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        rig.send("b", 1);
+        rig.answer("b0", REFUSED).await;
+        assert_eq!(rig.settled().await, "b0");
+        assert_eq!(rig.counts(), "taken 1, dropped 1, errors 1, retried 1, refused 1");
     }
 
     #[tokio::test(start_paused = true)]

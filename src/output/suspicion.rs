@@ -27,6 +27,11 @@ impl Taken {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether there was one since the start.
+    pub(super) fn is_any(&self) -> bool {
+        self.count() > 0
+    }
+
     fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Where these are all entries of the push, all are refused. Else its halves are sent again, which changes
-//! nothing for those that are stored, and so on down to single entries.
+//! nothing for those that are stored, and so on down to single entries. A text of another kind may be about no
+//! entry at all, and so none is given up for it before others are taken.
 
 use super::doubt::{Doubt, Limits};
 use super::lock;
@@ -22,6 +23,10 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// More of it is not kept as the reason for a refusal.
 const REASON_BYTES_MAX: usize = 512;
+
+/// What is said of a text that is none of Loki's known ones: it may be of a proxy before it, or of a server that
+/// expects TLS.
+const UNKNOWN: &str = "bad_request";
 
 /// Words of Loki's messages, and the name under which its own metrics count them
 /// (<https://grafana.com/docs/loki/latest/operations/request-validation-rate-limits/>).
@@ -136,10 +141,16 @@ impl Judge for Refusal {
         let text = String::from_utf8_lossy(&self.text);
         let kind = kind(&self.text);
         lock(&self.limits).refused(&kind);
+        let reason = text.get(..text.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
+        if kind == UNKNOWN {
+            if self.count == 1 {
+                verdict(0, Verdict::Blamed { kind, reason: reason.to_owned() });
+            }
+            return Health::Refused;
+        }
         if !self.is_about_all(&text) {
             return Health::Divide;
         }
-        let reason = text.get(..text.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
         for index in 0..self.count {
             verdict(index, Verdict::Refused { kind: kind.clone(), reason: reason.to_owned() });
         }
@@ -158,7 +169,7 @@ fn kind(text: &[u8]) -> String {
     if text.contains(BLOCKED) {
         return "blocked_ingestion".to_owned();
     }
-    find(KINDS, &text).or_else(|| find(STREAM_KINDS, &text)).unwrap_or("bad_request").to_owned()
+    find(KINDS, &text).or_else(|| find(STREAM_KINDS, &text)).unwrap_or(UNKNOWN).to_owned()
 }
 
 fn find(kinds: &[(&str, &'static str)], text: &str) -> Option<&'static str> {
