@@ -1,8 +1,9 @@
-//! Real Loki that is away for a while, or takes less a second than is written.
+//! Real Loki that is away for a while, or takes less a second than is written. These tests mostly wait, and so run beside
+//! the others.
 
 use crate::place::Place;
 use crate::servers::Server;
-use crate::{ARRIVAL_MAX, arrived, turn, write_out};
+use crate::{ARRIVAL_MAX, arrived, write_out};
 use std::time::{Duration, Instant};
 use tailwater_testing::{Tally, pause, until};
 
@@ -18,7 +19,6 @@ const PACE: Duration = Duration::from_millis(100);
 
 #[test]
 fn loki_is_stopped_for_a_while() {
-    let _turn = turn();
     let mut loki = Server::start("loki", "/ready");
     let mut place = Place::new();
     place.start("", &output(&loki));
@@ -48,7 +48,6 @@ fn loki_is_stopped_for_a_while() {
 #[test]
 fn loki_takes_less_than_is_written() {
     const LINES: u64 = 10_000;
-    let _turn = turn();
     let loki = Server::start_with("loki", "/ready", LIMITS);
     let mut place = Place::new();
     place.write(0..LINES, |_| PADDING);
