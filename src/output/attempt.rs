@@ -58,6 +58,8 @@ pub(super) struct Outcome {
     pub(super) status: Option<u16>,
     /// The wait that the last answer asked for.
     pub(super) retry_after: Option<Duration>,
+    /// How long it takes until there is room for it, if the last answer told.
+    pub(super) room_after: Option<Duration>,
     /// Whether the destination has been greeted.
     pub(super) greeted: bool,
     /// What became of the records.
@@ -136,6 +138,7 @@ impl Destination {
             end: End::Answered(Health::Good),
             status: None,
             retry_after: None,
+            room_after: None,
             greeted,
             tally: Tally::default(),
             blamed: None,
@@ -288,7 +291,9 @@ impl Destination {
                 Err(error) => return End::without_answer(error),
             }
         }
-        End::Answered(judge.finish(&mut |n, verdict| outcome.apply(request, n, verdict)))
+        let health = judge.finish(&mut |n, verdict| outcome.apply(request, n, verdict));
+        outcome.room_after = judge.wait();
+        End::Answered(health)
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn Output>> {

@@ -241,7 +241,8 @@ impl Courier {
 
     /// Acts on how a try ended.
     fn conclude(&mut self, outcome: Outcome) {
-        let Outcome { mut pending, end, status, retry_after, greeted, tally, blamed, .. } = outcome;
+        let Outcome { mut pending, end, status, greeted, tally, blamed, .. } = outcome;
+        let Outcome { retry_after, room_after, .. } = outcome;
         self.greeted |= greeted;
         self.count(&tally);
         if pending.open.is_empty() {
@@ -260,11 +261,11 @@ impl Courier {
             }
             End::Answered(Health::Busy) => {
                 let reason = format!("busy (status {})", status.unwrap_or_default());
-                self.block_road(pending, &reason, Level::WARN, retry_after);
+                self.block_road(pending, &reason, Level::WARN, (retry_after, room_after));
             }
             End::Unreachable(error) => {
                 let level = self.destination.client.log_level(&error);
-                self.block_road(pending, &error.to_string(), level, None);
+                self.block_road(pending, &error.to_string(), level, (None, None));
             }
             End::Answered(Health::Failed) => {
                 let reason = format!("status {}", status.unwrap_or_default());
@@ -334,13 +335,14 @@ impl Courier {
         self.road = Road::Clear;
     }
 
-    /// The destination as a whole is away: waits before the next probe.
+    /// The destination as a whole is away: waits before the next probe, as long as it asked for, or from as long on
+    /// as it takes until there is room.
     fn block_road(
         &mut self,
         pending: Pending,
         reason: &str,
         level: Level,
-        asked: Option<Duration>,
+        (asked, room_after): (Option<Duration>, Option<Duration>),
     ) {
         let now = Instant::now();
         let tries = match self.road {
@@ -353,7 +355,9 @@ impl Courier {
         };
         // What it asks for, and a little by chance, so that agents do not come back together.
         let spread = || Duration::from_secs(1).mul_f64(fastrand::f64());
-        let delay = asked.map_or_else(|| self.probe_delay(tries), |wait| wait + spread());
+        let Backoff { base, cap } = self.probe_backoff();
+        let backoff = Backoff { base: room_after.map_or(base, |wait| wait.min(cap)), cap };
+        let delay = asked.map_or_else(|| backoff.delay(tries), |wait| wait + spread());
         self.road = Road::Blocked { tries, until: now + delay };
         if level == Level::WARN {
             warn!(output = self.name, reason, retry_in = ?delay, "destination is away; its chunks wait");
@@ -733,6 +737,21 @@ mod tests {
             assert_eq!(rig.settled().await, "a0");
             assert_eq!(rig.counts(), "taken 1, retried 1");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_that_tells_when_there_is_room_is_tried_from_then_on() {
+        let mut rig = Rig::start(Setup::default());
+        rig.send("a", 1);
+        // Two seconds and one; then up to twice as long, then four times.
+        for (retry, rest) in [(1, 100), (2, 2_100), (3, 6_100)] {
+            rig.answer("a0", Reply::Full(429, "2")).await;
+            rig.until(|rig| rig.metrics.retries.value() == retry).await;
+            rig.silence(Duration::from_millis(2_900)).await;
+            tokio::time::advance(Duration::from_millis(rest)).await;
+        }
+        rig.answer("a0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
     }
 
     #[tokio::test(start_paused = true)]

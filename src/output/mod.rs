@@ -31,6 +31,7 @@ pub use writer::{Format, Local, Print, Taken};
 use crate::buffer::{Chunk, Open};
 use hyper::HeaderMap;
 use hyper::http::uri::PathAndQuery;
+use std::time::Duration;
 
 /// One request that an output wants sent.
 #[derive(Debug)]
@@ -113,6 +114,12 @@ pub trait Judge {
 
     /// The body is complete.
     fn finish(&mut self, verdict: &mut dyn FnMut(u32, Verdict)) -> Health;
+
+    /// Where that is [`Health::Busy`]: how long it takes until there is room, if the answer tells. Then this is
+    /// the first wait, in place of `scheduler.base`.
+    fn wait(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A destination that is spoken to by HTTP. Never does I/O.

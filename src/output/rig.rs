@@ -398,6 +398,9 @@ struct Lines {
 impl Judge for Lines {
     fn feed(&mut self, bytes: &[u8], verdict: &mut dyn FnMut(u32, Verdict)) {
         self.text.push_str(str::from_utf8(bytes).unwrap());
+        if self.status == 429 {
+            return;
+        }
         for line in self.text.lines() {
             let (index, word) = line.split_once(' ').unwrap();
             let judged = match word {
@@ -433,5 +436,10 @@ impl Judge for Lines {
             429 | 503 => Health::Busy,
             _ => Health::Failed,
         }
+    }
+
+    /// The text of a 429: seconds.
+    fn wait(&self) -> Option<Duration> {
+        self.text.parse().ok().filter(|_| self.status == 429).map(Duration::from_secs)
     }
 }
