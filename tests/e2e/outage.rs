@@ -1,5 +1,7 @@
 //! Real Loki that is away for a while, or takes less a second than is written. These tests mostly wait, and so run beside
 //! the others.
+//!
+//! The long form: `TAILWATER_OUTAGE_SECONDS=60 cargo test --release --test e2e outage`.
 
 use crate::place::Place;
 use crate::servers::Server;

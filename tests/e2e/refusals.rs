@@ -7,6 +7,7 @@ use crate::{ARRIVAL_MAX, arrived, turn, write_out};
 use opensearch::OpenSearch;
 use opensearch::http::StatusCode;
 use opensearch::indices::IndicesCreateParts;
+use opensearch::ingest::IngestPutPipelineParts;
 use opensearch::nodes::NodesStatsParts;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -33,6 +34,7 @@ fn opensearch_refuses_some_and_gets_all_others_once() {
         mapping_conflicts_without_a_place_for_dead_letters,
         requests_refused_for_one_record,
         every_request_refused,
+        a_pipeline_that_is_missing_for_a_while,
     ];
     for case in cases {
         case(&store);
@@ -167,6 +169,26 @@ fn every_request_refused(store: &Store) {
     store.wait_for(&place, "late", LINES);
     place.end();
     store.tally(&place, "late", LINES).assert_exactly_once();
+}
+
+/// OpenSearch refuses each document by itself for it, with 400.
+fn a_pipeline_that_is_missing_for_a_while(store: &Store) {
+    const LINES: u64 = 1_000;
+    let mut place = Place::new();
+    store.create(&place, "piped", &json!({}));
+    place.write(0..LINES, |_| "");
+    place.start(KEEPING, &store.output("piped", "    Pipeline tidy\n"));
+    let retries = || place.counted("fluentbit_output_retries_total");
+    assert!(until(ARRIVAL_MAX, || retries() > 0), "{}", place.log());
+    let ingest = store.client.ingest();
+    let put = ingest.put_pipeline(IngestPutPipelineParts::Id("tidy"));
+    let answer = place.block_on(put.body(json!({"processors": []})).send()).unwrap();
+    assert_eq!(answer.status_code(), StatusCode::OK);
+    store.wait_for(&place, "piped", LINES);
+    assert_eq!(place.counted("fluentbit_output_dropped_records_total"), 0);
+    let ended = place.end();
+    assert!(ended.stderr.contains("kind=\"illegal_argument_exception\""), "{}", ended.stderr);
+    store.tally(&place, "piped", LINES).assert_exactly_once();
 }
 
 /// OpenSearch, and what is asked of it.
