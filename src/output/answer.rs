@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// quote a field, and which OpenSearch says three times.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
+/// The kind of a 400 that names none which is known: it may be of a proxy, or of a server that expects TLS.
+pub(super) const BAD_REQUEST: &str = "bad_request";
+
 /// No 413 makes all later bodies smaller than this: a server that takes less refuses log lines, not bodies,
 /// and what it refuses is divided by itself.
 const BODY_BYTES_MIN: usize = 16 << 10;
@@ -228,7 +231,7 @@ impl Judge for Whole {
             let Fault { kind, reason } = (self.fault)(&self.text);
             self.complaints.tell(self.status, &kind);
             if (self.status, self.count) == (400, 1) {
-                let kind = if kind.is_empty() { self.status.to_string() } else { kind };
+                let kind = if kind.is_empty() { BAD_REQUEST.to_owned() } else { kind };
                 verdict(0, Verdict::Blamed { kind, reason });
             }
         }

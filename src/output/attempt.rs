@@ -105,7 +105,7 @@ pub(super) struct Destination {
     pub(super) client: Arc<Client>,
     /// Whether reasons of refusals are wanted: there is a place for dead letters.
     pub(super) keeps_rejects: bool,
-    /// How many requests it has taken.
+    /// How many requests it has taken, whatever it did with their records.
     pub(super) taken: Taken,
     /// Whether chunks go one by one, so that nothing else is sent before this one is settled.
     pub(super) is_ordered: bool,
@@ -266,7 +266,8 @@ impl Destination {
         let before = outcome.tally.accepted;
         let end = self.exchange(request, outcome).await;
         let accepted = u64::from(outcome.tally.accepted - before);
-        if accepted > 0 {
+        // A 413 settles a single record, too, but nobody has looked into it.
+        if matches!(end, End::Answered(Health::Good)) && outcome.status != Some(413) {
             self.taken.add();
         }
         let count = request.records.len().max(1) as u64;

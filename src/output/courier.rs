@@ -2,7 +2,7 @@
 
 use super::Health;
 use super::Output;
-use super::attempt::{Destination, End, Outcome, Pending, Tally};
+use super::attempt::{Blamed, Destination, End, Outcome, Pending, Tally};
 use super::backoff::Backoff;
 use super::keeper::Keeper;
 use super::suspicion::{Suspicion, Taken};
@@ -272,12 +272,7 @@ impl Courier {
                 self.retry_or_give_up(pending, &reason);
             }
             End::Answered(Health::Refused) => {
-                let (status, kind) = (status.unwrap_or_default(), blamed.map(|blamed| blamed.kind));
-                let kind = kind.unwrap_or_default();
-                let reason = format!(
-                    "refused as a whole (status {status}, {kind}), and nothing else is taken: check the path and the \
-                     other properties of this output, and the store"
-                );
+                let reason = refusal(status.unwrap_or_default(), blamed.as_ref());
                 self.retry_or_give_up(pending, &reason);
             }
             End::Lost(error) => self.retry_or_give_up(pending, &error.to_string()),
@@ -423,6 +418,15 @@ impl Courier {
         let index = self.queue.partition_point(|other| other.place < pending.place);
         self.queue.insert(index, pending);
     }
+}
+
+/// What is said of a chunk that is refused as a whole, with an error of some type, while nothing else is taken.
+fn refusal(status: u16, blamed: Option<&Blamed>) -> String {
+    let kind = blamed.map_or("no type", |blamed| &blamed.kind);
+    format!(
+        "refused as a whole (status {status}, error {kind}), and nothing else is taken: check the path and the \
+         other properties of this output, and the store"
+    )
 }
 
 /// Waits for a moment; without one, for ever.
@@ -620,7 +624,7 @@ mod tests {
         rig.answer("a0 a1 a2 a3 a4 a5 a6 a7", REFUSED).await;
         // Each by itself, until one is taken.
         rig.answer("a0", REFUSED).await;
-        rig.answer("a1", OK).await;
+        rig.answer("a1", Reply::Full(200, "0 conflict\n")).await;
         rig.answer("a0 a2 a3", REFUSED).await;
         rig.answer("a0", REFUSED).await;
         rig.answer("a2 a3", OK).await;
@@ -630,7 +634,7 @@ mod tests {
         rig.answer("a6", OK).await;
         rig.answer("a7", REFUSED).await;
         assert_eq!(rig.settled().await, "a0");
-        assert_eq!(rig.counts(), "taken 6, dropped 2, errors 1, letters 2, refused 2");
+        assert_eq!(rig.counts(), "taken 5, conflicts 1, dropped 2, errors 1, letters 2, refused 2");
         assert_eq!(*rig.letters.kept.lock().unwrap(), ["a0: odd (why)", "a7: odd (why)"]);
     }
 

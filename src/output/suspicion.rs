@@ -17,7 +17,7 @@ const SAMPLES_MAX: usize = 8;
 /// everything in the middle of a search would have the rest of the chunk taken for bad.
 const BLAMED_MAX: u32 = 64;
 
-/// Counts the requests of which a destination has taken at least one record.
+/// Counts the requests that a destination has taken, whatever it then did with each record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken(Arc<AtomicU64>);
 

@@ -14,7 +14,7 @@
 
 use super::doubt::{Doubt, Limits};
 use super::lock;
-use crate::output::answer::{Fault, Whole};
+use crate::output::answer::{BAD_REQUEST, Fault, Whole};
 use crate::output::{Health, Judge, Request, Verdict};
 use std::sync::{Arc, Mutex};
 
@@ -23,10 +23,6 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// More of it is not kept as the reason for a refusal.
 const REASON_BYTES_MAX: usize = 512;
-
-/// What is said of a text that is none of Loki's known ones: it may be of a proxy before it, or of a server that
-/// expects TLS.
-const UNKNOWN: &str = "bad_request";
 
 /// Words of Loki's messages, and the name under which its own metrics count them
 /// (<https://grafana.com/docs/loki/latest/operations/request-validation-rate-limits/>).
@@ -142,7 +138,7 @@ impl Judge for Refusal {
         let kind = kind(&self.text);
         lock(&self.limits).refused(&kind);
         let reason = text.get(..text.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
-        if kind == UNKNOWN {
+        if kind == BAD_REQUEST {
             if self.count == 1 {
                 verdict(0, Verdict::Blamed { kind, reason: reason.to_owned() });
             }
@@ -169,7 +165,7 @@ fn kind(text: &[u8]) -> String {
     if text.contains(BLOCKED) {
         return "blocked_ingestion".to_owned();
     }
-    find(KINDS, &text).or_else(|| find(STREAM_KINDS, &text)).unwrap_or(UNKNOWN).to_owned()
+    find(KINDS, &text).or_else(|| find(STREAM_KINDS, &text)).unwrap_or(BAD_REQUEST).to_owned()
 }
 
 fn find(kinds: &[(&str, &'static str)], text: &str) -> Option<&'static str> {

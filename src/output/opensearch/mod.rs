@@ -701,7 +701,7 @@ mod tests {
             samples::requests(&mut output, &samples::chunk(&[("t", TIME, "{}")])).remove(0);
         for (answer, kind, reason) in [
             (r#"{"error":{"type":"x","reason":"y"},"status":400}"#, "x", "y"),
-            (r#"{"error":"no handler found"}"#, "400", "no handler found"),
+            (r#"{"error":"no handler found"}"#, "bad_request", "no handler found"),
         ] {
             let mut verdicts = Vec::new();
             let mut judge = output.judge(&request, 400);
