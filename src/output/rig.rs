@@ -398,6 +398,9 @@ struct Lines {
 impl Judge for Lines {
     fn feed(&mut self, bytes: &[u8], verdict: &mut dyn FnMut(u32, Verdict)) {
         self.text.push_str(str::from_utf8(bytes).unwrap());
+        if self.status == 429 {
+            return;
+        }
         for line in self.text.lines() {
             let (index, word) = line.split_once(' ').unwrap();
             let judged = match word {
@@ -423,8 +426,20 @@ impl Judge for Lines {
                 verdict(0, Verdict::Refused { kind: "large".to_owned(), reason: "why".to_owned() });
                 Health::Good
             }
+            400 => {
+                if self.count == 1 {
+                    let (kind, reason) = ("odd".to_owned(), "why".to_owned());
+                    verdict(0, Verdict::Blamed { kind, reason });
+                }
+                Health::Refused
+            }
             429 | 503 => Health::Busy,
             _ => Health::Failed,
         }
+    }
+
+    /// The text of a 429: seconds.
+    fn wait(&self) -> Option<Duration> {
+        self.text.parse().ok().filter(|_| self.status == 429).map(Duration::from_secs)
     }
 }

@@ -9,6 +9,9 @@
 )]
 
 mod arrived;
+mod outage;
+mod place;
+mod refusals;
 mod servers;
 
 use jiff::Timestamp;
@@ -50,7 +53,7 @@ fn everything_arrives_once_in_both_stores_when_killed_three_times() {
 /// As a reader of the README will do it, on other ports.
 #[test]
 fn the_readme_ships_a_line_into_both() {
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = turn();
     let search = Server::start("opensearch", "/_cluster/health");
     let loki = Server::start("loki", "/ready");
     let program = Path::new(env!("CARGO_BIN_EXE_tailwater"));
@@ -83,6 +86,11 @@ const STEPS: u64 = 100;
 /// One test at a time: two of each server would starve one another.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits until it is one's turn, also behind a test that failed.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Both servers, the agent, and the files it follows.
 struct Run {
     _turn: MutexGuard<'static, ()>,
@@ -97,7 +105,7 @@ struct Run {
 
 impl Run {
     fn start() -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let search = Server::start("opensearch", "/_cluster/health");
         let loki = Server::start("loki", "/ready");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -206,7 +206,8 @@ fn a_folder_that_cannot_be_used_ends_the_start() {
     let place = Place::new(&conf);
     let first = place.start();
     // Written once it is held.
-    let is_held = || std::fs::read(place.path("storage/tailwater.lock")).is_ok_and(|held| !held.is_empty());
+    let is_held =
+        || std::fs::read(place.path("storage/tailwater.lock")).is_ok_and(|held| !held.is_empty());
     assert!(until(LIMIT, is_held), "{}", first.stderr());
     check_refused(start(&place), "another agent uses this `storage.path`: give each its own");
     first.kill9();

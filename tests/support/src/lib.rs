@@ -30,7 +30,7 @@ mod wait;
 mod workload;
 mod writer;
 
-pub use agent::{Agent, Ended};
+pub use agent::{Agent, Ended, ask_to_stop};
 pub use bulk::{BulkStore, Document, Kind};
 pub use counting::Counting;
 pub use faults::Faults;
