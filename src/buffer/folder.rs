@@ -11,7 +11,7 @@
 //!
 //! A name ending in `.part` is being written and means nothing yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -180,6 +180,12 @@ impl Paths {
             Folder::Output(name) => self.out().join(name.as_str()),
             Folder::Rejected => self.rejected.clone(),
         }
+    }
+
+    /// The folders whose names in others must survive as well: those that hold folders.
+    pub(super) fn parents(&self) -> BTreeSet<PathBuf> {
+        let above_rejected = self.rejected.parent().map(Path::to_owned);
+        [self.root.clone(), self.out()].into_iter().chain(above_rejected).collect()
     }
 
     pub(super) fn chunk(&self, folder: &Folder, number: u64) -> PathBuf {
