@@ -24,9 +24,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Before the boot id in the lock file.
 const VERIFIED: &str = "verified under boot ";
+
+/// A start that takes longer says this often how far it is.
+const TELL_PAUSE: Duration = Duration::from_secs(5);
 
 /// The lock file is never longer.
 const LOCK_BYTES_MAX: usize = 256;
@@ -312,7 +316,14 @@ impl Recovery<'_> {
         let path = self.shelf.paths.folder(folder);
         let can_tear = CanTear::after(self.trust);
         let mut kept = Vec::new();
-        for number in self.numbers(&path)? {
+        let numbers = self.numbers(&path)?;
+        let mut told = Instant::now();
+        for (done, number) in numbers.iter().copied().enumerate() {
+            if told.elapsed() >= TELL_PAUSE {
+                told = Instant::now();
+                let (folder, chunks) = (folder.name(), numbers.len());
+                tracing::info!(folder, done, chunks, "looking through what waits on disk");
+            }
             let path = self.shelf.paths.chunk(folder, number);
             let each = &mut |header: &Header, head: &Head| each(header, head, number);
             if let Some(chunk) = self.inspect(folder.name(), &path, number, can_tear, each)? {
