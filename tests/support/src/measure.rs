@@ -111,7 +111,10 @@ fn run_floor(plan: &Plan<'_>, program: &Path, folder: &Path, sent: &Sent) -> Cos
 fn run_agent(plan: &Plan<'_>, folder: &Path) -> (Cost, Sent) {
     let run_folder = folder.join("run");
     std::fs::create_dir_all(&run_folder).unwrap();
-    let stores = Stores { bulk: Counting::start(), loki: Counting::start() };
+    let stores = Stores { bulk: Counting::start(), loki: Counting::refusing() };
+    if plan.case != Case::OneAway {
+        stores.loki.listen();
+    }
     let conf = folder.join("bench.conf");
     let ports = (stores.bulk.port(), stores.loki.port());
     std::fs::write(&conf, plan.case.configuration(ports, folder, &run_folder)).unwrap();
@@ -151,7 +154,7 @@ impl Stores {
     fn have(&self, case: Case, expected: u64) -> bool {
         match case {
             Case::Both => self.bulk.lines() >= expected && self.loki.lines() >= expected,
-            Case::Es => self.bulk.lines() >= expected,
+            Case::Es | Case::EsDisk | Case::OneAway => self.bulk.lines() >= expected,
             Case::Loki => self.loki.lines() >= expected,
             // Its end is the end of the run.
             _ => false,
