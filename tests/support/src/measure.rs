@@ -192,7 +192,7 @@ fn run(
 ) -> Option<Cost> {
     let mut peak_kib = 0;
     // `wait4` must be the one that reaps the process, so its end is seen as its memory going away.
-    while let Some(kib) = peak_rss(child.id()) {
+    while let Some(kib) = memory_peak(child.id()) {
         peak_kib = kib;
         if done() {
             break;
@@ -213,7 +213,8 @@ fn run(
 
 /// The largest resident set so far, in KiB; `None` once the process ended. `ru_maxrss` would not do:
 /// a child starts it at the value of the process it was forked from.
-fn peak_rss(id: u32) -> Option<u64> {
+#[must_use]
+pub fn memory_peak(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
