@@ -2,7 +2,7 @@
 //! and the CPU's ratio to *the floor*, which only reads the file and sends as many bytes.
 //!
 //! ```text
-//! cargo bench --bench whole -- [--case es|loki|both|null|cri|cri-json|nginx] [--lines N] [--peer 'COMMAND {conf}']
+//! cargo bench --bench whole -- [--case es|es-disk|loki|one-away|both|null|cri|cri-json|nginx] [--lines N] [--peer 'COMMAND {conf}']
 //! ```
 //!
 //! `--peer` runs any other command over the same work, with a configuration that Fluent Bit reads.

@@ -173,6 +173,8 @@ metrics! {
         /// Matches of regular expressions with look-around or references that were given up, since they
         /// went back too often; they count as no match.
         matches_given_up: Counter = "tailwater_regex_given_up_total",
+        /// Syncs (fsync) of files and folders under `storage.path`: none while the outputs keep up.
+        syncs: Counter = "tailwater_storage_syncs_total",
         /// Time of the start, in seconds since the epoch.
         start_time: Gauge = "process_start_time_seconds",
     }
@@ -230,7 +232,7 @@ impl Registry {
     }
 
     /// What the process counts.
-    pub fn service(&self) -> &ServiceMetrics {
+    pub fn service(&self) -> &Arc<ServiceMetrics> {
         &self.service
     }
 

@@ -11,9 +11,10 @@
 //!
 //! A name ending in `.part` is being written and means nothing yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Held by the agent that uses the folder.
@@ -65,14 +66,18 @@ impl Folder {
 
 /// What an output's folder is called, for ever: its `Alias`, or what decides where its records go.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutputName(String);
+pub struct OutputName(Arc<str>);
 
 impl OutputName {
     /// For an output with an `Alias`.
     pub fn from_alias(alias: &str) -> Self {
         let name = sanitised(alias);
         // Two aliases that look alike once sanitised must not share a folder.
-        if name == alias { Self(name) } else { Self(format!("{name}-{}", hash(&[alias]))) }
+        if name == alias {
+            Self(name.into())
+        } else {
+            Self(format!("{name}-{}", hash(&[alias])).into())
+        }
     }
 
     /// For an output without one: the plugin, then host and port or whatever people tell it by, and all
@@ -81,24 +86,24 @@ impl OutputName {
     pub fn from_destination(shown: &[&str], deciding: &[&str]) -> Self {
         let parts: Vec<_> = shown.iter().copied().filter(|part| !part.is_empty()).collect();
         let all: Vec<_> = shown.iter().chain(deciding).copied().collect();
-        Self(format!("{}-{}", sanitised(&parts.join("-")), hash(&all)))
+        Self(format!("{}-{}", sanitised(&parts.join("-")), hash(&all)).into())
     }
 
     /// Tells outputs apart that lead to the same place: the second of a name gets a `-2`.
     pub fn distinct(names: &mut [Self]) {
-        let mut seen: HashMap<String, u32> = HashMap::new();
+        let mut seen: HashMap<Arc<str>, u32> = HashMap::new();
         for name in names {
-            let count = seen.entry(name.0.clone()).or_default();
+            let count = seen.entry(Arc::clone(&name.0)).or_default();
             *count += 1;
             if *count > 1 {
-                name.0 = format!("{}-{count}", name.0);
+                name.0 = format!("{}-{count}", name.0).into();
             }
         }
     }
 
     /// The name as found on a disk.
     pub fn found(name: &str) -> Self {
-        Self(name.to_owned())
+        Self(name.into())
     }
 
     /// The name of the folder.
@@ -175,6 +180,12 @@ impl Paths {
             Folder::Output(name) => self.out().join(name.as_str()),
             Folder::Rejected => self.rejected.clone(),
         }
+    }
+
+    /// The folders whose names in others must survive as well: those that hold folders.
+    pub(super) fn parents(&self) -> BTreeSet<PathBuf> {
+        let above_rejected = self.rejected.parent().map(Path::to_owned);
+        [self.root.clone(), self.out()].into_iter().chain(above_rejected).collect()
     }
 
     pub(super) fn chunk(&self, folder: &Folder, number: u64) -> PathBuf {
@@ -258,7 +269,7 @@ mod tests {
             es-10.0.0.1-9200-cfe26a8b
             null-b9291bcd
             null-b9291bcd-2"#]]
-        .assert_eq(&names.map(|name| name.0).join("\n"));
+        .assert_eq(&names.map(|name| name.0.to_string()).join("\n"));
         assert_ne!(
             OutputName::from_destination(&["es"], &["a", "bc"]),
             OutputName::from_destination(&["es"], &["ab", "c"])

@@ -3,7 +3,9 @@
 /// A set of record indices, `0..count` of one chunk.
 #[derive(Clone, Debug)]
 pub struct Open {
-    /// One bit a record; bits at `count` and beyond are zero.
+    /// Records of the chunk.
+    count: u32,
+    /// One bit a record; none as long as all are in it, so that a backlog of chunks takes no room for them.
     words: Vec<u64>,
     /// Bits that are set.
     left: u32,
@@ -12,17 +14,14 @@ pub struct Open {
 impl Open {
     /// All of `count` records.
     pub fn all(count: u32) -> Self {
-        let mut words = vec![u64::MAX; count.div_ceil(64) as usize];
-        if let (Some(last), 1..) = (words.last_mut(), count % 64) {
-            *last = (1 << (count % 64)) - 1;
-        }
-        Self { words, left: count }
+        Self { count, words: Vec::new(), left: count }
     }
 
     /// Those of `records` that are in it.
     #[must_use]
     pub fn only(&self, records: &[u32]) -> Self {
-        let mut only = Self { words: vec![0; self.words.len()], left: 0 };
+        let words = vec![0; self.count.div_ceil(64) as usize];
+        let mut only = Self { count: self.count, words, left: 0 };
         for &index in records.iter().filter(|index| self.contains(**index)) {
             if let Some(word) = only.words.get_mut(index as usize / 64) {
                 let bit = 1 << (index % 64);
@@ -35,20 +34,22 @@ impl Open {
 
     /// The records in it, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
-        (0..).zip(&self.words).flat_map(|(number, word)| {
-            let bits = (0..64_u32).filter(move |bit| word >> bit & 1 == 1);
-            bits.map(move |bit| number * 64 + bit)
-        })
+        (0..self.count).filter(|index| self.contains(*index))
     }
 
     /// Whether the record is still owed.
     pub fn contains(&self, index: u32) -> bool {
-        self.words.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+        let word = self.words.get(index as usize / 64);
+        index < self.count && word.is_none_or(|word| word >> (index % 64) & 1 == 1)
     }
 
     /// Takes the record out; whether it was in.
     pub fn remove(&mut self, index: u32) -> bool {
         let was_open = self.contains(index);
+        if was_open && self.words.is_empty() {
+            // Bits beyond `count` are not looked at.
+            self.words = vec![u64::MAX; self.count.div_ceil(64) as usize];
+        }
         if was_open && let Some(word) = self.words.get_mut(index as usize / 64) {
             *word &= !(1 << (index % 64));
             self.left -= 1;

@@ -24,9 +24,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Before the boot id in the lock file.
 const VERIFIED: &str = "verified under boot ";
+
+/// A start that takes longer says this often how far it is.
+const TELL_PAUSE: Duration = Duration::from_secs(5);
 
 /// The lock file is never longer.
 const LOCK_BYTES_MAX: usize = 256;
@@ -71,12 +75,12 @@ impl Shelf {
         };
         recovery.run()?;
         let found = recovery.found;
-        boot.write_to(&shelf.lock, &shelf.paths.lock())?;
+        boot.note(&shelf, found.next_number > 0)?;
         Ok((shelf, found))
     }
 }
 
-/// Makes the folders that are missing, and their names survive.
+/// Makes the folders that are missing. Their names are synced together with the first chunk.
 fn make_folders(
     storage: &dyn Storage,
     paths: &Paths,
@@ -87,20 +91,10 @@ fn make_folders(
     let rejected = paths.folder(&Folder::Rejected);
     for path in fixed.into_iter().chain([rejected]).chain(outputs) {
         match storage.list(&path, &mut |_, _| ()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => {
-                result.map_err(failed("read the folder", &path))?;
-                continue;
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                storage.create_folder(&path).map_err(failed("make the folder", &path))?;
             }
-        }
-        storage.create_folder(&path).map_err(failed("make the folder", &path))?;
-        match path.parent() {
-            Some(above) if path != paths.root() => {
-                storage.sync_folder(above).map_err(failed("sync the folder", above))?;
-            }
-            // It may be one that this process may not read; whoever made it has synced it.
-            Some(above) => drop(storage.sync_folder(above)),
-            None => {}
+            result => result.map_err(failed("read the folder", &path))?,
         }
     }
     Ok(())
@@ -146,12 +140,11 @@ impl Boot {
         Self { trust, age, line }
     }
 
-    /// All is verified under this boot now.
-    fn write_to(self, lock: &Arc<dyn StoredFile>, path: &Path) -> Result<(), DiskError> {
+    /// All is verified under this boot now. Where there never was a chunk that is noted with the first one: a
+    /// folder that is there only in case an output lags costs the next start nothing either.
+    fn note(self, of: &Shelf, has_chunks: bool) -> Result<(), DiskError> {
         let (Trust::AnotherBoot, Some(line)) = (self.trust, self.line) else { return Ok(()) };
-        let cut = lock.truncate(0);
-        let written = cut.and_then(|()| lock.write_at([line.as_bytes(), &[]], 0));
-        written.map_err(failed("write", path))
+        of.expect_boot(line, has_chunks || self.age == Age::Used)
     }
 }
 
@@ -205,12 +198,9 @@ impl Recovery<'_> {
         let paths = &self.shelf.paths;
         let outputs = outputs.into_iter().map(Folder::Output).map(|folder| paths.folder(&folder));
         let rejected = paths.folder(&Folder::Rejected);
-        // `open/` last, as ever.
-        let all = [paths.corrupt(), rejected].into_iter().chain(outputs).chain([paths.open()]);
-        for path in all {
-            self.shelf.storage.sync_folder(&path).map_err(failed("sync the folder", &path))?;
-        }
-        Ok(())
+        let all = [paths.corrupt(), rejected, paths.open()].into_iter().chain(outputs);
+        self.shelf.expect_sync(all);
+        self.shelf.sync_folders()
     }
 
     /// Chunks to come have higher numbers than those in this folder.
@@ -326,7 +316,14 @@ impl Recovery<'_> {
         let path = self.shelf.paths.folder(folder);
         let can_tear = CanTear::after(self.trust);
         let mut kept = Vec::new();
-        for number in self.numbers(&path)? {
+        let numbers = self.numbers(&path)?;
+        let mut told = Instant::now();
+        for (done, number) in numbers.iter().copied().enumerate() {
+            if told.elapsed() >= TELL_PAUSE {
+                told = Instant::now();
+                let (folder, chunks) = (folder.name(), numbers.len());
+                tracing::info!(folder, done, chunks, "looking through what waits on disk");
+            }
             let path = self.shelf.paths.chunk(folder, number);
             let each = &mut |header: &Header, head: &Head| each(header, head, number);
             if let Some(chunk) = self.inspect(folder.name(), &path, number, can_tear, each)? {

@@ -144,7 +144,8 @@ mod tests {
         };
         let output = OutputName::from_alias("store");
         let (shelf, found) =
-            Shelf::open(Arc::new(Disk), &options, std::slice::from_ref(&output)).unwrap();
+            Shelf::open(Arc::new(Disk::default()), &options, std::slice::from_ref(&output))
+                .unwrap();
         let numbers = Arc::new(AtomicU64::new(found.next_number));
         RejectedFolder { shelf: Arc::new(shelf), output, numbers, bytes_max }
     }

@@ -221,6 +221,8 @@ struct State {
     stored: BTreeMap<Folder, Listing>,
     /// Folders with names that a power cut would take.
     unsynced: BTreeSet<PathBuf>,
+    /// What the lock file is to say once there is a chunk; `None`: it says so already.
+    boot_line: Option<String>,
 }
 
 /// What lies in a folder.
@@ -260,12 +262,15 @@ impl Shelf {
         paths: Paths,
         lock: Arc<dyn StoredFile>,
     ) -> Self {
+        // Whoever made the folders, nobody may have synced their names: that is done with the first sync.
+        let unsynced = paths.parents();
+        let state = State { unsynced, ..State::default() };
         Self {
             storage,
             paths,
             checksum: options.checksum,
             damaged: options.damaged,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             syncing_folders: Mutex::default(),
             copies: AtomicBool::new(false),
             lock,
@@ -283,7 +288,7 @@ impl Shelf {
         let path = self.paths.open_chunk(number);
         let header = self.header(number, &outputs, opened_at, Purpose::Delivery);
         let (file, size) = self.create(&path, &header).map_err(failed("create", &path))?;
-        self.state().unsynced.insert(self.paths.open());
+        self.expect_sync([self.paths.open()]);
         let syncing = Arc::default();
         Ok(ChunkFile { number, outputs, file, size, records: 0, is_torn: false, syncing })
     }
@@ -301,6 +306,7 @@ impl Shelf {
 
     /// A new file with this header, and its size.
     fn create(&self, path: &Path, header: &Header) -> io::Result<(Arc<dyn StoredFile>, u64)> {
+        self.note_boot()?;
         let file = match self.storage.create(path) {
             // An earlier try got so far: no other chunk has this number.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -319,6 +325,23 @@ impl Shelf {
                 Err(error)
             }
         }
+    }
+
+    /// Sets down under which boot all is verified, once there is something that could be.
+    fn note_boot(&self) -> io::Result<()> {
+        let Some(line) = self.state().boot_line.take() else { return Ok(()) };
+        let cut = self.lock.truncate(0);
+        let written = cut.and_then(|()| self.lock.write_at([line.as_bytes(), &[]], 0));
+        if written.is_err() {
+            self.state().boot_line = Some(line);
+        }
+        written
+    }
+
+    /// Notes what the lock file is to say, at once or together with the first chunk.
+    pub(super) fn expect_boot(&self, line: String, is_used: bool) -> Result<(), DiskError> {
+        self.state().boot_line = Some(line);
+        if is_used { self.note_boot().map_err(failed("write", &self.paths.lock())) } else { Ok(()) }
     }
 
     /// Appends a frame with so many records; one copy, into the kernel's. After an error the chunk is as
@@ -366,19 +389,41 @@ impl Shelf {
         self.sync_folders()
     }
 
+    /// Notes folders that are to be synced with whatever is synced next.
+    pub(super) fn expect_sync(&self, folders: impl IntoIterator<Item = PathBuf>) {
+        self.state().unsynced.extend(folders);
+    }
+
     /// Syncs the folders that have new names, `open/` last: that a name is gone there must not survive
     /// alone.
-    fn sync_folders(&self) -> Result<(), DiskError> {
+    pub(super) fn sync_folders(&self) -> Result<(), DiskError> {
         let _one_at_a_time = self.syncing_folders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut folders = std::mem::take(&mut self.state().unsynced);
         let open = folders.take(&self.paths.open());
         for path in folders.iter().chain(&open) {
-            if let Err(error) = self.storage.sync_folder(path) {
-                self.state().unsynced.extend(folders.iter().chain(&open).cloned());
+            if let Err(error) = self.sync_folder(path) {
+                self.expect_sync(folders.iter().chain(&open).cloned());
                 return Err(DiskError::new("sync the folder", path, error));
             }
         }
         Ok(())
+    }
+
+    /// Syncs a folder; for that of all others its own name as well.
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        use io::ErrorKind as Kind;
+        if path == self.paths.root()
+            && let Some(above) = path.parent()
+        {
+            match self.storage.sync_folder(above) {
+                // One that this process may not read was there before, and whoever made it has synced it.
+                Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::PermissionDenied) => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        self.storage.sync_folder(path)
     }
 
     /// Hands a chunk to its outputs: from here on it lies in their folders. One without records is removed.
@@ -413,7 +458,7 @@ impl Shelf {
             let folder = Folder::Output(output.clone());
             let path = self.paths.chunk(&folder, number);
             self.link(open, &path).map_err(failed("link a chunk as", &path))?;
-            self.state().unsynced.insert(self.paths.folder(&folder));
+            self.expect_sync([self.paths.folder(&folder)]);
         }
         Ok(())
     }
@@ -482,8 +527,8 @@ impl Shelf {
         let bytes = self.write_refused(&part, &header, frames);
         let bytes = bytes.map_err(failed("write dead letters to", &part))?;
         self.storage.rename(&part, &path).map_err(failed("write dead letters to", &path))?;
-        let folder = self.paths.folder(&Folder::Rejected);
-        self.storage.sync_folder(&folder).map_err(failed("sync the folder", &folder))?;
+        self.expect_sync([self.paths.folder(&Folder::Rejected)]);
+        self.sync_folders()?;
         let records = frames.iter().map(|refused| u64::from(refused.count)).sum();
         let stored = Stored { number, bytes, records };
         self.note(&Folder::Rejected, stored);

@@ -3,6 +3,7 @@
 //! Everything that the buffer does to a disk goes through [`Storage`], so that a test can let the n-th
 //! operation fail or cut the power between any two ([`super::Simulated`]).
 
+use crate::metrics::ServiceMetrics;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, statvfs};
 use rustix::io::{Errno, pwritev};
 use std::fmt;
@@ -111,19 +112,32 @@ pub trait StoredFile: fmt::Debug + Send + Sync {
 }
 
 /// The file system of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    metrics: Arc<ServiceMetrics>,
+}
+
+impl Disk {
+    /// One whose syncs are counted there.
+    pub fn counted(metrics: Arc<ServiceMetrics>) -> Self {
+        Self { metrics }
+    }
+
+    fn file(&self, file: File) -> Arc<dyn StoredFile> {
+        Arc::new(DiskFile { file, metrics: Arc::clone(&self.metrics) })
+    }
+}
 
 impl Storage for Disk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(FILE_MODE);
-        Ok(Arc::new(DiskFile(options.open(path)?)))
+        Ok(self.file(options.open(path)?))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn StoredFile>> {
         let write = access == Access::Write;
-        Ok(Arc::new(DiskFile(OpenOptions::new().read(true).write(write).open(path)?)))
+        Ok(self.file(OpenOptions::new().read(true).write(write).open(path)?))
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -155,6 +169,7 @@ impl Storage for Disk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.metrics.syncs.add(1);
         match File::open(folder)?.sync_all() {
             // Some file systems, network ones mostly, have no sync for folders.
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
@@ -173,7 +188,7 @@ impl Storage for Disk {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(FILE_MODE))?);
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Arc::new(DiskFile(file)))
+        Ok(self.file(file))
     }
 
     fn boot_id(&self) -> Option<String> {
@@ -183,7 +198,10 @@ impl Storage for Disk {
 
 /// A file of this machine.
 #[derive(Debug)]
-struct DiskFile(File);
+struct DiskFile {
+    file: File,
+    metrics: Arc<ServiceMetrics>,
+}
 
 impl StoredFile for DiskFile {
     fn write_at(&self, parts: [&[u8]; 2], mut offset: u64) -> io::Result<()> {
@@ -192,7 +210,7 @@ impl StoredFile for DiskFile {
         // An empty slice at the front is skipped, so that what is left is something to write.
         IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
-            let written = match pwritev(&self.0, left, offset) {
+            let written = match pwritev(&self.file, left, offset) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
                 Err(Errno::INTR) => continue,
@@ -207,7 +225,7 @@ impl StoredFile for DiskFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.0.read_at(rest, offset + filled as u64) {
+            match self.file.read_at(rest, offset + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -218,15 +236,16 @@ impl StoredFile for DiskFile {
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
-        self.0.set_len(size)
+        self.file.set_len(size)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.metrics.syncs.add(1);
+        self.file.sync_data()
     }
 }
 
@@ -237,10 +256,11 @@ mod tests {
 
     #[test]
     fn the_disk_keeps_what_it_is_given() {
+        let disk = Disk::default();
         let folder = tempfile::tempdir().unwrap();
         let [one, two, deep] = ["one", "two", "a/b"].map(|name| folder.path().join(name));
-        let file = Disk.create(&one).unwrap();
-        assert_eq!(Disk.create(&one).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let file = disk.create(&one).unwrap();
+        assert_eq!(disk.create(&one).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         file.write_at([b"", b"hello"], 0).unwrap();
         file.write_at([b" wide ", b"world"], 5).unwrap();
         file.sync().unwrap();
@@ -248,15 +268,15 @@ mod tests {
         assert_eq!(file.read_at(&mut bytes, 6).unwrap(), 10);
         assert_eq!(&bytes[..10], b"wide world");
         file.truncate(5).unwrap();
-        Disk.link(&one, &two).unwrap();
-        assert_eq!(Disk.link(&one, &two).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        Disk.remove(&one).unwrap();
-        Disk.rename(&two, &one).unwrap();
-        assert_eq!(Disk.open(&one, Access::Read).unwrap().size().unwrap(), 5);
-        Disk.create_folder(&deep).unwrap();
-        Disk.sync_folder(folder.path()).unwrap();
+        disk.link(&one, &two).unwrap();
+        assert_eq!(disk.link(&one, &two).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        disk.remove(&one).unwrap();
+        disk.rename(&two, &one).unwrap();
+        assert_eq!(disk.open(&one, Access::Read).unwrap().size().unwrap(), 5);
+        disk.create_folder(&deep).unwrap();
+        disk.sync_folder(folder.path()).unwrap();
         let mut names = BTreeMap::new();
-        Disk.list(folder.path(), &mut |name, kind| {
+        disk.list(folder.path(), &mut |name, kind| {
             names.insert(name.to_owned(), kind);
         })
         .unwrap();
@@ -264,17 +284,19 @@ mod tests {
             names.into_iter().collect::<Vec<_>>(),
             [("a".to_owned(), Kind::Folder), ("one".to_owned(), Kind::File)]
         );
-        let space = Disk.space(folder.path()).unwrap();
+        let space = disk.space(folder.path()).unwrap();
+        assert_eq!(disk.metrics.syncs.value(), 2);
         assert!(0 < space.free && space.free <= space.total);
     }
 
     #[test]
     fn a_lock_is_held_once() {
+        let disk = Disk::default();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let held = Disk.lock(&path).unwrap();
-        assert_eq!(Disk.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let held = disk.lock(&path).unwrap();
+        assert_eq!(disk.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(held);
-        Disk.lock(&path).unwrap();
+        disk.lock(&path).unwrap();
     }
 }

@@ -103,7 +103,7 @@ impl Inspection {
     }
 
     fn write(&self, out: &mut dyn Write) -> Result<bool, InspectionError> {
-        let found = survey(&Disk, &self.path).map_err(unread(&self.path))?;
+        let found = survey(&Disk::default(), &self.path).map_err(unread(&self.path))?;
         match self.action {
             Action::List => list(&found, clock::now(), out),
             Action::Print => print(&found, out),
@@ -127,7 +127,7 @@ enum Opened {
 }
 
 fn open(found: &Found) -> Result<Opened, InspectionError> {
-    let file = match Disk.open(&found.path, Access::Read) {
+    let file = match Disk::default().open(&found.path, Access::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Opened::Gone),
         result => result.map_err(unread(&found.path))?,
     };
@@ -381,7 +381,7 @@ mod tests {
             damaged: Damaged::Keep,
         };
         let names: Arc<[_]> = ["es", "loki"].map(OutputName::from_alias).into();
-        let (shelf, _) = Shelf::open(Arc::new(Disk), &options, &names).unwrap();
+        let (shelf, _) = Shelf::open(Arc::new(Disk::default()), &options, &names).unwrap();
         let mut chunk = shelf.open_chunk(0, Arc::clone(&names), OPENED_AT).unwrap();
         shelf.append(&mut chunk, &frame(0), 1).unwrap();
         shelf.append(&mut chunk, &frame(1), 1).unwrap();
@@ -402,7 +402,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _agent = buffer(folder.path());
         change(folder.path());
-        let found = survey(&Disk, &folder.path().join(at)).unwrap();
+        let found = survey(&Disk::default(), &folder.path().join(at)).unwrap();
         let mut out = Vec::new();
         let is_well = run(&found, &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
@@ -521,7 +521,7 @@ mod tests {
     #[test]
     fn what_is_no_buffer_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let error = |path: &Path| survey(&Disk, path).unwrap_err().to_string();
+        let error = |path: &Path| survey(&Disk::default(), path).unwrap_err().to_string();
         assert!(error(folder.path()).starts_with("it is no buffer; name a `storage.path`"));
         assert!(error(&folder.path().join("nowhere")).contains("No such file"));
         let _agent = buffer(folder.path());
@@ -529,9 +529,9 @@ mod tests {
         for emptied in ["out/es", "out/loki"] {
             let path = folder.path().join(emptied);
             std::fs::remove_file(path.join("00000000000000000000.chunk")).unwrap();
-            assert_eq!(survey(&Disk, &path).unwrap(), []);
+            assert_eq!(survey(&Disk::default(), &path).unwrap(), []);
         }
-        assert_eq!(survey(&Disk, folder.path()).unwrap().len(), 1);
+        assert_eq!(survey(&Disk::default(), folder.path()).unwrap().len(), 1);
     }
 
     #[test]

@@ -163,7 +163,9 @@ fn each_file(
 }
 
 fn open(path: &Path) -> Result<ChunkReader, DeadLetterError> {
-    let file = Disk.open(path, Access::Read).map_err(|error| DeadLetterError::read(path, error))?;
+    let file = Disk::default()
+        .open(path, Access::Read)
+        .map_err(|error| DeadLetterError::read(path, error))?;
     ChunkReader::new(file).map_err(|error| DeadLetterError::read(path, error))
 }
 
@@ -253,12 +255,14 @@ fn replay(path: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Dea
         checksum: Checksum::Crc32c,
         damaged: Damaged::Keep,
     };
-    let (shelf, found) = Shelf::open(Arc::new(Disk), &options, &outputs).map_err(|error| {
-        match error.source.kind() {
+    let (shelf, found) =
+        Shelf::open(Arc::new(Disk::default()), &options, &outputs).map_err(|error| match error
+            .source
+            .kind()
+        {
             io::ErrorKind::WouldBlock => DeadLetterError::Running(root.to_owned()),
             _ => error.into(),
-        }
-    })?;
+        })?;
     for (file, number) in files.iter().zip(found.next_number..) {
         let reader = open(file)?;
         let header = reader.header();

@@ -158,6 +158,10 @@ impl Plan {
         &self.service
     }
 
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The folder for what waits on the disk: `storage.path`; else, where an output may lag behind another, one
     /// beside the first position database.
     pub(super) fn storage_folder(&self) -> Option<PathBuf> {

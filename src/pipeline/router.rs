@@ -3,9 +3,10 @@
 
 use super::filter_slot::FilterSlot;
 use super::ledger::Ledger;
-use super::spool::{OnDisk, Spool};
+use super::spool::Spool;
 use crate::buffer::{
-    CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, Parcel, Recovered, RouteSet, Settled, Stakes, Stored,
+    CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, Covered, Parcel, Recovered, RouteSet, Settled,
+    Stakes, Stored, Unsynced,
 };
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
@@ -57,13 +58,15 @@ pub(super) struct Share {
     limit: usize,
     /// Whether its records wait on the disk, as long as that takes them: `storage.type filesystem`.
     on_disk: bool,
+    /// Whether the disk has first to sync what it was given.
+    waits_for_disk: bool,
     metrics: Arc<InputMetrics>,
 }
 
 impl Share {
     /// Nothing held yet.
     pub(super) fn new(limit: usize, metrics: Arc<InputMetrics>) -> Self {
-        Self { held: 0, chunks: 0, limit, on_disk: false, metrics }
+        Self { held: 0, chunks: 0, limit, on_disk: false, waits_for_disk: false, metrics }
     }
 
     /// The same for an input whose records wait on the disk.
@@ -72,14 +75,14 @@ impl Share {
     }
 
     fn is_full(&self) -> bool {
-        self.held >= self.limit
+        self.held >= self.limit || self.waits_for_disk
     }
 
     /// Shows the metrics where the share stands.
     fn note(&self) {
         self.metrics.storage_memory_bytes.set(self.held as u64);
         self.metrics.storage_chunks.set(self.chunks);
-        self.metrics.storage_overlimit.set(self.is_full().into());
+        self.metrics.storage_overlimit.set((self.held >= self.limit).into());
         self.metrics.ingestion_paused.set(self.is_full().into());
     }
 
@@ -110,15 +113,17 @@ struct Owed {
     /// Outputs that still owe it.
     left: RouteSet,
     place: Place,
-    /// Whether its reads count as settled, whatever becomes of its outputs: it is synced.
-    is_synced: bool,
 }
 
 /// Where a sealed chunk lies.
 #[derive(Debug)]
 enum Place {
     Memory(Parcel),
-    Disk(OnDisk),
+    /// Its reads are safe only once it is settled, or synced.
+    Disk(Unsynced),
+    /// On the disk, and its reads are safe whatever becomes of its outputs. There may be any number of these, so
+    /// that nothing is held of them that takes room.
+    Synced,
     /// On the disk since before the start.
     Backlog,
 }
@@ -187,7 +192,6 @@ impl Router {
                     stakes: Stakes::default(),
                     left: RouteSet::default(),
                     place: Place::Backlog,
-                    is_synced: true,
                 });
                 owed.left = owed.left.with(output);
                 (outlet.deliver)(spool.found(*number, count, *bytes).of(Some(name)));
@@ -229,24 +233,16 @@ impl Router {
     /// When the oldest open chunk is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let sealing = self.open.iter().map(|chunk| chunk.builder.opened() + self.flush).min();
-        let syncing = self.spool.as_ref().and_then(|spool| {
-            let due = self.owed.values().filter_map(|owed| match &owed.place {
-                Place::Disk(disk) => disk.due(spool),
-                Place::Memory(_) | Place::Backlog => None,
-            });
-            due.min()
-        });
+        let syncing = self.spool.as_ref().and_then(Spool::next_due);
         sealing.into_iter().chain(syncing).min()
     }
 
     /// Asks for the syncs that are due.
     pub(super) fn sync_due(&mut self, now: Instant) {
-        let Some(spool) = &self.spool else { return };
-        for (number, owed) in &mut self.owed {
-            if let Place::Disk(disk) = &mut owed.place
-                && disk.due(spool).is_some_and(|due| due <= now)
-            {
-                spool.sync(disk, *number);
+        let Some(spool) = &mut self.spool else { return };
+        while let Some(number) = spool.take_due(now) {
+            if let Some(Owed { place: Place::Disk(unsynced), .. }) = self.owed.get(&number) {
+                spool.sync(number, unsynced);
             }
         }
     }
@@ -258,7 +254,7 @@ impl Router {
             .owed
             .iter()
             .filter_map(|(number, owed)| match &owed.place {
-                Place::Disk(disk) if !owed.is_synced => spool.sync_now(disk).then_some(*number),
+                Place::Disk(unsynced) => spool.sync_now(unsynced).then_some(*number),
                 _ => None,
             })
             .collect();
@@ -271,9 +267,26 @@ impl Router {
     pub(super) fn synced(&mut self, number: u64) {
         // Otherwise it was delivered meanwhile.
         let Some(owed) = self.owed.get_mut(&number) else { return };
-        if !std::mem::replace(&mut owed.is_synced, true) {
-            for _output in owed.left.outputs() {
-                settle_reads(&mut self.ledger, &owed.stakes, &mut self.safe);
+        let Place::Disk(_) = owed.place else { return };
+        owed.place = Place::Synced;
+        let covered = std::mem::take(&mut owed.stakes.covered);
+        for _output in owed.left.outputs() {
+            settle_reads(&mut self.ledger, &covered, &mut self.safe);
+        }
+        if let Some(spool) = &mut self.spool {
+            spool.end_sync();
+        }
+        self.note_disk();
+        self.relieve();
+    }
+
+    /// Lets inputs pause whose records wait on the disk, or go on.
+    fn note_disk(&mut self) {
+        let is_behind = self.spool.as_ref().is_some_and(Spool::is_behind);
+        for share in self.shares.iter_mut().filter(|share| share.on_disk) {
+            if share.waits_for_disk != is_behind {
+                share.waits_for_disk = is_behind;
+                share.note();
             }
         }
     }
@@ -310,8 +323,9 @@ impl Router {
             let parcel = Parcel::in_memory(number, &chunk);
             (Place::Memory(parcel.clone()), parcel)
         });
+        self.note_disk();
         // Before an output can be done with it.
-        self.owed.insert(number, Owed { stakes, left: routes, place, is_synced: false });
+        self.owed.insert(number, Owed { stakes, left: routes, place });
         for output in routes.outputs() {
             let name = self.spool.as_ref().and_then(|spool| spool.name(output));
             if let Some(outlet) = self.outlets.get(output) {
@@ -337,21 +351,21 @@ impl Router {
     /// One output is done with a chunk.
     pub(super) fn settle(&mut self, settled: &Settled) {
         let Some(owed) = self.owed.get_mut(&settled.number) else { return };
-        if !owed.is_synced {
-            settle_reads(&mut self.ledger, &owed.stakes, &mut self.safe);
-        }
+        settle_reads(&mut self.ledger, &owed.stakes.covered, &mut self.safe);
         owed.left = owed.left.without(settled.output);
         let is_over = owed.left.is_empty();
-        if let (Some(spool), Place::Disk(_) | Place::Backlog) = (&mut self.spool, &owed.place) {
+        let lies_in_memory = matches!(owed.place, Place::Memory(_));
+        if let (Some(spool), false) = (&mut self.spool, lies_in_memory) {
             spool.settle(settled.output, settled.number);
             if is_over {
-                spool.forget(settled.number);
+                spool.forget(settled.number, matches!(owed.place, Place::Disk(_)));
             }
         }
         if !is_over {
             self.relieve();
         } else if let Some(owed) = self.owed.remove(&settled.number) {
             self.release(&owed.stakes);
+            self.note_disk();
         }
     }
 
@@ -387,8 +401,8 @@ impl Router {
             if !stakes.held.iter().any(fills) {
                 continue;
             }
-            let Some(disk) = spool.spill(parcel, *left) else { return };
-            *place = Place::Disk(disk);
+            let Some(unsynced) = spool.spill(parcel, *left) else { return };
+            *place = Place::Disk(unsynced);
             for (input, bytes) in &mut stakes.held {
                 if let Some(share) = shares.get_mut(*input as usize) {
                     share.held -= std::mem::take(bytes);
@@ -556,8 +570,8 @@ impl Router {
 }
 
 /// One output needs the reads of a chunk no longer: adds the positions that this makes safe.
-fn settle_reads(ledger: &mut Ledger, stakes: &Stakes, safe: &mut Vec<(SourceId, u64)>) {
-    for covered in &stakes.covered {
+fn settle_reads(ledger: &mut Ledger, covered: &[Covered], safe: &mut Vec<(SourceId, u64)>) {
+    for covered in covered {
         if let Some(to) = ledger.settle(*covered) {
             safe.push((covered.source, to));
         }

@@ -23,6 +23,10 @@ use tracing::{error, info, warn};
 /// output that keeps up finds them there, and for one that does not they are read when it comes to them.
 const RECENT_BYTES_MAX: usize = 8 << 20;
 
+/// Files that wait for their sync at most: each takes a descriptor, of which a process has a thousand as a rule.
+/// Beyond that inputs pause until the disk has caught up.
+const UNSYNCED_COUNT_MAX: usize = 256;
+
 /// While the disk takes nothing, it is tried again this often at most.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,6 +69,11 @@ pub(super) struct Spool {
     /// The latest chunks, oldest first, by number.
     recent: VecDeque<(u64, Arc<Chunk>)>,
     recent_bytes: usize,
+    /// Sealed chunks of which no sync was asked for yet, oldest first, and when that is due. Not by when they were
+    /// opened: with a `Flush` of a second each would be synced before it could be delivered.
+    due: VecDeque<(u64, Instant)>,
+    /// Sealed chunks that are neither synced nor settled.
+    unsynced_count: usize,
     /// Where the disk takes nothing: when it is tried again.
     failing: Option<Instant>,
 }
@@ -72,26 +81,6 @@ pub(super) struct Spool {
 impl std::fmt::Debug for Spool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Spool").field("names", &self.names).finish_non_exhaustive()
-    }
-}
-
-/// A sealed chunk's file, and what of it is not safe yet.
-#[derive(Debug)]
-pub(super) struct OnDisk {
-    unsynced: Unsynced,
-    /// When it was sealed, unless a sync was asked for since. Not when it was opened: with a `Flush` of a second
-    /// each chunk would be synced before it could be delivered.
-    sealed: Option<Instant>,
-}
-
-impl OnDisk {
-    fn new(unsynced: Unsynced) -> Self {
-        Self { unsynced, sealed: Some(Instant::now()) }
-    }
-
-    /// When a sync is due.
-    pub(super) fn due(&self, spool: &Spool) -> Option<Instant> {
-        self.sealed.map(|sealed| sealed + spool.options.sync_wait)
     }
 }
 
@@ -113,8 +102,18 @@ impl Spool {
                 }
             }
         })?;
-        let (recent, recent_bytes, failing) = (VecDeque::new(), 0, None);
-        Ok(Self { shelf, options, names, survivors, jobs, recent, recent_bytes, failing })
+        Ok(Self {
+            shelf,
+            options,
+            names,
+            survivors,
+            jobs,
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            due: VecDeque::new(),
+            unsynced_count: 0,
+            failing: None,
+        })
     }
 
     /// Opens a file for a chunk; `None` while the disk takes nothing, which was told.
@@ -134,14 +133,15 @@ impl Spool {
         &mut self,
         mut file: ChunkFile,
         chunk: &Arc<Chunk>,
-    ) -> Option<(OnDisk, Parcel)> {
+    ) -> Option<(Unsynced, Parcel)> {
         let sealed = self.shelf.seal(&mut file);
         self.checked(sealed.map_err(Closed::from))?;
         let (number, bytes) = (file.number(), file.size());
         let memory = Arc::downgrade(chunk);
         let parcel = Parcel::on_disk(number, chunk.count, bytes, memory, &self.shelf);
         self.keep_recent(number, chunk);
-        Some((OnDisk::new(file.unsynced()), parcel))
+        self.expect_sync(number);
+        Some((file.unsynced(), parcel))
     }
 
     /// Takes away a file without a frame.
@@ -162,7 +162,10 @@ impl Spool {
     }
 
     /// Moves a chunk from memory to the disk, for the outputs that still owe it; `None` if it has to stay.
-    pub(super) fn spill(&mut self, parcel: &Parcel, left: RouteSet) -> Option<OnDisk> {
+    pub(super) fn spill(&mut self, parcel: &Parcel, left: RouteSet) -> Option<Unsynced> {
+        if self.is_behind() {
+            return None;
+        }
         let chunk = parcel.chunk_in_memory()?;
         let names: Arc<[OutputName]> = self.names_of(left).cloned().collect();
         let waiting = |name: &OutputName| self.shelf.size(&Folder::Output(name.clone())).bytes;
@@ -174,23 +177,49 @@ impl Spool {
         let (number, frames) = (parcel.number, chunk.frames());
         let file = self.try_to_begin(|shelf| shelf.spill(number, names, clock::now(), frames))?;
         parcel.move_to_disk(&self.shelf, chunk.len() as u64);
-        Some(OnDisk::new(file))
+        self.expect_sync(number);
+        Some(file)
     }
 
     fn names_of(&self, routes: RouteSet) -> impl Iterator<Item = &OutputName> {
         routes.outputs().filter_map(|output| self.names.get(output))
     }
 
+    /// A chunk is to be synced, unless it is settled before that is due.
+    fn expect_sync(&mut self, number: u64) {
+        self.due.push_back((number, Instant::now() + self.options.sync_wait));
+        self.unsynced_count += 1;
+    }
+
+    /// A chunk is synced.
+    pub(super) fn end_sync(&mut self) {
+        self.unsynced_count -= 1;
+    }
+
+    /// Whether the disk is so far behind that nothing more may be written.
+    pub(super) fn is_behind(&self) -> bool {
+        self.unsynced_count >= UNSYNCED_COUNT_MAX
+    }
+
+    /// When the next sync is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.front().map(|(_, due)| *due)
+    }
+
+    /// The next chunk whose sync is due.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<u64> {
+        self.due.pop_front_if(|(_, due)| *due <= now).map(|(number, _)| number)
+    }
+
     /// Asks for a sync of a chunk.
-    pub(super) fn sync(&self, disk: &mut OnDisk, number: u64) {
-        disk.sealed = None;
+    pub(super) fn sync(&self, number: u64, unsynced: &Unsynced) {
         // The thread ends only with the agent.
-        let _asked = self.jobs.send((number, disk.unsynced.clone()));
+        let _asked = self.jobs.send((number, unsynced.clone()));
     }
 
     /// Syncs a chunk at once; whether that succeeded.
-    pub(super) fn sync_now(&self, disk: &OnDisk) -> bool {
-        is_synced(&self.shelf, &disk.unsynced)
+    pub(super) fn sync_now(&self, unsynced: &Unsynced) -> bool {
+        is_synced(&self.shelf, unsynced)
     }
 
     /// An output is done with a chunk.
@@ -201,12 +230,16 @@ impl Spool {
         }
     }
 
-    /// No output needs the chunk any longer.
-    pub(super) fn forget(&mut self, number: u64) {
+    /// No output needs the chunk any longer, and so it need not be synced, if it was not.
+    pub(super) fn forget(&mut self, number: u64, is_unsynced: bool) {
+        self.unsynced_count -= usize::from(is_unsynced);
         if let Some(at) = self.recent.iter().position(|(recent, _)| *recent == number)
             && let Some((_, chunk)) = self.recent.remove(at)
         {
             self.recent_bytes -= chunk.len();
+        }
+        if let Some(at) = self.due.iter().position(|(due, _)| *due == number) {
+            self.due.remove(at);
         }
     }
 
@@ -317,4 +350,46 @@ fn part_of<'p, 'a>(
     });
     #[expect(clippy::indexing_slicing, reason = "it was found or pushed above")]
     &mut parts[at].1.records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::{Checksum, ChunkBuilder, Damaged, REJECTED, ShelfOptions, Simulated};
+
+    #[test]
+    fn files_that_wait_for_their_sync_are_bounded() {
+        let names = vec![OutputName::from_alias("a")];
+        let options = ShelfOptions {
+            path: "buffer".into(),
+            rejected: REJECTED.to_owned(),
+            checksum: Checksum::Crc32c,
+            damaged: Damaged::Keep,
+        };
+        let (shelf, _) = Shelf::open(Arc::new(Simulated::new()), &options, &names).unwrap();
+        let options = SpoolOptions {
+            sync_wait: Duration::from_hours(1),
+            chunks_up_max: 1,
+            keeps_reserve: false,
+            spill_bytes_max: None,
+        };
+        let (synced, _told) = mailbox::channel().unwrap();
+        let survivors = Survivors::default();
+        let mut spool = Spool::start(Arc::new(shelf), names, survivors, options, synced).unwrap();
+        let routes = RouteSet::default().with(0);
+        for number in 0..UNSYNCED_COUNT_MAX as u64 {
+            assert!(!spool.is_behind());
+            let mut file = spool.create(number, routes).unwrap();
+            assert!(spool.append(&mut file, b"frame", 1));
+            let (chunk, _) = ChunkBuilder::new(number, routes, 0, Instant::now()).seal();
+            spool.seal(file, &chunk).unwrap();
+        }
+        assert!(spool.is_behind());
+        // One is settled before its sync was due, of another the sync came to its end.
+        spool.forget(0, true);
+        assert!(!spool.is_behind());
+        assert_eq!(spool.due.len(), UNSYNCED_COUNT_MAX - 1);
+        spool.end_sync();
+        assert_eq!(spool.unsynced_count, UNSYNCED_COUNT_MAX - 2);
+    }
 }

@@ -50,7 +50,8 @@ impl Storage {
             },
         };
         let names = plan.folders();
-        let (shelf, found) = Shelf::open(Arc::new(Disk), &options, &names)?;
+        let disk = Disk::counted(Arc::clone(plan.registry().service()));
+        let (shelf, found) = Shelf::open(Arc::new(disk), &options, &names)?;
         tell(&found);
         let keeps_reserve = plan.has_unlimited_output();
         let (shelf, numbers) = (Arc::new(shelf), Arc::new(AtomicU64::new(found.next_number)));

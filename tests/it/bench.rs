@@ -10,7 +10,9 @@ fn every_case_ships_every_line() {
         assert_eq!(report.arrived, expected, "{report}");
     };
     check(Case::Es, 2_000);
+    check(Case::EsDisk, 2_000);
     check(Case::Loki, 2_000);
+    check(Case::OneAway, 2_000);
     check(Case::Both, 4_000);
     check(Case::Null, 0);
 }

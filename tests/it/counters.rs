@@ -28,7 +28,7 @@ fn check(agent: &Agent, port: u16, expected: &[Moved]) {
 }
 
 /// The value of the instance's first line.
-fn read(page: &str, metric: &str, instance: &str) -> Option<u64> {
+pub(crate) fn read(page: &str, metric: &str, instance: &str) -> Option<u64> {
     let name = format!("name=\"{instance}\"");
     let values = page.lines().filter_map(|line| {
         let rest = line.strip_prefix(metric)?;
@@ -187,6 +187,20 @@ fn a_store_that_is_away_and_comes_back() {
     check(&agent, port, BACK);
 }
 
+const DISK: &[Moved] = &[("tailwater_storage_syncs_total", "", None)];
+
+#[test]
+fn a_store_that_is_away_while_records_wait_on_disk() {
+    let port = free_port();
+    let store = BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default());
+    let input = tail("@DIR@/app.log", "    storage.type filesystem");
+    let storage = "    storage.path @DIR@/storage\n";
+    let (_place, agent) = start(port, &[storage, &input, &es(store.port(), "")], |place| {
+        place.write("app.log", b"a line\n");
+    });
+    check(&agent, port, DISK);
+}
+
 const ANSWERS: &[Moved] = &[
     ("fluentbit_output_retries_total", "es.0", None),
     ("fluentbit_output_errors_total", "es.0", None),
@@ -234,7 +248,7 @@ const BESIDE: &[&str] = &[
 
 #[test]
 fn every_row_of_the_table_is_moved_by_a_test() {
-    let moved = [LINES, FILES, AWAY, BACK, ANSWERS].concat();
+    let moved = [LINES, FILES, AWAY, BACK, DISK, ANSWERS].concat();
     let moved: BTreeSet<_> =
         moved.iter().map(|(metric, ..)| *metric).chain(BESIDE.iter().copied()).collect();
     let rows: BTreeSet<_> = tailwater::metrics::rows().map(|row| row.name).collect();

@@ -1,12 +1,13 @@
 //! What waits on the disk: it outlives the agent, its source and the outage.
 
-use crate::{LIMIT, Place, SERVICE, STDOUT, es, tail, tally, wait_for};
+use crate::endpoints::{self, free_port, get};
+use crate::{LIMIT, Place, SERVICE, STDOUT, counters, es, tail, tally, wait_for};
 use rusqlite::Connection;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, until};
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, pause, until};
 
 /// Lines of a test.
 const LINES: u64 = 3_000;
@@ -35,6 +36,31 @@ fn chunks(folder: &Path) -> usize {
 fn write_lines(place: &Place) {
     let mut writer = Writer::open(&place.path("app.log"), Mix::default());
     writer.write(LINES);
+}
+
+/// Syncs of an agent whose store takes everything at once, over some seconds.
+fn syncs_while_it_keeps_up() -> u64 {
+    let (store, port) = (BulkStore::start(Faults::default()), free_port());
+    let storage = "    storage.path @DIR@/storage\n".to_owned();
+    let input = on_disk("@DIR@/app.log");
+    let configuration = [endpoints::service(port), storage, input, es(store.port(), "")];
+    let place = Place::new(&configuration.concat());
+    let mut writer = Writer::open(&place.path("app.log"), Mix::default());
+    let agent = place.start();
+    for _ in 0..30 {
+        writer.write(LINES / 30);
+        pause(Duration::from_millis(100));
+    }
+    wait_for(&store, LINES, &agent);
+    assert!(until(LIMIT, || chunks(&place.path("storage")) == 0), "what was delivered stays");
+    let (_, page) = get(port, "/api/v1/metrics/prometheus").unwrap();
+    counters::read(&page, "tailwater_storage_syncs_total", "").unwrap()
+}
+
+/// A machine that stalls for as long as a sync waits makes an agent fall behind, so that several runs count.
+#[test]
+fn an_agent_that_keeps_up_never_syncs() {
+    assert!((0..5).any(|_| syncs_while_it_keeps_up() == 0));
 }
 
 /// The only position in the database.
@@ -204,8 +230,9 @@ fn a_folder_that_cannot_be_used_ends_the_start() {
     let ended = place.start_humbly().wait(LIMIT);
     check_refused((ended.code, ended.stderr), "give the agent's user the right to write there");
     let place = Place::new(&conf);
+    place.write("app.log", b"a line\n");
     let first = place.start();
-    // Written once it is held.
+    // Written with the first chunk, and held by then.
     let is_held =
         || std::fs::read(place.path("storage/tailwater.lock")).is_ok_and(|held| !held.is_empty());
     assert!(until(LIMIT, is_held), "{}", first.stderr());

@@ -5,6 +5,7 @@
     reason = "test code: a panic is how a check fails"
 )]
 
+mod backlog;
 mod bad_input;
 mod bench;
 mod command_line;

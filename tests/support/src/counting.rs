@@ -25,9 +25,22 @@ impl Counting {
     /// A store that listens.
     #[must_use]
     pub fn start() -> Self {
+        let store = Self::refusing();
+        store.listen();
+        store
+    }
+
+    /// A store that refuses connections until [`Counting::listen`].
+    #[must_use]
+    pub fn refusing() -> Self {
         let counts = Arc::new(Counts::default());
         let service: Arc<dyn Service> = Arc::clone(&counts) as _;
-        Self { server: Server::start(service), counts }
+        Self { server: Server::refusing(service), counts }
+    }
+
+    /// Takes connections from now on.
+    pub fn listen(&self) {
+        self.server.listen();
     }
 
     /// Where it listens on 127.0.0.1.

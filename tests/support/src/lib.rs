@@ -5,6 +5,7 @@
 //! - [`Mix`] says what a log line looks like, [`Writer`] appends them to a file and rotates it.
 //! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset.
 //! - [`Tally`] says which lines are missing and which came twice.
+//! - [`Numbered`] remembers the numbers of lines alone, so that gigabytes can be sent to it.
 //! - [`Counting`] only counts, as fast as it can; [`measure()`] runs an agent against it.
 #![expect(
     clippy::expect_used,
@@ -24,6 +25,7 @@ mod http;
 mod line;
 mod loki;
 mod measure;
+mod numbered;
 mod readme;
 mod tally;
 mod wait;
@@ -37,7 +39,8 @@ pub use faults::Faults;
 pub use http::{Answer, Request, Server, Service};
 pub use line::Mix;
 pub use loki::{Entry, LokiStore};
-pub use measure::{Cost, Plan, Report, floor, measure};
+pub use measure::{Cost, Plan, Report, floor, measure, memory_peak};
+pub use numbered::{Numbered, Seen};
 pub use readme::readme_commands;
 pub use tally::{Tally, Verdict};
 pub use wait::{pause, until};

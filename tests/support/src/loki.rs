@@ -156,7 +156,7 @@ impl Service for State {
 }
 
 /// <https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs>.
-fn read_push(request: &Request) -> Result<Vec<Entry>, String> {
+pub(crate) fn read_push(request: &Request) -> Result<Vec<Entry>, String> {
     let kind = request.header("content-type").unwrap_or_default();
     if kind.starts_with("application/json") {
         let push = serde_json::from_slice(&request.body).map_err(|error| error.to_string())?;

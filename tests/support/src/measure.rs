@@ -111,7 +111,10 @@ fn run_floor(plan: &Plan<'_>, program: &Path, folder: &Path, sent: &Sent) -> Cos
 fn run_agent(plan: &Plan<'_>, folder: &Path) -> (Cost, Sent) {
     let run_folder = folder.join("run");
     std::fs::create_dir_all(&run_folder).unwrap();
-    let stores = Stores { bulk: Counting::start(), loki: Counting::start() };
+    let stores = Stores { bulk: Counting::start(), loki: Counting::refusing() };
+    if plan.case != Case::OneAway {
+        stores.loki.listen();
+    }
     let conf = folder.join("bench.conf");
     let ports = (stores.bulk.port(), stores.loki.port());
     std::fs::write(&conf, plan.case.configuration(ports, folder, &run_folder)).unwrap();
@@ -151,7 +154,7 @@ impl Stores {
     fn have(&self, case: Case, expected: u64) -> bool {
         match case {
             Case::Both => self.bulk.lines() >= expected && self.loki.lines() >= expected,
-            Case::Es => self.bulk.lines() >= expected,
+            Case::Es | Case::EsDisk | Case::OneAway => self.bulk.lines() >= expected,
             Case::Loki => self.loki.lines() >= expected,
             // Its end is the end of the run.
             _ => false,
@@ -189,7 +192,7 @@ fn run(
 ) -> Option<Cost> {
     let mut peak_kib = 0;
     // `wait4` must be the one that reaps the process, so its end is seen as its memory going away.
-    while let Some(kib) = peak_rss(child.id()) {
+    while let Some(kib) = memory_peak(child.id()) {
         peak_kib = kib;
         if done() {
             break;
@@ -210,7 +213,8 @@ fn run(
 
 /// The largest resident set so far, in KiB; `None` once the process ended. `ru_maxrss` would not do:
 /// a child starts it at the value of the process it was forked from.
-fn peak_rss(id: u32) -> Option<u64> {
+#[must_use]
+pub fn memory_peak(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()

@@ -14,8 +14,12 @@ pub enum Case {
     Both,
     /// The same to `_bulk` alone.
     Es,
+    /// The same with `storage.type filesystem`.
+    EsDisk,
     /// The same to Loki alone.
     Loki,
+    /// To `_bulk`, with a Loki beside it that refuses connections.
+    OneAway,
     /// The same to nowhere: reading, parsing and filtering alone.
     Null,
     /// Container lines, to nowhere.
@@ -27,10 +31,12 @@ pub enum Case {
 }
 
 /// Every case and its name on the command line.
-const CASES: [(Case, &str); 7] = [
+const CASES: [(Case, &str); 9] = [
     (Case::Both, "both"),
     (Case::Es, "es"),
+    (Case::EsDisk, "es-disk"),
     (Case::Loki, "loki"),
+    (Case::OneAway, "one-away"),
     (Case::Null, "null"),
     (Case::Cri, "cri"),
     (Case::CriJson, "cri-json"),
@@ -52,7 +58,7 @@ impl Case {
 
     /// Whether it sends nothing, so that its end is the end of the run.
     pub(crate) fn is_local(self) -> bool {
-        !matches!(self, Self::Both | Self::Es | Self::Loki)
+        !matches!(self, Self::Both | Self::Es | Self::EsDisk | Self::Loki | Self::OneAway)
     }
 
     /// Writes the lines; returns how many bytes they have.
@@ -88,8 +94,8 @@ impl Case {
         let es = store("es", ports.0, ES_PROPERTIES);
         let loki = store("loki", ports.1, LOKI_PROPERTIES);
         let outputs = match self {
-            Self::Both => es + &loki,
-            Self::Es => es,
+            Self::Both | Self::OneAway => es + &loki,
+            Self::Es | Self::EsDisk => es,
             Self::Loki => loki,
             _ => "\n[OUTPUT]\n    Name null\n    Match *\n".to_owned(),
         };
@@ -99,10 +105,16 @@ impl Case {
             _ => format!("{PARSER_FILTER}{OTHER_FILTERS}"),
         };
         let parser = if self == Self::Nginx { "nginx" } else { "cri" };
+        let (path, kind) = if self == Self::EsDisk {
+            let path = format!("    storage.path {}/storage\n", run_folder.display());
+            (path, "    storage.type filesystem\n")
+        } else {
+            (String::new(), "")
+        };
         let end_at_eof = if self.is_local() { "On" } else { "Off" };
         format!(
-            "[SERVICE]\n    Flush 1\n    Log_Level error\n    Parsers_File {folder}/parsers.conf\n\n\
-             [INPUT]\n    Name tail\n    Path {folder}/bench.log\n    Parser {parser}\n    Tag kube.*\n    \
+            "[SERVICE]\n    Flush 1\n    Log_Level error\n    Grace 1\n    Parsers_File {folder}/parsers.conf\n\
+             {path}\n[INPUT]\n    Name tail\n{kind}    Path {folder}/bench.log\n    Parser {parser}\n    Tag kube.*\n    \
              Read_from_Head On\n    Mem_Buf_Limit 5MB\n    Skip_Long_Lines On\n    \
              DB {run_folder}/positions.db\n    Exit_On_Eof {end_at_eof}\n{filters}{outputs}",
             folder = folder.display(),

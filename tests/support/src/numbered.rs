@@ -1,0 +1,141 @@
+//! A store that remembers of what it is given only the numbers, a bit each, so that a backlog of gigabytes can be
+//! sent to it.
+
+use crate::loki::read_push;
+use crate::{Answer, Request, Server, Service, Tally};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+/// Takes `_bulk` and Loki's pushes.
+#[derive(Debug)]
+pub struct Numbered {
+    server: Server,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    seen: Mutex<Seen>,
+    /// Whether nothing is answered for now.
+    is_held: Mutex<bool>,
+    released: Condvar,
+}
+
+/// Which lines came, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// A bit for each number.
+    words: Vec<u64>,
+    /// Different numbers.
+    pub count: u64,
+    /// The highest number.
+    highest: u64,
+    /// How far below the highest number before it a line came that had not come yet: 0 if numbers only went up.
+    pub disorder: u64,
+    /// Lines without a number.
+    pub strangers: u64,
+    /// When the first came.
+    pub first: Option<Instant>,
+}
+
+impl Seen {
+    fn add(&mut self, text: &str) {
+        let Some(number) = Tally::number(text) else {
+            self.strangers += 1;
+            return;
+        };
+        let index = usize::try_from(number / 64).unwrap();
+        if index >= self.words.len() {
+            self.words.resize(index + 1, 0);
+        }
+        let bit = 1 << (number % 64);
+        if self.words[index] & bit == 0 {
+            self.words[index] |= bit;
+            self.count += 1;
+            self.disorder = self.disorder.max(self.highest.saturating_sub(number));
+            self.highest = self.highest.max(number);
+        }
+    }
+}
+
+impl Numbered {
+    /// A store that refuses connections until [`Numbered::listen`].
+    #[must_use]
+    pub fn refusing() -> Self {
+        let state = Arc::<State>::default();
+        let service: Arc<dyn Service> = Arc::clone(&state) as _;
+        Self { server: Server::refusing(service), state }
+    }
+
+    /// Takes connections from now on.
+    pub fn listen(&self) {
+        self.server.listen();
+    }
+
+    /// Lets requests wait from now on.
+    pub fn hold(&self) {
+        *self.state.is_held.lock().unwrap() = true;
+    }
+
+    /// Answers what waits, and all that comes.
+    pub fn release(&self) {
+        *self.state.is_held.lock().unwrap() = false;
+        self.state.released.notify_all();
+    }
+
+    /// Where it listens on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// How many different lines came.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.state.seen.lock().unwrap().count
+    }
+
+    /// What came so far.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.state.seen.lock().unwrap().clone()
+    }
+}
+
+impl Service for State {
+    fn answer(&self, request: &Request) -> Answer {
+        if request.method == "GET" {
+            let body = br#"{"version":{"distribution":"opensearch","number":"3.9.0"}}"#;
+            return Answer::Reply(200, body.to_vec());
+        }
+        let is_held = self.is_held.lock().unwrap();
+        drop(self.released.wait_while(is_held, |is_held| *is_held).unwrap());
+        let mut seen = self.seen.lock().unwrap();
+        seen.first.get_or_insert_with(Instant::now);
+        if request.path.contains("/_bulk") {
+            let text = std::str::from_utf8(&request.body).unwrap();
+            // Each document follows its action.
+            text.lines().skip(1).step_by(2).for_each(|line| seen.add(line));
+            Answer::Reply(200, br#"{"took":30,"errors":false}"#.to_vec())
+        } else {
+            read_push(request).unwrap().iter().for_each(|entry| seen.add(&entry.line));
+            Answer::Reply(204, Vec::new())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_late_is_disorder_and_what_comes_again_is_not() {
+        let mut seen = Seen::default();
+        for text in ["seq=0", "seq=1", "seq=200", "seq=1", "x"] {
+            seen.add(text);
+        }
+        assert_eq!((seen.count, seen.disorder, seen.strangers), (3, 0, 1));
+        seen.add("seq=130");
+        assert_eq!((seen.count, seen.disorder), (4, 70));
+    }
+}
