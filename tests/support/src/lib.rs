@@ -4,6 +4,7 @@
 //! - [`Agent`] runs the real program; [`until`] waits for what it does, always with a deadline.
 //! - [`Mix`] says what a log line looks like, [`Writer`] appends them to a file and rotates it.
 //! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset.
+//! - [`Chaos`] writes, rotates and kills.
 //! - [`Tally`] says which lines are missing and which came twice.
 //! - [`Counting`] only counts, as fast as it can; [`measure()`] runs an agent against it.
 #![expect(
@@ -17,6 +18,7 @@
 
 mod agent;
 mod bulk;
+mod chaos;
 mod counting;
 mod faults;
 mod filter_path;
@@ -32,6 +34,7 @@ mod writer;
 
 pub use agent::{Agent, Ended};
 pub use bulk::{BulkStore, Document, Kind};
+pub use chaos::Chaos;
 pub use counting::Counting;
 pub use faults::Faults;
 pub use http::{Answer, Request, Server, Service};
@@ -42,10 +45,15 @@ pub use readme::readme_commands;
 pub use tally::{Tally, Verdict};
 pub use wait::{pause, until};
 pub use workload::{Case, PARSERS};
-pub use writer::{Writer, write_continuously};
+pub use writer::Writer;
 
 /// A temporary folder, removed when dropped.
 #[must_use]
 pub fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("tailwater-").tempdir().unwrap()
+}
+
+/// Says something past the test harness, which keeps the output of tests that pass to itself.
+pub fn write_out(text: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
 }
