@@ -3,7 +3,8 @@
 //!
 //! - [`Agent`] runs the real program; [`until`] waits for what it does, always with a deadline.
 //! - [`Mix`] says what a log line looks like, [`Writer`] appends them to a file and rotates it.
-//! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset.
+//! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset; [`Proxy`] does so before
+//!   a real store.
 //! - [`Chaos`] writes, rotates and kills.
 //! - [`Tally`] says which lines are missing and which came twice.
 //! - [`Counting`] only counts, as fast as it can; [`measure()`] runs an agent against it.
@@ -26,6 +27,7 @@ mod http;
 mod line;
 mod loki;
 mod measure;
+mod proxy;
 mod readme;
 mod tally;
 mod wait;
@@ -41,6 +43,7 @@ pub use http::{Answer, Request, Server, Service};
 pub use line::Mix;
 pub use loki::{Entry, LokiStore};
 pub use measure::{Cost, Plan, Report, floor, measure};
+pub use proxy::Proxy;
 pub use readme::readme_commands;
 pub use tally::{Tally, Verdict};
 pub use wait::{pause, until};
