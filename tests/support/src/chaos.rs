@@ -1,6 +1,7 @@
 //! Writes, rotates and kills for a while: what an agent must come through without a line lost or doubled.
 
 use crate::{Agent, Mix, Writer, pause, until, write_out};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,10 +9,13 @@ use std::time::{Duration, Instant};
 /// How often lines are written.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Milliseconds from one kill to the next; an agent lives for the least of them, however late it started.
+const BETWEEN_KILLS: RangeInclusive<u64> = 300..=2_000;
+
 /// How often a store is asked what it has: the asking costs a real one some of its time.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Of so many seconds, so many must end in a kill that finds lines outstanding.
+/// In so many seconds, so many kills must find lines outstanding: three in four of those that the times between them give.
 const KILLS: u64 = 40;
 const KILLS_SECONDS: u64 = 60;
 
@@ -65,10 +69,16 @@ impl Chaos {
         let written = AtomicU64::new(0);
         let (mut kills, mut outstanding) = (0, 0);
         std::thread::scope(|scope| {
-            let writing = scope.spawn(|| self.write(log, &written));
-            while !writing.is_finished() {
+            scope.spawn(|| self.write(log, &written));
+            let mut kill_at = Instant::now();
+            // The last kill comes as the writing ends, or what it is to find outstanding would have arrived.
+            let end = kill_at + Duration::from_secs(self.seconds);
+            while kill_at < end {
                 let agent = start();
-                pause(Duration::from_millis(random.u64(300..2_000)));
+                // By the clock, so that what else a busy machine does between two kills leaves their number alone.
+                kill_at = end.min(kill_at + Duration::from_millis(random.u64(BETWEEN_KILLS)));
+                let life_min = Duration::from_millis(*BETWEEN_KILLS.start());
+                pause(kill_at.saturating_duration_since(Instant::now()).max(life_min));
                 let before = written.load(Ordering::Relaxed);
                 agent.kill9();
                 kills += 1;

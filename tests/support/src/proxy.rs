@@ -59,9 +59,9 @@ impl Forward {
     fn forward_some(&self, request: &Request) -> Answer {
         let lines: Vec<_> = request.body.split_inclusive(|byte| *byte == b'\n').collect();
         let actions: Vec<_> =
-            lines.chunks(2).map(|action| (action.concat(), self.dice.refuses_item())).collect();
+            lines.chunks(2).map(|action| (action, self.dice.refuses_item())).collect();
         let kept = actions.iter().filter(|(_, refused)| !refused);
-        let body = kept.map(|(action, _)| &**action).collect::<Vec<_>>().concat();
+        let body: Vec<u8> = kept.flat_map(|(action, _)| action.concat()).collect();
         let stored = if body.is_empty() {
             json!({"items": []})
         } else {
@@ -71,14 +71,9 @@ impl Forward {
             }
         };
         let mut stored = stored["items"].as_array().unwrap().iter();
-        let items: Vec<_> = actions
-            .iter()
-            .map(
-                |(_, refused)| {
-                    if *refused { item_refused() } else { stored.next().unwrap().clone() }
-                },
-            )
-            .collect();
+        let mut item =
+            |refused| if refused { item_refused() } else { stored.next().unwrap().clone() };
+        let items: Vec<_> = actions.iter().map(|(_, refused)| item(*refused)).collect();
         reply(200, &json!({"errors": true, "items": items}))
     }
 
