@@ -9,6 +9,7 @@
 )]
 
 mod arrived;
+mod chaos;
 mod servers;
 
 use jiff::Timestamp;
