@@ -43,14 +43,13 @@ impl Chaos {
         Mix { plain_every: 10, unreadable_every: 50, line_bytes: 400, start: None };
 
     /// With a seed of its own, which is told. It lasts as long as `TAILWATER_CHAOS_SECONDS` says, else `seconds`; the
-    /// file is renamed several times between two kills.
+    /// file is renamed about as often as the agent is killed, and long enough for many reads.
     #[must_use]
     pub fn new(name: &'static str, seconds: u64, lines_per_second: u64) -> Self {
         let asked = std::env::var("TAILWATER_CHAOS_SECONDS");
         let seconds = asked.map_or(seconds, |text| text.parse().unwrap());
         let seed = fastrand::u64(..);
-        let chaos =
-            Self { name, seed, seconds, lines_per_second, rotate_every: lines_per_second / 3 };
+        let chaos = Self { name, seed, seconds, lines_per_second, rotate_every: lines_per_second };
         chaos.tell(&format!("seed {seed}"));
         chaos
     }
