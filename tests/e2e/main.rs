@@ -9,6 +9,7 @@
 )]
 
 mod arrived;
+mod chaos;
 mod outage;
 mod place;
 mod refusals;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tailwater_testing::{Agent, Mix, Tally, Writer, pause, readme_commands, until};
+use tailwater_testing::{Agent, Mix, Tally, Writer, pause, readme_commands, until, write_out};
 use tempfile::TempDir;
 
 const FILES: u64 = 10;
@@ -281,9 +282,4 @@ fn before_midnight() -> i64 {
     const DAY: i64 = 86_400;
     let now = Timestamp::now().as_second();
     (now - now % DAY - 50) * 1_000_000_000 + 123_456_000
-}
-
-/// Past the test harness, which keeps the output of tests that pass to itself.
-fn write_out(text: &str) {
-    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
 }
