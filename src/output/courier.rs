@@ -135,14 +135,17 @@ impl Courier {
             }
             let due = self.next_due(under_way.len());
             tokio::select! {
-                parcel = chunks.recv() => match parcel {
-                    Some(parcel) => self.enqueue(parcel),
-                    None => return,
-                },
+                // In this order and not by chance, so that a simulation can be repeated. Nothing starves: what ends
+                // a try is rarer than a chunk.
+                biased;
                 // A try that panics has ended the process.
                 Some(Ok(outcome)) = under_way.join_next() => self.conclude(outcome),
                 Some(Ok(parcel)) = self.keeping.join_next() => self.settler.settle(parcel.number),
                 Ok(()) = stopping.changed() => self.hurry(),
+                parcel = chunks.recv() => match parcel {
+                    Some(parcel) => self.enqueue(parcel),
+                    None => return,
+                },
                 () = wait_until(due) => {}
             }
         }

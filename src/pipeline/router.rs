@@ -7,10 +7,11 @@ use super::spool::{OnDisk, Spool};
 use crate::buffer::{
     CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, Parcel, Recovered, RouteSet, Settled, Stakes, Stored,
 };
+use crate::clock;
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
 use crate::record::{Batch, Match, SourceId, Tag};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,8 +135,8 @@ pub(super) struct Router {
     plans: HashMap<Tag, Plan>,
     /// At most one for each route set, and one more where some records wait in memory and some on the disk.
     open: Vec<OpenChunk>,
-    /// Sealed chunks that an output still owes, by number.
-    owed: HashMap<u64, Owed>,
+    /// Sealed chunks that an output still owes, by number: oldest first.
+    owed: BTreeMap<u64, Owed>,
     /// The next number of a chunk; dead letters take some of them.
     numbers: Arc<AtomicU64>,
     ledger: Ledger,
@@ -160,7 +161,7 @@ impl Router {
             flush,
             plans: HashMap::new(),
             open: Vec::new(),
-            owed: HashMap::new(),
+            owed: BTreeMap::new(),
             numbers: Arc::default(),
             ledger: Ledger::default(),
             safe: Vec::new(),
@@ -369,9 +370,8 @@ impl Router {
         let lags = |owed: &Owed| {
             matches!(owed.place, Place::Memory(_)) && owed.left.len() < owed.stakes.routes.len()
         };
-        let mut lagging: Vec<u64> =
+        let lagging: Vec<u64> =
             owed.iter().filter(|(_, owed)| lags(owed)).map(|(number, _)| *number).collect();
-        lagging.sort_unstable();
         for number in lagging {
             let Some(Owed { stakes, left, place, .. }) = owed.get_mut(&number) else { continue };
             let fills =
@@ -522,7 +522,7 @@ impl Router {
         file: Option<ChunkFile>,
     ) -> usize {
         let expected = bytes_max + FRAME_BYTES_EXPECTED;
-        let builder = ChunkBuilder::new(number, routes, expected, Instant::now());
+        let builder = ChunkBuilder::new(number, routes, expected, clock::instant());
         self.open.push(OpenChunk { builder, file });
         self.open.len() - 1
     }
