@@ -1,13 +1,15 @@
 //! One try at one chunk: encode, send, judge.
 
+use super::aside::aside;
 use super::suspicion::{Suspicion, Taken, samples};
 use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict, retry_after};
 use crate::buffer::{Chunk, DiskError, Open, Parcel, Rejects};
+use crate::clock;
 use crate::net::{self, Client, Response, SendError};
 use hyper::Method;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Kinds of refusal that one try tells apart; the rest count as `other`. Stores have a few dozen.
@@ -133,7 +135,7 @@ async fn load(parcel: &Parcel) -> Result<Arc<Chunk>, DiskError> {
         return Ok(chunk);
     }
     let parcel = parcel.clone();
-    let loaded = tokio::task::spawn_blocking(move || parcel.chunk()).await;
+    let loaded = aside(move || parcel.chunk()).await;
     // A panic has ended the process; without a thread to read in, the agent is at its end.
     loaded.unwrap_or_else(|_| Ok(Arc::default()))
 }
@@ -331,7 +333,7 @@ fn divide(mut records: Vec<u32>, steps: &mut VecDeque<Step>) {
 /// How long an overloaded destination asks to be left alone.
 fn wait_asked(answer: &Response) -> Option<Duration> {
     matches!(answer.status.as_u16(), 429 | 503)
-        .then(|| retry_after::read(&answer.headers, SystemTime::now()))
+        .then(|| retry_after::read(&answer.headers, clock::system_time()))
         .flatten()
 }
 

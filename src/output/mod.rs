@@ -1,6 +1,7 @@
 //! Outputs: turn chunks into requests and answers into verdicts. Sending is the courier's.
 
 mod answer;
+mod aside;
 mod attempt;
 mod backoff;
 mod courier;

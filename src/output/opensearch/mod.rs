@@ -29,8 +29,9 @@ pub use options::{
 };
 
 use super::answer::{BodyLimit, Complaints, Whole, basic};
-use super::{Judge, Output, Request, Requests, dates};
+use super::{Judge, Output, Request, Requests};
 use crate::buffer::{Chunk, Open};
+use crate::clock;
 use crate::config::{Diagnostics, Section};
 use crate::net::Gzip;
 use crate::record::Accessor;
@@ -192,7 +193,7 @@ impl Output for Bulk {
         if matches!(self.packing, Packing::Zstd(_)) && self.refused.zstd.load(Ordering::Relaxed) {
             self.leave_zstd();
         }
-        let now = dates::now();
+        let now = clock::now();
         let body_bytes_max = self.limit.bytes();
         let open_count = open.len() as usize;
         // Of a chunk that is mostly settled, a share.
