@@ -175,6 +175,13 @@ metrics! {
         matches_given_up: Counter = "tailwater_regex_given_up_total",
         /// Syncs (fsync) of files and folders under `storage.path`: none while the outputs keep up.
         syncs: Counter = "tailwater_storage_syncs_total",
+        /// Files under `storage.path` whose end a crash had cut off, as the start found them; what they held
+        /// is read again.
+        torn_files: Counter = "tailwater_storage_torn_files_total",
+        /// Damaged files under `storage.path`, or of a version that is not known, that the start set aside.
+        corrupt_files: Counter = "tailwater_storage_corrupt_files_total",
+        /// Chunks under `storage.path` that belonged to no output at the start; they are kept.
+        unclaimed_chunks: Gauge = "tailwater_storage_unclaimed_chunks",
         /// Time of the start, in seconds since the epoch.
         start_time: Gauge = "process_start_time_seconds",
     }
@@ -607,6 +614,9 @@ mod tests {
             # HELP fluentbit_uptime Seconds since the start.
             # TYPE fluentbit_uptime counter
             fluentbit_uptime 2
+            # HELP tailwater_storage_torn_files_total Files under `storage.path` whose end a crash had cut off, as the start found them; what they held is read again.
+            # HELP tailwater_storage_corrupt_files_total Damaged files under `storage.path`, or of a version that is not known, that the start set aside.
+            # HELP tailwater_storage_unclaimed_chunks Chunks under `storage.path` that belonged to no output at the start; they are kept.
             # HELP process_start_time_seconds Time of the start, in seconds since the epoch.
             # TYPE process_start_time_seconds gauge
             process_start_time_seconds 1000

@@ -8,6 +8,7 @@ use crate::buffer::{
 };
 use crate::config::{ServiceOptions, StorageSync};
 use crate::mailbox;
+use crate::metrics::ServiceMetrics;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -52,7 +53,7 @@ impl Storage {
         let names = plan.folders();
         let disk = Disk::counted(Arc::clone(plan.registry().service()));
         let (shelf, found) = Shelf::open(Arc::new(disk), &options, &names)?;
-        tell(&found);
+        tell(&found, plan.registry().service());
         let keeps_reserve = plan.has_unlimited_output();
         let (shelf, numbers) = (Arc::new(shelf), Arc::new(AtomicU64::new(found.next_number)));
         Ok(Some(Self { shelf, numbers, names, found, keeps_reserve, spill_bytes_max }))
@@ -99,8 +100,11 @@ impl Storage {
     }
 }
 
-/// Says what an earlier run left.
-fn tell(found: &Recovered) {
+/// Says and counts what an earlier run left.
+fn tell(found: &Recovered, metrics: &ServiceMetrics) {
+    metrics.torn_files.add(found.torn);
+    metrics.corrupt_files.add(found.corrupt);
+    metrics.unclaimed_chunks.set(found.unclaimed.values().map(|size| size.chunks).sum());
     for (output, chunks) in found.backlog.iter().filter(|(_, chunks)| !chunks.is_empty()) {
         let records: u64 = chunks.iter().map(|chunk| chunk.records).sum();
         info!(%output, chunks = chunks.len(), records, "on disk from before, sent first");

@@ -187,7 +187,35 @@ fn a_store_that_is_away_and_comes_back() {
     check(&agent, port, BACK);
 }
 
-const DISK: &[Moved] = &[("tailwater_storage_syncs_total", "", None)];
+const DISK: &[Moved] = &[
+    ("tailwater_storage_syncs_total", "", None),
+    ("tailwater_storage_torn_files_total", "", Some(1)),
+    ("tailwater_storage_corrupt_files_total", "", Some(2)),
+    ("tailwater_storage_unclaimed_chunks", "", Some(1)),
+];
+
+/// A chunk file, whose number is 5.
+const CHUNK: &[u8] = include_bytes!("../fixtures/chunk-v1/delivery.chunk");
+
+/// What an earlier run may have left: a chunk of an output that is gone, one that was being written, one with a flipped
+/// bit, and one of a version that is not known.
+fn leave_chunks(place: &Place) {
+    let changed = |index: usize| {
+        let mut bytes = CHUNK.to_vec();
+        bytes[index] ^= 1;
+        bytes
+    };
+    let version_at = CHUNK.iter().position(|byte| *byte == 1).unwrap();
+    for (folder, chunk) in [
+        ("out/gone", CHUNK),
+        ("open", &CHUNK[..CHUNK.len() / 4]),
+        ("out/flipped", &changed(CHUNK.len() / 4)),
+        ("out/unknown", &changed(version_at)),
+    ] {
+        std::fs::create_dir_all(place.path("storage").join(folder)).unwrap();
+        place.write(&format!("storage/{folder}/00000000000000000005.chunk"), chunk);
+    }
+}
 
 #[test]
 fn a_store_that_is_away_while_records_wait_on_disk() {
@@ -195,10 +223,12 @@ fn a_store_that_is_away_while_records_wait_on_disk() {
     let store = BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default());
     let input = tail("@DIR@/app.log", "    storage.type filesystem");
     let storage = "    storage.path @DIR@/storage\n";
-    let (_place, agent) = start(port, &[storage, &input, &es(store.port(), "")], |place| {
+    let (place, agent) = start(port, &[storage, &input, &es(store.port(), "")], |place| {
         place.write("app.log", b"a line\n");
+        leave_chunks(place);
     });
     check(&agent, port, DISK);
+    assert_eq!(std::fs::read_dir(place.path("storage/corrupt")).unwrap().count(), 2);
 }
 
 const ANSWERS: &[Moved] = &[
