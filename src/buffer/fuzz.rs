@@ -1,6 +1,6 @@
 //! Entry points for fuzzers: bytes from elsewhere as a chunk file, and as all that an earlier run left.
 
-use super::folder::{Folder, OutputName, REJECTED};
+use super::folder::{Folder, OutputName};
 use super::layout::Checksum;
 use super::reader::ChunkReader;
 use super::shelf::{Damaged, Shelf, ShelfOptions};
@@ -64,12 +64,8 @@ pub fn fuzz_recover(data: &[u8]) {
         number += 1;
     }
     let checksum = if flags & 1 == 0 { Checksum::Crc32c } else { Checksum::None };
-    let options = ShelfOptions {
-        path: ROOT.into(),
-        rejected: REJECTED.to_owned(),
-        checksum,
-        damaged: if flags & 2 == 0 { Damaged::Keep } else { Damaged::Delete },
-    };
+    let damaged = if flags & 2 == 0 { Damaged::Keep } else { Damaged::Delete };
+    let options = ShelfOptions { checksum, damaged, ..ShelfOptions::new(ROOT) };
     let outputs = ["a", "b"].map(OutputName::from_alias);
     let start = || Shelf::open(Arc::new(disk.clone()), &options, &outputs);
     let Ok((shelf, first)) = start() else { return };

@@ -107,7 +107,6 @@ pub fn split_reason(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Checksum, Damaged, REJECTED};
     use super::super::{Chunk, ChunkBuilder, Disk, Frames, Rejects, RouteSet, ShelfOptions};
     use super::*;
     use crate::record::{Batch, Field, Fields, Record, Source, SourceId, Tag, Value};
@@ -136,12 +135,7 @@ mod tests {
     }
 
     fn place(path: &std::path::Path, bytes_max: Option<u64>) -> RejectedFolder {
-        let options = ShelfOptions {
-            path: path.to_owned(),
-            rejected: REJECTED.to_owned(),
-            checksum: Checksum::Crc32c,
-            damaged: Damaged::Keep,
-        };
+        let options = ShelfOptions::new(path);
         let output = OutputName::from_alias("store");
         let (shelf, found) =
             Shelf::open(Arc::new(Disk::default()), &options, std::slice::from_ref(&output))

@@ -13,7 +13,7 @@
 //! All methods may be called from any thread; those that sync or load may take long.
 
 use super::chunk::CHUNK_BYTES_MAX;
-use super::folder::{self, Folder, OutputName, Paths};
+use super::folder::{self, Folder, OutputName, Paths, REJECTED};
 use super::frame::Frames;
 use super::layout::{self, Checksum, Damage, EntryStart, Header, Purpose};
 use super::reader::{ChunkReader, ReadError};
@@ -92,6 +92,18 @@ pub struct ShelfOptions {
     pub checksum: Checksum,
     /// `storage.delete_irrecoverable_chunks`.
     pub damaged: Damaged,
+}
+
+impl ShelfOptions {
+    /// Chunks under this path, kept as is usual.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            rejected: REJECTED.to_owned(),
+            checksum: Checksum::Crc32c,
+            damaged: Damaged::Keep,
+        }
+    }
 }
 
 /// A sealed chunk on the disk.

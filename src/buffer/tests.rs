@@ -25,12 +25,7 @@ fn folder(output: usize) -> Folder {
 }
 
 fn options(checksum: Checksum) -> ShelfOptions {
-    ShelfOptions {
-        path: ROOT.into(),
-        rejected: REJECTED.to_owned(),
-        checksum,
-        damaged: Damaged::Keep,
-    }
+    ShelfOptions { checksum, ..ShelfOptions::new(ROOT) }
 }
 
 fn open(disk: &Simulated, checksum: Checksum) -> Result<(Shelf, Recovered), DiskError> {

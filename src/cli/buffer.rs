@@ -353,8 +353,7 @@ impl Progress {
 mod tests {
     use super::*;
     use crate::buffer::{
-        Checksum, Damaged, Encoded, FrameHeader, OutputName, REJECTED, Refused, Shelf,
-        ShelfOptions, append_some,
+        Encoded, FrameHeader, OutputName, Refused, Shelf, ShelfOptions, append_some,
     };
     use crate::record::Id;
     use expect_test::{Expect, expect};
@@ -374,12 +373,7 @@ mod tests {
 
     /// A buffer with a chunk for two outputs, an open one, and a dead letter; the agent is still there.
     fn buffer(folder: &Path) -> Shelf {
-        let options = ShelfOptions {
-            path: folder.to_owned(),
-            rejected: REJECTED.to_owned(),
-            checksum: Checksum::Crc32c,
-            damaged: Damaged::Keep,
-        };
+        let options = ShelfOptions::new(folder);
         let names: Arc<[_]> = ["es", "loki"].map(OutputName::from_alias).into();
         let (shelf, _) = Shelf::open(Arc::new(Disk::default()), &options, &names).unwrap();
         let mut chunk = shelf.open_chunk(0, Arc::clone(&names), OPENED_AT).unwrap();

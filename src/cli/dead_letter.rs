@@ -5,8 +5,8 @@
 //! and sends them before what is newer. An agent at work holds the lock, and `replay` says so.
 
 use crate::buffer::{
-    Access, Checksum, ChunkReader, Damaged, Disk, DiskError, Folder, Frames, OutputName, ReadError,
-    Shelf, ShelfOptions, Storage as _, split_reason,
+    Access, ChunkReader, Disk, DiskError, Folder, Frames, OutputName, ReadError, Shelf,
+    ShelfOptions, Storage as _, split_reason,
 };
 use crate::clock;
 use crate::config::{Diagnostics, Location};
@@ -249,12 +249,7 @@ fn replay(path: &Path, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Dea
         outputs.extend(open(file)?.header().outputs.iter().map(|name| OutputName::found(name)));
     }
     let outputs: Vec<_> = outputs.into_iter().collect();
-    let options = ShelfOptions {
-        path: root.to_owned(),
-        rejected,
-        checksum: Checksum::Crc32c,
-        damaged: Damaged::Keep,
-    };
+    let options = ShelfOptions { rejected, ..ShelfOptions::new(root) };
     let (shelf, found) =
         Shelf::open(Arc::new(Disk::default()), &options, &outputs).map_err(|error| match error
             .source

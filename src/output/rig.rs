@@ -6,8 +6,8 @@
 use super::samples;
 use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Requests, Verdict};
 use crate::buffer::{
-    Checksum, Chunk, Damaged, DeadLetters, Letter, Open, OutputName, Parcel, REJECTED, Rejected,
-    Settled, Settler, Shelf, ShelfOptions, Simulated,
+    Chunk, DeadLetters, Letter, Open, OutputName, Parcel, Rejected, Settled, Settler, Shelf,
+    ShelfOptions, Simulated,
 };
 use crate::config::{NetOptions, TlsOptions};
 use crate::mailbox;
@@ -327,12 +327,7 @@ impl DeadLetters for Letters {
 
 /// A disk in memory.
 fn disk() -> Arc<Shelf> {
-    let options = ShelfOptions {
-        path: "buffer".into(),
-        rejected: REJECTED.to_owned(),
-        checksum: Checksum::Crc32c,
-        damaged: Damaged::Keep,
-    };
+    let options = ShelfOptions::new("buffer");
     let names = [OutputName::from_alias(ALIAS)];
     Arc::new(Shelf::open(Arc::new(Simulated::new()), &options, &names).unwrap().0)
 }

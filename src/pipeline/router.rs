@@ -610,7 +610,7 @@ impl Intake for Port<'_> {
 mod tests {
     use super::super::spool::SpoolOptions;
     use super::*;
-    use crate::buffer::{Checksum, Damaged, OutputName, REJECTED, Shelf, ShelfOptions, Simulated};
+    use crate::buffer::{OutputName, Shelf, ShelfOptions, Simulated};
     use crate::filter::Filter;
     use crate::metrics::FilterMetrics;
     use crate::metrics::Registry;
@@ -669,12 +669,7 @@ mod tests {
         /// From now on input 0 is of `storage.type filesystem`, and this its disk.
         fn lie_on_a_disk(&mut self) -> Simulated {
             let disk = Simulated::new();
-            let options = ShelfOptions {
-                path: "buffer".into(),
-                rejected: REJECTED.to_owned(),
-                checksum: Checksum::Crc32c,
-                damaged: Damaged::Keep,
-            };
+            let options = ShelfOptions::new("buffer");
             let names = vec![OutputName::from_alias("a")];
             let (chunks, mut found) =
                 Shelf::open(Arc::new(disk.clone()), &options, &names).unwrap();

@@ -365,17 +365,12 @@ fn part_of<'p, 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer::{Checksum, ChunkBuilder, Damaged, REJECTED, ShelfOptions, Simulated};
+    use crate::buffer::{ChunkBuilder, ShelfOptions, Simulated};
 
     #[test]
     fn files_that_wait_for_their_sync_are_bounded() {
         let names = vec![OutputName::from_alias("a")];
-        let options = ShelfOptions {
-            path: "buffer".into(),
-            rejected: REJECTED.to_owned(),
-            checksum: Checksum::Crc32c,
-            damaged: Damaged::Keep,
-        };
+        let options = ShelfOptions::new("buffer");
         let (shelf, _) = Shelf::open(Arc::new(Simulated::new()), &options, &names).unwrap();
         let options = SpoolOptions {
             sync_wait: Duration::from_hours(1),

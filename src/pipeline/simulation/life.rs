@@ -4,8 +4,8 @@ use super::logs::End;
 use super::store::Store;
 use super::weather::Weather;
 use crate::buffer::{
-    Checksum, Damaged, Fault, OutputName, Parcel, REJECTED, Recovered, RejectedFolder, Settler,
-    Shelf, ShelfOptions, Simulated, Unsynced,
+    Checksum, Fault, OutputName, Parcel, REJECTED, Recovered, RejectedFolder, Settler, Shelf,
+    ShelfOptions, Simulated, Unsynced,
 };
 use crate::clock;
 use crate::config::{Diagnostics, Location, NetOptions, Section, SectionKind, TlsOptions};
@@ -410,12 +410,8 @@ fn tail_options(folder: &Path, weather: &Weather) -> TailOptions {
 }
 
 fn shelf_options(weather: &Weather) -> ShelfOptions {
-    ShelfOptions {
-        path: ROOT.into(),
-        rejected: REJECTED.to_owned(),
-        checksum: if weather.has_checksum { Checksum::Crc32c } else { Checksum::None },
-        damaged: Damaged::Keep,
-    }
+    let checksum = if weather.has_checksum { Checksum::Crc32c } else { Checksum::None };
+    ShelfOptions { checksum, ..ShelfOptions::new(ROOT) }
 }
 
 fn spool_options(weather: &Weather) -> SpoolOptions {
