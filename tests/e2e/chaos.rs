@@ -5,31 +5,31 @@
 use crate::servers::Server;
 use crate::{TURN, arrived, start_agent};
 use std::sync::PoisonError;
+use std::thread;
 use tailwater_testing::{Chaos, Faults, Proxy, Tally};
 
 /// Long enough for thirty kills.
 const SECONDS: u64 = 45;
 
-/// Lines a second: OpenSearch has two cores together with the agent, and after the last kill it must take what no agent
-/// lived long enough to bring.
-const PACE: u64 = 1_000;
+/// Lines a second of each writer: OpenSearch has two cores together with the agents, and after the last kill it must take
+/// what no agent lived long enough to bring.
+const PACE: u64 = 500;
 
-const INDEX: &str = "lines";
-
+/// Two agents at once, to take half the time.
 #[test]
-fn chaos_before_what_waits_in_memory() {
-    check("memory");
-}
-
-#[test]
-fn chaos_before_what_waits_on_disk() {
-    check("filesystem");
-}
-
-/// Everything arrives once from an input with this `storage.type`.
-fn check(storage: &'static str) {
+fn chaos_before_what_waits_in_memory_and_on_disk() {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let server = Server::start("opensearch", "/_cluster/health");
+    thread::scope(|scope| {
+        for storage in ["memory", "filesystem"] {
+            scope.spawn(|| check(&server, storage));
+        }
+    });
+    drop(turn);
+}
+
+/// Everything arrives once from an input with this `storage.type`, in the index of that name.
+fn check(server: &Server, storage: &'static str) {
     let chaos = Chaos::new(storage, SECONDS, PACE);
     let proxy = Proxy::start(server.port(), Faults::all(chaos.seed));
     let folder = tailwater_testing::folder();
@@ -42,14 +42,13 @@ fn check(storage: &'static str) {
     std::fs::write(dir.join("parsers.conf"), include_str!("parsers.conf")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = server.search_client();
-    let has_all = |lines| runtime.block_on(arrived::count(&client, INDEX)) >= lines;
+    let has_all = |lines| runtime.block_on(arrived::count(&client, storage)) >= lines;
     let written = chaos.run(&dir.join("app.log"), || start_agent(dir), has_all);
     // Makes the last of them findable.
-    runtime.block_on(arrived::count(&client, INDEX));
+    runtime.block_on(arrived::count(&client, storage));
     let mut tally = Tally::new(written);
     let count = |document: arrived::Document| tally.count(&document.fields.to_string());
-    runtime.block_on(arrived::each_document(&client, INDEX, count));
+    runtime.block_on(arrived::each_document(&client, storage, count));
     chaos.tell(&tally.verdict().to_string());
     tally.assert_exactly_once();
-    drop(turn);
 }
