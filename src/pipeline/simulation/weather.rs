@@ -131,7 +131,8 @@ impl Weather {
             keepalive: rng.u8(..4) > 0,
             flush: Duration::from_millis(rng.u64(100..3_000)),
             backoff_cap: Duration::from_secs(rng.u64(1..8)),
-            inotify: rng.u8(..8) == 0,
+            // Seldom, since the kernel takes its time to end it.
+            inotify: rng.u8(..40) == 0,
             finds_rotated: rng.bool(),
             refresh: rng.u64(1..10),
             rotate_wait: rng.u64(1..6),
