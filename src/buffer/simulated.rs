@@ -6,12 +6,12 @@
 //! byte by itself, a seed decides.
 
 use super::storage::{Access, Kind, Space, Storage, StoredFile};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Room of the file system: more than any test writes.
+/// Room of a file system, unless it is told otherwise: more than any test writes.
 const TOTAL_BYTES: u64 = 1 << 40;
 
 /// A file system in memory; clones are the same one.
@@ -27,7 +27,7 @@ pub enum Fault {
     Killed(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     files: Vec<Content>,
     /// Names of files, by path.
@@ -44,12 +44,33 @@ struct State {
     boot: u64,
     lock: Weak<()>,
     random: Random,
+    /// Room of the file system, in bytes.
+    total: u64,
 }
 
 #[derive(Debug, Default)]
 struct Content {
     bytes: Vec<u8>,
     synced: Vec<u8>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            names: BTreeMap::new(),
+            synced_names: BTreeMap::new(),
+            folders: BTreeMap::new(),
+            operations: 0,
+            syncs: 0,
+            fault: None,
+            has_no_links: false,
+            boot: 0,
+            lock: Weak::new(),
+            random: Random::default(),
+            total: TOTAL_BYTES,
+        }
+    }
 }
 
 /// A small generator whose sequence its seed decides.
@@ -95,6 +116,16 @@ impl Simulated {
     /// Lets operations fail from now on.
     pub fn fail(&self, fault: Fault) {
         self.state().fault = Some(fault);
+    }
+
+    /// Bytes of all files that have a name.
+    pub fn used(&self) -> u64 {
+        self.state().used()
+    }
+
+    /// Gives the file system so much room from now on; what would take more fails. `None`: more than is ever used.
+    pub fn resize(&self, total: Option<u64>) {
+        self.state().total = total.unwrap_or(TOTAL_BYTES);
     }
 
     /// What a process finds that starts after the last one was killed.
@@ -160,6 +191,25 @@ impl Simulated {
 }
 
 impl State {
+    fn used(&self) -> u64 {
+        let named: BTreeSet<_> = self.names.values().collect();
+        let files = named.into_iter().filter_map(|index| self.files.get(*index));
+        files.map(|file| file.bytes.len() as u64).sum()
+    }
+
+    /// Bytes that may still be written.
+    fn room(&self) -> u64 {
+        self.total.saturating_sub(self.used())
+    }
+
+    /// An error if there is no room for so many bytes more.
+    fn make_room(&self, bytes: usize) -> io::Result<()> {
+        if self.total < TOTAL_BYTES && self.room() < bytes as u64 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
     /// Takes away what a power cut takes.
     fn cut_power(&mut self) {
         let random = &mut self.random;
@@ -299,8 +349,7 @@ impl Storage for Simulated {
 
     fn space(&self, _folder: &Path) -> io::Result<Space> {
         let state = self.operate()?;
-        let used = state.files.iter().map(|file| file.bytes.len() as u64).sum();
-        Ok(Space { free: TOTAL_BYTES.saturating_sub(used), total: TOTAL_BYTES })
+        Ok(Space { free: state.room(), total: state.total })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {
@@ -351,20 +400,27 @@ impl StoredFile for SimulatedFile {
                 place.copy_from_slice(bytes);
             }
         };
-        match self.operate(|content| write(content, &whole)) {
-            Err(error) => {
-                // Some of it is there all the same.
-                let mut state = self.system.state();
-                let some = state.random.below(whole.len() + 1);
-                if is_the_one(state.fault, state.operations)
-                    && let Some(content) = state.files.get_mut(self.index)
-                {
-                    write(content, whole.get(..some).unwrap_or_default());
-                }
-                Err(error)
-            }
-            result => result,
+        let operated = self.system.operate().and_then(|state| {
+            state.make_room(whole.len())?;
+            Ok(state)
+        });
+        let (mut state, result) = match operated {
+            Ok(state) => (state, Ok(())),
+            Err(error) => (self.system.state(), Err(error)),
+        };
+        let some = state.random.below(whole.len() + 1);
+        let is_full = state.fault.is_none() && state.room() < some as u64;
+        let written = match &result {
+            Ok(()) => whole.len(),
+            // Some of it is there all the same.
+            Err(_) if is_full => usize::try_from(state.room()).unwrap_or_default(),
+            Err(_) if is_the_one(state.fault, state.operations) => some,
+            Err(_) => 0,
+        };
+        if let Some(content) = state.files.get_mut(self.index) {
+            write(content, whole.get(..written).unwrap_or_default());
         }
+        result
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {

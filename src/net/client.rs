@@ -55,6 +55,9 @@ struct Shared {
     /// Who connects us, if we do not do so ourselves.
     proxy: Option<Proxy>,
     pool: Arc<Pool>,
+    /// Stands in for the network, in a test.
+    #[cfg(test)]
+    line: Option<super::connect::Line>,
 }
 
 /// Where to connect to.
@@ -134,8 +137,17 @@ impl Client {
                 proxy,
                 host,
                 port,
+                #[cfg(test)]
+                line: None,
             }),
         })
+    }
+
+    /// The same client, of which nothing is used yet, with `line` for its network.
+    #[cfg(test)]
+    pub(crate) fn over(mut self, line: super::connect::Line) -> Self {
+        Arc::get_mut(&mut self.shared).unwrap().line = Some(line);
+        self
     }
 
     /// Sends one request and returns the answer's head and its body as a stream.
@@ -219,11 +231,19 @@ impl Shared {
         let deadline = Deadline::new(self.net.connect_timeout);
         let stream: Stream = match &self.proxy {
             Some(proxy) => proxy.connect(&self.host, self.port, &self.net, deadline).await?,
-            None => Box::new(connect(&self.host, self.port, &self.net, deadline).await?),
+            None => self.connect(deadline).await?,
         };
         let Some(tls) = &self.tls else { return handshake(stream).await };
         let secure = async { tls.connect(stream).await.map_err(ConnectError::Tls) };
         handshake(deadline.hold("the TLS handshake", secure).await?).await
+    }
+
+    async fn connect(&self, deadline: Deadline) -> Result<Stream, ConnectError> {
+        #[cfg(test)]
+        if let Some(line) = &self.line {
+            return line.connect();
+        }
+        Ok(Box::new(connect(&self.host, self.port, &self.net, deadline).await?))
     }
 
     /// What it means that a request got no answer.

@@ -27,6 +27,28 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
+/// A network in memory, for tests: makes one end of a connection, or none.
+#[cfg(test)]
+#[derive(Clone)]
+pub(crate) struct Line(
+    pub(crate) std::sync::Arc<dyn Fn() -> Option<tokio::io::DuplexStream> + Send + Sync>,
+);
+
+#[cfg(test)]
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
+    }
+}
+
+#[cfg(test)]
+impl Line {
+    pub(super) fn connect(&self) -> Result<Stream, ConnectError> {
+        let stream = (self.0)().ok_or(ConnectError::Closed)?;
+        Ok(Box::new(stream))
+    }
+}
+
 /// When connecting has to be done, all its steps together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {

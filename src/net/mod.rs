@@ -24,6 +24,9 @@ mod zstd;
 
 use crate::config::{NetOptions, TlsOptions};
 
+#[cfg(test)]
+pub(crate) use connect::Line;
+
 pub use client::{ANSWER_WAIT_MAX, Client, Endpoint, Request, Response};
 pub use error::{ConnectError, LostError, ProxyError, ProxyUrlError, SendError, TlsError};
 pub use gzip::Gzip;

@@ -1,12 +1,15 @@
 //! One try at one chunk: encode, send, judge.
 
+use super::aside::aside;
+use super::suspicion::{Suspicion, Taken, samples};
 use super::{GREETING_BYTES_MAX, Health, Output, Request, Requests, Verdict, retry_after};
 use crate::buffer::{Chunk, DiskError, Open, Parcel, Rejects};
+use crate::clock;
 use crate::net::{self, Client, Response, SendError};
 use hyper::Method;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Kinds of refusal that one try tells apart; the rest count as `other`. Stores have a few dozen.
@@ -27,8 +30,26 @@ pub(super) struct Pending {
     pub(super) tries: u32,
     /// Records that were refused for good, if there is a place for dead letters.
     pub(super) rejects: Rejects,
+    /// Whether what is refused as a whole is so for a record in it.
+    pub(super) suspicion: Suspicion,
     /// Not to be tried before.
     pub(super) due: Instant,
+}
+
+impl Pending {
+    /// A chunk that was not tried yet.
+    pub(super) fn new(parcel: Parcel, place: u64, due: Instant) -> Self {
+        Self {
+            open: Open::all(parcel.count),
+            parcel,
+            place,
+            failures: 0,
+            tries: 0,
+            rejects: Rejects::default(),
+            suspicion: Suspicion::default(),
+            due,
+        }
+    }
 }
 
 /// How the try ended, for the destination and the chunk as a whole.
@@ -55,12 +76,25 @@ pub(super) struct Outcome {
     pub(super) status: Option<u16>,
     /// The wait that the last answer asked for.
     pub(super) retry_after: Option<Duration>,
+    /// How long it takes until there is room for it, if the last answer told.
+    pub(super) room_after: Option<Duration>,
     /// Whether the destination has been greeted.
     pub(super) greeted: bool,
     /// What became of the records.
     pub(super) tally: Tally,
+    /// The record that was refused alone, as a whole request, and has not been given up for it.
+    pub(super) blamed: Option<Blamed>,
     /// Whether reasons of refusals are wanted.
     keeps_rejects: bool,
+}
+
+/// A record that may be what a request was refused for.
+#[derive(Debug)]
+pub(super) struct Blamed {
+    record: u32,
+    /// The type of the error.
+    pub(super) kind: String,
+    reason: String,
 }
 
 /// How many records got which verdict.
@@ -89,6 +123,10 @@ pub(super) struct Destination {
     pub(super) client: Arc<Client>,
     /// Whether reasons of refusals are wanted: there is a place for dead letters.
     pub(super) keeps_rejects: bool,
+    /// How many requests it has taken, whatever it did with their records.
+    pub(super) taken: Taken,
+    /// Whether chunks go one by one, so that nothing else is sent before this one is settled.
+    pub(super) is_ordered: bool,
 }
 
 /// The parcel's chunk, from the disk if it must be.
@@ -98,7 +136,7 @@ async fn load(parcel: &Parcel) -> Result<Arc<Chunk>, DiskError> {
     }
     let parcel = parcel.clone();
     let room = parcel.room();
-    let loaded = tokio::task::spawn_blocking(move || parcel.chunk_into(room)).await;
+    let loaded = aside(move || parcel.chunk_into(room)).await;
     // A panic has ended the process; without a thread to read in, the agent is at its end.
     loaded.unwrap_or_else(|_| Ok(Arc::default()))
 }
@@ -119,8 +157,10 @@ impl Destination {
             end: End::Answered(Health::Good),
             status: None,
             retry_after: None,
+            room_after: None,
             greeted,
             tally: Tally::default(),
+            blamed: None,
             keeps_rejects: self.keeps_rejects,
         };
         if !greeted {
@@ -156,6 +196,13 @@ impl Destination {
             match outcome.end {
                 End::Answered(Health::Good) => {}
                 End::Answered(Health::Divide) => divide(request.records, &mut steps),
+                End::Answered(Health::Refused) => {
+                    if !self.takes_others(&chunk, &request.records, &mut outcome).await {
+                        return outcome;
+                    }
+                    outcome.give_up_blamed(&self.taken);
+                    divide(request.records, &mut steps);
+                }
                 _ => return outcome,
             }
         }
@@ -177,6 +224,37 @@ impl Destination {
             outcome.refuse(record, kind.to_owned(), "found before it was sent");
         }
         requests.to_send.into_iter().rev().for_each(|one| steps.push_front(Step::Send(one)));
+    }
+
+    /// Whether a request that was refused as a whole was so for one of its records: whether others are taken.
+    /// If none has been lately, sends some of its records by themselves, until one is.
+    async fn takes_others(&self, chunk: &Chunk, records: &[u32], outcome: &mut Outcome) -> bool {
+        if outcome.pending.suspicion.is_confirmed(&self.taken) {
+            return true;
+        }
+        if self.is_ordered && outcome.pending.open.len() == 1 {
+            // No other will ever be taken while this one waits: those from before have to do.
+            return self.taken.is_any();
+        }
+        for record in samples(records) {
+            let mut steps = VecDeque::new();
+            let part = outcome.pending.open.only(&[record]);
+            self.encode(chunk, &part, outcome, &mut steps);
+            let Some(Step::Send(mut request)) = steps.pop_front() else { continue };
+            outcome.end = self.send(&mut request, outcome).await;
+            if outcome.pending.suspicion.is_confirmed(&self.taken) {
+                // It is for the search to find out about those that were not taken.
+                outcome.blamed = None;
+                return true;
+            }
+            match outcome.end {
+                // Not taken, if only because it is too large by itself: it says nothing of the next.
+                End::Answered(Health::Good | Health::Divide | Health::Refused) => {}
+                _ => return false,
+            }
+        }
+        outcome.end = End::Answered(Health::Refused);
+        false
     }
 
     /// Asks the destination what it is, if its output wants to know. One that takes the question and says
@@ -207,6 +285,10 @@ impl Destination {
         let before = outcome.tally.accepted;
         let end = self.exchange(request, outcome).await;
         let accepted = u64::from(outcome.tally.accepted - before);
+        // A 413 settles a single record, too, but nobody has looked into it.
+        if matches!(end, End::Answered(Health::Good)) && outcome.status != Some(413) {
+            self.taken.add();
+        }
         let count = request.records.len().max(1) as u64;
         outcome.tally.bytes += request.body_bytes as u64 * accepted / count;
         end
@@ -229,7 +311,9 @@ impl Destination {
                 Err(error) => return End::without_answer(error),
             }
         }
-        End::Answered(judge.finish(&mut |n, verdict| outcome.apply(request, n, verdict)))
+        let health = judge.finish(&mut |n, verdict| outcome.apply(request, n, verdict));
+        outcome.room_after = judge.wait();
+        End::Answered(health)
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn Output>> {
@@ -250,7 +334,7 @@ fn divide(mut records: Vec<u32>, steps: &mut VecDeque<Step>) {
 /// How long an overloaded destination asks to be left alone.
 fn wait_asked(answer: &Response) -> Option<Duration> {
     matches!(answer.status.as_u16(), 429 | 503)
-        .then(|| retry_after::read(&answer.headers, SystemTime::now()))
+        .then(|| retry_after::read(&answer.headers, clock::system_time()))
         .flatten()
 }
 
@@ -284,12 +368,24 @@ impl Outcome {
         }
     }
 
+    /// Gives up the record that was refused alone, if one was.
+    fn give_up_blamed(&mut self, taken: &Taken) {
+        if let Some(Blamed { record, kind, reason }) = self.blamed.take() {
+            self.refuse(record, kind, &reason);
+            self.pending.suspicion.blame(taken);
+        }
+    }
+
     /// Applies the verdict on the `n`th record of `request`. Only the first one that settles a record counts.
     fn apply(&mut self, request: &Request, n: u32, verdict: Verdict) {
         let Some(&record) = request.records.get(n as usize) else { return };
         match verdict {
             Verdict::Retry => return,
             Verdict::Refused { kind, reason } => return self.refuse(record, kind, &reason),
+            Verdict::Blamed { kind, reason } => {
+                self.blamed = Some(Blamed { record, kind, reason });
+                return;
+            }
             Verdict::Accepted | Verdict::Repeated | Verdict::Conflict => {}
         }
         if self.pending.open.remove(record) {

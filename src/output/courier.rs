@@ -2,10 +2,11 @@
 
 use super::Health;
 use super::Output;
-use super::attempt::{Destination, End, Outcome, Pending, Tally};
+use super::attempt::{Blamed, Destination, End, Outcome, Pending, Tally};
 use super::backoff::Backoff;
 use super::keeper::Keeper;
-use crate::buffer::{DeadLetters, Open, Parcel, Rejects, Settler};
+use super::suspicion::Taken;
+use crate::buffer::{DeadLetters, Parcel, Settler};
 use crate::clock;
 use crate::metrics::OutputMetrics;
 use crate::net::Client;
@@ -100,7 +101,9 @@ impl Courier {
         settler: Settler,
     ) -> Self {
         let output = Arc::new(Mutex::new(output));
-        let destination = Destination { output, client: Arc::new(client), keeps_rejects: false };
+        let (client, taken) = (Arc::new(client), Taken::default());
+        let is_ordered = policy.concurrency == 1;
+        let destination = Destination { output, client, keeps_rejects: false, taken, is_ordered };
         Self {
             name,
             destination,
@@ -139,14 +142,17 @@ impl Courier {
             }
             let due = self.next_due(under_way.len());
             tokio::select! {
-                count = chunks.recv_many(&mut arrived, ARRIVALS_MAX) => match count {
-                    0 => return,
-                    _ => self.enqueue(arrived.drain(..)),
-                },
+                // In this order and not by chance, so that a simulation can be repeated. Nothing starves: what ends
+                // a try is rarer than a chunk.
+                biased;
                 // A try that panics has ended the process.
                 Some(Ok(outcome)) = under_way.join_next() => self.conclude(outcome),
                 Some(Ok(parcel)) = self.keeping.join_next() => self.settler.settle(parcel.number),
                 Ok(()) = stopping.changed() => self.hurry(),
+                count = chunks.recv_many(&mut arrived, ARRIVALS_MAX) => match count {
+                    0 => return,
+                    _ => self.enqueue(arrived.drain(..)),
+                },
                 () = wait_until(due) => {}
             }
         }
@@ -163,11 +169,9 @@ impl Courier {
 
     fn enqueue(&mut self, parcels: impl Iterator<Item = Parcel>) {
         let due = Instant::now();
-        for (parcel, place) in parcels.zip(self.next_place..) {
-            let (open, rejects) = (Open::all(parcel.count), Rejects::default());
-            let (failures, tries) = (0, 0);
-            self.queue.push_back(Pending { parcel, place, open, failures, tries, rejects, due });
-            self.next_place = place + 1;
+        for parcel in parcels {
+            self.queue.push_back(Pending::new(parcel, self.next_place, due));
+            self.next_place += 1;
         }
         self.drop_oldest();
     }
@@ -187,7 +191,8 @@ impl Courier {
             self.metrics.errors.add(1);
             let output = &*self.name;
             warn!(output, records, "oldest chunk dropped: `storage.total_limit_size` is reached");
-            self.settler.settle(pending.parcel.number);
+            // What was refused of it before is kept all the same.
+            self.finish(pending);
         }
     }
 
@@ -221,7 +226,7 @@ impl Courier {
     }
 
     fn is_ordered(&self) -> bool {
-        self.policy.concurrency == 1
+        self.destination.is_ordered
     }
 
     /// How many chunks may be under way.
@@ -234,7 +239,8 @@ impl Courier {
 
     /// Acts on how a try ended.
     fn conclude(&mut self, outcome: Outcome) {
-        let Outcome { pending, end, status, retry_after, greeted, tally, .. } = outcome;
+        let Outcome { mut pending, end, status, greeted, tally, blamed, .. } = outcome;
+        let Outcome { retry_after, room_after, .. } = outcome;
         self.greeted |= greeted;
         self.count(&tally);
         if pending.open.is_empty() {
@@ -245,18 +251,26 @@ impl Courier {
         match end {
             End::Answered(Health::Good | Health::Divide) => {
                 self.clear_road();
+                if tally.accepted > 0 {
+                    // It gets on: no reason to wait longer each time.
+                    pending.tries = 0;
+                }
                 self.retry(pending, "some records are to be sent again");
             }
             End::Answered(Health::Busy) => {
                 let reason = format!("busy (status {})", status.unwrap_or_default());
-                self.block_road(pending, &reason, Level::WARN, retry_after);
+                self.block_road(pending, &reason, Level::WARN, (retry_after, room_after));
             }
             End::Unreachable(error) => {
                 let level = self.destination.client.log_level(&error);
-                self.block_road(pending, &error.to_string(), level, None);
+                self.block_road(pending, &error.to_string(), level, (None, None));
             }
             End::Answered(Health::Failed) => {
                 let reason = format!("status {}", status.unwrap_or_default());
+                self.retry_or_give_up(pending, &reason);
+            }
+            End::Answered(Health::Refused) => {
+                let reason = refusal(status.unwrap_or_default(), blamed.as_ref());
                 self.retry_or_give_up(pending, &reason);
             }
             End::Lost(error) => self.retry_or_give_up(pending, &error.to_string()),
@@ -314,13 +328,14 @@ impl Courier {
         self.road = Road::Clear;
     }
 
-    /// The destination as a whole is away: waits before the next probe.
+    /// The destination as a whole is away: waits before the next probe, as long as it asked for, or from as long on
+    /// as it takes until there is room.
     fn block_road(
         &mut self,
         pending: Pending,
         reason: &str,
         level: Level,
-        asked: Option<Duration>,
+        (asked, room_after): (Option<Duration>, Option<Duration>),
     ) {
         let now = Instant::now();
         let tries = match self.road {
@@ -333,7 +348,9 @@ impl Courier {
         };
         // What it asks for, and a little by chance, so that agents do not come back together.
         let spread = || Duration::from_secs(1).mul_f64(fastrand::f64());
-        let delay = asked.map_or_else(|| self.probe_delay(tries), |wait| wait + spread());
+        let Backoff { base, cap } = self.probe_backoff();
+        let backoff = Backoff { base: room_after.map_or(base, |wait| wait.min(cap)), cap };
+        let delay = asked.map_or_else(|| backoff.delay(tries), |wait| wait + spread());
         self.road = Road::Blocked { tries, until: now + delay };
         if level == Level::WARN {
             warn!(output = self.name, reason, retry_in = ?delay, "destination is away; its chunks wait");
@@ -401,6 +418,15 @@ impl Courier {
     }
 }
 
+/// What is said of a chunk that is refused as a whole, with an error of some type, while nothing else is taken.
+fn refusal(status: u16, blamed: Option<&Blamed>) -> String {
+    let kind = blamed.map_or("no type", |blamed| &blamed.kind);
+    format!(
+        "refused as a whole (status {status}, error {kind}), and nothing else is taken: check the path and the \
+         other properties of this output, and the store"
+    )
+}
+
 /// Waits for a moment; without one, for ever.
 async fn wait_until(due: Option<Instant>) {
     match due {
@@ -411,7 +437,7 @@ async fn wait_until(due: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{OK, Reply, Rig, Setup, UNFIT};
+    use super::super::rig::{CHUNK_BYTES, OK, Reply, Rig, Setup, UNFIT};
     use super::*;
     use std::sync::atomic::Ordering;
 
@@ -424,6 +450,7 @@ mod tests {
     const BUSY: Reply = Reply::Full(429, "");
     const FAILED: Reply = Reply::Full(500, "");
     const TOO_LARGE: Reply = Reply::Full(413, "");
+    const REFUSED: Reply = Reply::Full(400, "");
 
     #[tokio::test(start_paused = true)]
     async fn the_first_goes_alone_and_then_as_many_as_may() {
@@ -463,6 +490,19 @@ mod tests {
         assert_eq!(rig.counts(), counts);
         // Of 14 bytes two fifths, and 2.
         assert_eq!(rig.metrics.proc_bytes.value(), 5 + 2);
+    }
+
+    /// As a store answers whose queue takes a part of each bulk.
+    #[tokio::test(start_paused = true)]
+    async fn a_chunk_of_which_some_is_taken_each_time_does_not_wait_longer_each_time() {
+        let mut rig = Rig::start(Setup::default());
+        rig.send("a", 20);
+        for retry in 1..20 {
+            rig.request().await.reply(Reply::Full(200, "0 ok\n"));
+            rig.pass(retry, FIRST).await;
+        }
+        rig.answer("a19", OK).await;
+        assert_eq!(rig.settled().await, "a0");
     }
 
     #[tokio::test(start_paused = true)]
@@ -576,6 +616,95 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_record_that_a_request_is_refused_for_is_found_once_another_is_taken() {
+        let mut rig = Rig::start(Setup { keeps: true, ..Setup::default() });
+        rig.send("a", 8);
+        rig.answer("a0 a1 a2 a3 a4 a5 a6 a7", REFUSED).await;
+        // Each by itself, until one is taken.
+        rig.answer("a0", REFUSED).await;
+        rig.answer("a1", Reply::Full(200, "0 conflict\n")).await;
+        rig.answer("a0 a2 a3", REFUSED).await;
+        rig.answer("a0", REFUSED).await;
+        rig.answer("a2 a3", OK).await;
+        rig.answer("a4 a5 a6 a7", REFUSED).await;
+        rig.answer("a4 a5", OK).await;
+        rig.answer("a6 a7", REFUSED).await;
+        rig.answer("a6", OK).await;
+        rig.answer("a7", REFUSED).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "taken 5, conflicts 1, dropped 2, errors 1, letters 2, refused 2");
+        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a0: odd (why)", "a7: odd (why)"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_everything_is_refused_no_record_is_to_blame() {
+        let mut rig = Rig::start(Setup { retry_limit: Some(2), ..Setup::default() });
+        rig.send("a", 100);
+        for retry in 1..=3 {
+            let whole = rig.request().await;
+            assert!(whole.what.starts_with("a0 a1 ") && whole.what.ends_with(" a99"));
+            whole.reply(REFUSED);
+            for sample in [0, 14, 28, 42, 56, 70, 84, 99] {
+                rig.answer(&format!("a{sample}"), REFUSED).await;
+            }
+            if retry <= 2 {
+                rig.pass(retry, PROBE).await;
+            }
+        }
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "dropped 100, failed 1, retried 200");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_by_itself_is_to_blame_once_another_chunk_is_taken() {
+        let mut rig = Rig::start(Setup { retry_limit: None, keeps: true, ..Setup::default() });
+        rig.send("a", 1);
+        for retry in 1..=3 {
+            rig.answer("a0", REFUSED).await;
+            rig.pass(retry, PROBE).await;
+        }
+        rig.answer("a0", REFUSED).await;
+        rig.send("b", 1);
+        rig.answer("b0", OK).await;
+        assert_eq!(rig.settled().await, "b0");
+        rig.pass(4, PROBE).await;
+        rig.answer("a0", REFUSED).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a0: odd (why)"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_order_counts_a_record_by_itself_is_to_blame_if_anything_was_ever_taken() {
+        let ordered = Setup { concurrency: 1, retry_limit: None, ..Setup::default() };
+        let mut rig = Rig::start(ordered);
+        rig.send("a", 1);
+        rig.answer("a0", REFUSED).await;
+        rig.pass(1, PROBE).await;
+        rig.answer("a0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        rig.send("b", 1);
+        rig.answer("b0", REFUSED).await;
+        assert_eq!(rig.settled().await, "b0");
+        assert_eq!(rig.counts(), "taken 1, dropped 1, errors 1, retried 1, refused 1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_search_ends_with_the_destination() {
+        let mut rig = Rig::start(Setup { retry_limit: None, ..Setup::default() });
+        rig.send("a", 4);
+        rig.answer("a0 a1 a2 a3", REFUSED).await;
+        rig.answer("a0", BUSY).await;
+        rig.pass(1, PROBE).await;
+        rig.answer("a0 a1 a2 a3", REFUSED).await;
+        rig.answer("a0", OK).await;
+        rig.answer("a1", Reply::Close).await;
+        rig.pass(2, PROBE).await;
+        rig.answer("a1 a2 a3", OK).await;
+        assert_eq!(rig.settled().await, "a0");
+        assert_eq!(rig.counts(), "taken 4, retried 7");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn dead_letters_are_written_before_their_chunk_is_settled() {
         let mut rig = Rig::start(Setup { keeps: true, retry_limit: Some(0), ..Setup::default() });
         rig.letters.failures.store(3, Ordering::Relaxed);
@@ -598,6 +727,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_was_refused_of_a_chunk_that_is_dropped_is_kept() {
+        let room = Setup { keeps: true, disk_bytes_max: Some(CHUNK_BYTES), ..Setup::default() };
+        let mut rig = Rig::start(room);
+        rig.send("a", 3);
+        rig.answer("a0 a1 a2", Reply::Full(200, "0 ok\n1 bad\n2 retry\n")).await;
+        rig.until(|rig| rig.metrics.retries.value() == 1).await;
+        rig.send("b", 1);
+        rig.answer("b0", OK).await;
+        let mut settled = [rig.settled().await, rig.settled().await];
+        settled.sort();
+        assert_eq!(settled, ["a0", "b0"]);
+        assert_eq!(*rig.letters.kept.lock().unwrap(), ["a1: bad (it is bad)"]);
+        let counts = "taken 2, dropped 2, errors 2, retried 1, letters 1, refused 1";
+        assert_eq!(rig.counts(), counts);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_destination_is_left_alone_as_long_as_it_asks() {
         for (status, wait, seconds) in [(429, "90", 90), (503, "2", 2), (429, "9000", 600)] {
             let mut rig = Rig::start(Setup::default());
@@ -610,6 +756,21 @@ mod tests {
             assert_eq!(rig.settled().await, "a0");
             assert_eq!(rig.counts(), "taken 1, retried 1");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_that_tells_when_there_is_room_is_tried_from_then_on() {
+        let mut rig = Rig::start(Setup::default());
+        rig.send("a", 1);
+        // Two seconds and one; then up to twice as long, then four times.
+        for (retry, rest) in [(1, 100), (2, 2_100), (3, 6_100)] {
+            rig.answer("a0", Reply::Full(429, "2")).await;
+            rig.until(|rig| rig.metrics.retries.value() == retry).await;
+            rig.silence(Duration::from_millis(2_900)).await;
+            tokio::time::advance(Duration::from_millis(rest)).await;
+        }
+        rig.answer("a0", OK).await;
+        assert_eq!(rig.settled().await, "a0");
     }
 
     #[tokio::test(start_paused = true)]

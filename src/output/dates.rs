@@ -1,7 +1,6 @@
 //! Dates as text, for every record at the price of one a second.
 
 use crate::record::Nanos;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tailwater_parsers::json;
 use tailwater_parsers::time::Strftime;
 
@@ -51,12 +50,6 @@ pub(super) fn write_fraction<const COUNT: usize>(time: Nanos, out: &mut Vec<u8>)
         rest /= 10;
     }
     out.extend_from_slice(digits.get(..COUNT).unwrap_or(&digits));
-}
-
-/// The time now.
-pub(super) fn now() -> Nanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Brings the rejected records of a chunk to where dead letters lie.
 
 use super::Backoff;
+use super::aside::aside;
 use crate::buffer::{DeadLetters, Letter, Parcel, Rejects};
 use crate::metrics::OutputMetrics;
 use crate::record::Nanos;
 use std::io;
 use std::sync::{Arc, OnceLock};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::error;
 
@@ -36,7 +36,7 @@ impl Keeper {
         let mut tries = 0_u32;
         loop {
             let writer = Arc::clone(&keeper);
-            let written = spawn_blocking(move || writer.write()).await;
+            let written = aside(move || writer.write()).await;
             match written.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
                 Ok(made_room) => {
                     keeper.metrics.dead_letters.add(keeper.rejects.len() as u64);

@@ -1,6 +1,7 @@
 //! Outputs: turn chunks into requests and answers into verdicts. Sending is the courier's.
 
 mod answer;
+mod aside;
 mod attempt;
 mod backoff;
 mod courier;
@@ -19,6 +20,7 @@ mod rig;
 #[cfg(test)]
 mod samples;
 pub mod stdout;
+mod suspicion;
 mod template;
 pub mod writer;
 
@@ -30,6 +32,7 @@ pub use writer::{Format, Local, Print, Taken};
 use crate::buffer::{Chunk, Open};
 use hyper::HeaderMap;
 use hyper::http::uri::PathAndQuery;
+use std::time::Duration;
 
 /// One request that an output wants sent.
 #[derive(Debug)]
@@ -77,6 +80,14 @@ pub enum Verdict {
         /// The store's text, which may quote the record: for dead letters only, never logged.
         reason: String,
     },
+    /// It was alone in a request that was refused as a whole: for what it is, if the destination takes others; else
+    /// for what every request is like, and it is to be sent again.
+    Blamed {
+        /// As of a refusal.
+        kind: String,
+        /// As of a refusal.
+        reason: String,
+    },
 }
 
 /// What an answer as a whole says of the destination.
@@ -92,6 +103,9 @@ pub enum Health {
     /// refused for some of its records. Its halves are to be encoded and sent by themselves, down to single
     /// records, of which the output knows what to make.
     Divide,
+    /// It refuses the request as a whole (400), for one of its records or for what every request is like. Which of
+    /// the two it is, and which record, is to be found out.
+    Refused,
 }
 
 /// Reads one answer as it streams in. Records that never get a verdict are sent again.
@@ -101,6 +115,12 @@ pub trait Judge {
 
     /// The body is complete.
     fn finish(&mut self, verdict: &mut dyn FnMut(u32, Verdict)) -> Health;
+
+    /// Where that is [`Health::Busy`]: how long it takes until there is room, if the answer tells. Then this is
+    /// the first wait, in place of `scheduler.base`.
+    fn wait(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A destination that is spoken to by HTTP. Never does I/O.

@@ -5,7 +5,10 @@
 
 use super::samples;
 use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Requests, Verdict};
-use crate::buffer::{Chunk, DeadLetters, Letter, Open, Parcel, Rejected, Settled, Settler};
+use crate::buffer::{
+    Checksum, Chunk, Damaged, DeadLetters, Letter, Open, OutputName, Parcel, REJECTED, Rejected,
+    Settled, Settler, Shelf, ShelfOptions, Simulated,
+};
 use crate::config::{NetOptions, TlsOptions};
 use crate::mailbox;
 use crate::metrics::{Counter, OutputMetrics, Registry};
@@ -44,6 +47,12 @@ pub(super) enum Reply {
     Close,
 }
 
+/// What the output's folder is called, where chunks lie on a disk.
+const ALIAS: &str = "text";
+
+/// Bytes that each chunk is said to have there.
+pub(super) const CHUNK_BYTES: u64 = 100;
+
 /// Everything is taken.
 pub(super) const OK: Reply = Reply::Full(200, "");
 
@@ -75,6 +84,8 @@ pub(super) struct Rig {
     /// While it is here, connections are refused.
     socket: Option<TcpSocket>,
     server: UnboundedSender<Waiting>,
+    /// Where chunks lie.
+    disk: Option<Arc<Shelf>>,
 }
 
 /// What differs from test to test.
@@ -86,6 +97,8 @@ pub(super) struct Setup {
     pub(super) records_per_request: usize,
     pub(super) is_listening: bool,
     pub(super) keeps: bool,
+    /// Chunks lie on a disk, and so many bytes may wait there.
+    pub(super) disk_bytes_max: Option<u64>,
 }
 
 impl Default for Setup {
@@ -97,6 +110,7 @@ impl Default for Setup {
             records_per_request: usize::MAX,
             is_listening: true,
             keeps: false,
+            disk_bytes_max: None,
         }
     }
 }
@@ -113,7 +127,7 @@ impl Rig {
         let policy = Policy {
             concurrency: setup.concurrency,
             retry_limit: setup.retry_limit,
-            disk_bytes_max: None,
+            disk_bytes_max: setup.disk_bytes_max,
             backoff: Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(2_000) },
         };
         let metrics = Registry::new(SystemTime::UNIX_EPOCH).output("text.0", "text");
@@ -146,6 +160,7 @@ impl Rig {
             requests,
             socket: Some(socket),
             server,
+            disk: setup.disk_bytes_max.map(|_| disk()),
         };
         if setup.is_listening {
             rig.listen();
@@ -169,7 +184,14 @@ impl Rig {
         let bodies: Vec<_> =
             (0..count).map(|index| format!("{{\"i\":\"{name}{index}\"}}")).collect();
         let records: Vec<_> = bodies.iter().map(|body| ("t", 0, body.as_str())).collect();
-        let parcel = samples::parcel(self.sent.len() as u64, &records);
+        let mut parcel = samples::parcel(self.sent.len() as u64, &records);
+        if let Some(shelf) = &self.disk {
+            let name = OutputName::from_alias(ALIAS);
+            let chunk = parcel.chunk_in_memory().unwrap();
+            shelf.spill(parcel.number, Arc::new([name.clone()]), 0, chunk.frames()).unwrap();
+            parcel.move_to_disk(shelf, CHUNK_BYTES);
+            parcel = parcel.of(Some(&name));
+        }
         self.sent.push(format!("{name}0"));
         self.chunks.as_ref().unwrap().send(parcel).unwrap();
     }
@@ -303,6 +325,18 @@ impl DeadLetters for Letters {
     }
 }
 
+/// A disk in memory.
+fn disk() -> Arc<Shelf> {
+    let options = ShelfOptions {
+        path: "buffer".into(),
+        rejected: REJECTED.to_owned(),
+        checksum: Checksum::Crc32c,
+        damaged: Damaged::Keep,
+    };
+    let names = [OutputName::from_alias(ALIAS)];
+    Arc::new(Shelf::open(Arc::new(Simulated::new()), &options, &names).unwrap().0)
+}
+
 /// Reads requests and answers them as told.
 async fn serve(mut stream: TcpStream, requests: UnboundedSender<Waiting>) {
     while let Some(what) = read(&mut stream).await {
@@ -398,6 +432,9 @@ struct Lines {
 impl Judge for Lines {
     fn feed(&mut self, bytes: &[u8], verdict: &mut dyn FnMut(u32, Verdict)) {
         self.text.push_str(str::from_utf8(bytes).unwrap());
+        if self.status == 429 {
+            return;
+        }
         for line in self.text.lines() {
             let (index, word) = line.split_once(' ').unwrap();
             let judged = match word {
@@ -423,8 +460,20 @@ impl Judge for Lines {
                 verdict(0, Verdict::Refused { kind: "large".to_owned(), reason: "why".to_owned() });
                 Health::Good
             }
+            400 => {
+                if self.count == 1 {
+                    let (kind, reason) = ("odd".to_owned(), "why".to_owned());
+                    verdict(0, Verdict::Blamed { kind, reason });
+                }
+                Health::Refused
+            }
             429 | 503 => Health::Busy,
             _ => Health::Failed,
         }
+    }
+
+    /// The text of a 429: seconds.
+    fn wait(&self) -> Option<Duration> {
+        self.text.parse().ok().filter(|_| self.status == 429).map(Duration::from_secs)
     }
 }

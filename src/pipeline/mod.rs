@@ -7,6 +7,8 @@ mod ledger;
 mod output_folder;
 mod plugins;
 mod router;
+#[cfg(test)]
+mod simulation;
 mod spool;
 mod storage;
 
@@ -15,11 +17,13 @@ pub use build::{Plan, StartError};
 pub use plugins::{CATALOG, OpenError};
 
 use crate::buffer::Settled;
+use crate::clock;
 use crate::input::{Input, Turn};
 use crate::mailbox::Receiver;
 use router::Router;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use tracing::warn;
@@ -45,6 +49,7 @@ pub(crate) struct Pipeline {
     /// Numbers of chunks that are synced.
     synced: Receiver<u64>,
     control: Receiver<Control>,
+    phase: Phase,
 }
 
 /// An input with its state.
@@ -107,47 +112,51 @@ impl Pipeline {
         synced: Receiver<u64>,
         control: Receiver<Control>,
     ) -> Self {
-        Self { inputs, router, settled, synced, control }
+        Self { inputs, router, settled, synced, control, phase: Phase::Reading }
     }
 
     /// Runs until every input is at its end and all is delivered, or until it is told to stop. Dropping
     /// the inputs then commits their positions.
     pub(crate) fn run(mut self) {
-        let mut phase = Phase::Reading;
-        loop {
-            let now = Instant::now();
-            for settled in self.settled.drain() {
-                self.router.settle(&settled);
-            }
-            for synced in self.synced.drain() {
-                self.router.synced(synced);
-            }
-            for control in self.control.drain() {
-                match control {
-                    Control::Stop(grace) => phase = Phase::Stopping(now + grace),
-                    Control::End => return,
-                }
-            }
-            if let Phase::Reading = phase {
-                self.take_turns(now);
-                if self.inputs.iter().all(|slot| slot.turn == Turn::Done) {
-                    phase = Phase::Draining;
-                }
-            }
-            match phase {
-                Phase::Reading => self.router.seal_due(now),
-                Phase::Draining | Phase::Stopping(_) => self.router.seal_all(),
-            }
-            self.router.sync_due(now);
-            self.tell_safe();
-            if self.is_over(phase, now) {
-                // What is not delivered stays on the disk, if that is where it lies.
-                self.router.sync_all();
-                self.tell_safe();
-                return;
-            }
-            self.wait(phase);
+        while self.step(clock::instant()).is_continue() {
+            let now = clock::instant();
+            self.wait(now, self.wake_at(now).saturating_duration_since(now));
         }
+    }
+
+    /// Does all that there is to do now, without waiting; whether that was the end.
+    fn step(&mut self, now: Instant) -> ControlFlow<()> {
+        for settled in self.settled.drain() {
+            self.router.settle(&settled);
+        }
+        for synced in self.synced.drain() {
+            self.router.synced(synced);
+        }
+        for control in self.control.drain() {
+            match control {
+                Control::Stop(grace) => self.phase = Phase::Stopping(now + grace),
+                Control::End => return ControlFlow::Break(()),
+            }
+        }
+        if let Phase::Reading = self.phase {
+            self.take_turns(now);
+            if self.inputs.iter().all(|slot| slot.turn == Turn::Done) {
+                self.phase = Phase::Draining;
+            }
+        }
+        match self.phase {
+            Phase::Reading => self.router.seal_due(now),
+            Phase::Draining | Phase::Stopping(_) => self.router.seal_all(),
+        }
+        self.router.sync_due(now);
+        self.tell_safe();
+        if !self.is_over(now) {
+            return ControlFlow::Continue(());
+        }
+        // What is not delivered stays on the disk, if that is where it lies.
+        self.router.sync_all();
+        self.tell_safe();
+        ControlFlow::Break(())
     }
 
     /// Lets every input read that wants to and may.
@@ -174,8 +183,8 @@ impl Pipeline {
         }
     }
 
-    fn is_over(&self, phase: Phase, now: Instant) -> bool {
-        match phase {
+    fn is_over(&self, now: Instant) -> bool {
+        match self.phase {
             Phase::Draining => self.router.is_settled(),
             Phase::Stopping(_) if self.router.is_settled() => true,
             Phase::Stopping(deadline) if deadline <= now => {
@@ -192,10 +201,8 @@ impl Pipeline {
         }
     }
 
-    /// Sleeps until something settled, an input has something to read, or a time is up.
-    fn wait(&mut self, phase: Phase) {
-        let now = Instant::now();
-        let timeout = self.wake_at(phase, now).saturating_duration_since(now);
+    /// Sleeps until something settled, an input has something to read, or this time is up.
+    fn wait(&mut self, now: Instant, timeout: Duration) {
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.settled.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.synced.as_fd(), PollFlags::IN),
@@ -203,7 +210,7 @@ impl Pipeline {
         ];
         let fixed = fds.len();
         let mut polled = Vec::with_capacity(self.inputs.len());
-        if let Phase::Reading = phase {
+        if let Phase::Reading = self.phase {
             for (index, slot) in self.inputs.iter().enumerate() {
                 let full = self.router.is_full(index);
                 if let (Turn::Wait(_) | Turn::More, Some(fd)) =
@@ -227,9 +234,9 @@ impl Pipeline {
     }
 
     /// The next moment at which there is something to do without any event.
-    fn wake_at(&self, phase: Phase, now: Instant) -> Instant {
+    fn wake_at(&self, now: Instant) -> Instant {
         let mut at = now + WAIT_MAX;
-        match phase {
+        match self.phase {
             Phase::Reading => {
                 let inputs = self.inputs.iter().filter_map(|slot| slot.wake_at(now));
                 at = inputs.fold(at, Instant::min);

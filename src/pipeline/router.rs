@@ -8,10 +8,11 @@ use crate::buffer::{
     CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, Covered, Parcel, Recovered, RouteSet, Settled,
     Stakes, Stored, Unsynced,
 };
+use crate::clock;
 use crate::input::Intake;
 use crate::metrics::InputMetrics;
 use crate::record::{Batch, Match, SourceId, Tag};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -139,8 +140,8 @@ pub(super) struct Router {
     plans: HashMap<Tag, Plan>,
     /// At most one for each route set, and one more where some records wait in memory and some on the disk.
     open: Vec<OpenChunk>,
-    /// Sealed chunks that an output still owes, by number.
-    owed: HashMap<u64, Owed>,
+    /// Sealed chunks that an output still owes, by number: oldest first.
+    owed: BTreeMap<u64, Owed>,
     /// The next number of a chunk; dead letters take some of them.
     numbers: Arc<AtomicU64>,
     ledger: Ledger,
@@ -165,7 +166,7 @@ impl Router {
             flush,
             plans: HashMap::new(),
             open: Vec::new(),
-            owed: HashMap::new(),
+            owed: BTreeMap::new(),
             numbers: Arc::default(),
             ledger: Ledger::default(),
             safe: Vec::new(),
@@ -390,9 +391,8 @@ impl Router {
         let lags = |owed: &Owed| {
             matches!(owed.place, Place::Memory(_)) && owed.left.len() < owed.stakes.routes.len()
         };
-        let mut lagging: Vec<u64> =
+        let lagging: Vec<u64> =
             owed.iter().filter(|(_, owed)| lags(owed)).map(|(number, _)| *number).collect();
-        lagging.sort_unstable();
         for number in lagging {
             let Some(Owed { stakes, left, place, .. }) = owed.get_mut(&number) else { continue };
             let fills =
@@ -467,6 +467,7 @@ impl Router {
             let Some(file) = self.spool.as_mut().and_then(|it| it.create(number, routes)) else {
                 return false;
             };
+            self.seal_what_found_no_room(batch.source.id.input, routes);
             self.push_open(number, routes, CHUNK_BYTES_MAX, Some(file))
         };
         let Some(OpenChunk { builder, file: Some(file) }) = self.open.get_mut(index) else {
@@ -496,6 +497,16 @@ impl Router {
             self.seal(index);
         }
         true
+    }
+
+    /// Hands out what an input has in memory because the disk took nothing: lines that come before those which it
+    /// takes again.
+    fn seal_what_found_no_room(&mut self, input: u32, routes: RouteSet) {
+        if let Some(index) = self.open_for(routes, false)
+            && self.open.get(index).is_some_and(|chunk| chunk.builder.holds(input))
+        {
+            self.seal(index);
+        }
     }
 
     fn append_to_memory(&mut self, input: usize, routes: RouteSet, batch: &Batch<'_>) {
@@ -543,7 +554,7 @@ impl Router {
         file: Option<ChunkFile>,
     ) -> usize {
         let expected = bytes_max + FRAME_BYTES_EXPECTED;
-        let builder = ChunkBuilder::new(number, routes, expected, Instant::now());
+        let builder = ChunkBuilder::new(number, routes, expected, clock::instant());
         self.open.push(OpenChunk { builder, file });
         self.open.len() - 1
     }
@@ -597,7 +608,9 @@ impl Intake for Port<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spool::SpoolOptions;
     use super::*;
+    use crate::buffer::{Checksum, Damaged, OutputName, REJECTED, Shelf, ShelfOptions, Simulated};
     use crate::filter::Filter;
     use crate::metrics::FilterMetrics;
     use crate::metrics::Registry;
@@ -651,6 +664,36 @@ mod tests {
             };
             let router = Router::new(vec![slot], outlets, shares.collect(), HOUR);
             Self { router, outputs, inputs, filter }
+        }
+
+        /// From now on input 0 is of `storage.type filesystem`, and this its disk.
+        fn lie_on_a_disk(&mut self) -> Simulated {
+            let disk = Simulated::new();
+            let options = ShelfOptions {
+                path: "buffer".into(),
+                rejected: REJECTED.to_owned(),
+                checksum: Checksum::Crc32c,
+                damaged: Damaged::Keep,
+            };
+            let names = vec![OutputName::from_alias("a")];
+            let (chunks, mut found) =
+                Shelf::open(Arc::new(disk.clone()), &options, &names).unwrap();
+            let options = SpoolOptions {
+                sync_wait: HOUR,
+                chunks_up_max: 9,
+                keeps_reserve: false,
+                spill_bytes_max: None,
+            };
+            let survivors = std::mem::take(&mut found.survivors);
+            let nobody = Box::new(|_, _| {});
+            let spool = Spool::new(Arc::new(chunks), names, survivors, options, nobody);
+            let router = std::mem::replace(
+                &mut self.router,
+                Router::new(Vec::new(), Vec::new(), Vec::new(), HOUR),
+            );
+            self.router = router.with_spool(spool, Arc::default(), &found, false);
+            self.router.shares[0].on_disk = true;
+            disk
         }
 
         /// One record of `len` bytes, about, from `[from, from + 10)` of the input's only source.
@@ -793,6 +836,27 @@ mod tests {
         assert_eq!(rig.safe(), NOTHING);
         rig.settle(1, &second[0]);
         assert_eq!(rig.safe(), [20, 40]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_keep_their_order_when_the_disk_is_full_now_and_then() {
+        clock::simulate(Some(Duration::ZERO));
+        let mut rig = Rig::new(&["*"], &[1 << 20]);
+        let disk = rig.lie_on_a_disk();
+        for from in [0, 10, 20, 30, 40] {
+            // Full for every other line, and tried again for the next.
+            disk.resize((from % 20 == 10).then(|| disk.used()));
+            tokio::time::advance(Duration::from_secs(2)).await;
+            rig.take(0, "t", from, 10);
+        }
+        rig.router.seal_all();
+        let chunks = rig.delivered(0);
+        let chunks = chunks.iter().map(|parcel| parcel.chunk().unwrap());
+        let froms: Vec<_> = chunks
+            .flat_map(|chunk| chunk.frames().map(|frame| frame.header.from).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(froms, [0, 10, 20, 30, 40]);
+        clock::simulate(None);
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub(super) struct SpoolOptions {
     pub(super) spill_bytes_max: Option<u64>,
 }
 
+/// Asks for a sync of the chunk with this number, and does not wait for it.
+pub(super) type AskSync = Box<dyn Fn(u64, Unsynced) + Send>;
+
 /// The chunks on the disk.
 pub(super) struct Spool {
     shelf: Arc<Shelf>,
@@ -68,8 +71,7 @@ pub(super) struct Spool {
     /// The folder of each output, by its number.
     names: Vec<OutputName>,
     survivors: Survivors,
-    /// Chunks to be synced, by number, for the thread that does so.
-    jobs: mpsc::Sender<(u64, Unsynced)>,
+    ask_sync: AskSync,
     /// The latest chunks, oldest first, by number.
     recent: VecDeque<(u64, Arc<Chunk>)>,
     recent_bytes: usize,
@@ -89,35 +91,26 @@ impl std::fmt::Debug for Spool {
 }
 
 impl Spool {
-    /// Starts the thread that syncs, which tells `synced` the number of each chunk with which that succeeded.
-    pub(super) fn start(
+    /// What lies on the `shelf`, for the outputs of these names.
+    pub(super) fn new(
         shelf: Arc<Shelf>,
         names: Vec<OutputName>,
         survivors: Survivors,
         options: SpoolOptions,
-        synced: mailbox::Sender<u64>,
-    ) -> io::Result<Self> {
-        let (jobs, due) = mpsc::channel::<(u64, Unsynced)>();
-        let syncing = Arc::clone(&shelf);
-        thread::Builder::new().name("sync".to_owned()).spawn(move || {
-            for (number, unsynced) in due {
-                if is_synced(&syncing, &unsynced) {
-                    synced.send(number);
-                }
-            }
-        })?;
-        Ok(Self {
+        ask_sync: AskSync,
+    ) -> Self {
+        Self {
             shelf,
             options,
             names,
             survivors,
-            jobs,
+            ask_sync,
             recent: VecDeque::new(),
             recent_bytes: 0,
             due: VecDeque::new(),
             unsynced_count: 0,
             failing: None,
-        })
+        }
     }
 
     /// Opens a file for a chunk; `None` while the disk takes nothing, which was told.
@@ -194,7 +187,7 @@ impl Spool {
 
     /// A chunk is to be synced, unless it is settled before that is due.
     fn expect_sync(&mut self, number: u64) {
-        self.due.push_back((number, Instant::now() + self.options.sync_wait));
+        self.due.push_back((number, clock::instant() + self.options.sync_wait));
         self.unsynced_count += 1;
     }
 
@@ -220,8 +213,7 @@ impl Spool {
 
     /// Asks for a sync of a chunk.
     pub(super) fn sync(&self, number: u64, unsynced: &Unsynced) {
-        // The thread ends only with the agent.
-        let _asked = self.jobs.send((number, unsynced.clone()));
+        (self.ask_sync)(number, unsynced.clone());
     }
 
     /// Syncs a chunk at once; whether that succeeded.
@@ -289,7 +281,7 @@ impl Spool {
 
     /// Begins something new on the disk; `None` while that takes nothing, which was told.
     fn try_to_begin<T>(&mut self, begin: impl FnOnce(&Shelf) -> Result<T, DiskError>) -> Option<T> {
-        if self.failing.is_some_and(|until| Instant::now() < until) {
+        if self.failing.is_some_and(|until| clock::instant() < until) {
             return None;
         }
         let done = self.room().and_then(|()| Ok(begin(&self.shelf)?));
@@ -327,15 +319,33 @@ impl Spool {
                 if self.failing.is_none() {
                     warn!(%error, "what waits lies in memory meanwhile, and inputs pause when that is full");
                 }
-                self.failing = Some(Instant::now() + RETRY_PAUSE);
+                self.failing = Some(clock::instant() + RETRY_PAUSE);
                 None
             }
         }
     }
 }
 
+/// Starts the thread that syncs, which tells `synced` the number of each chunk with which that succeeded.
+pub(super) fn start_syncing(
+    shelf: &Arc<Shelf>,
+    synced: mailbox::Sender<u64>,
+) -> io::Result<AskSync> {
+    let (jobs, due) = mpsc::channel::<(u64, Unsynced)>();
+    let shelf = Arc::clone(shelf);
+    thread::Builder::new().name("sync".to_owned()).spawn(move || {
+        for (number, unsynced) in due {
+            if is_synced(&shelf, &unsynced) {
+                synced.send(number);
+            }
+        }
+    })?;
+    // The thread ends only with the agent.
+    Ok(Box::new(move |number, unsynced| drop(jobs.send((number, unsynced)))))
+}
+
 /// Syncs a chunk; whether that succeeded. Otherwise its records stay unsafe until they are delivered.
-fn is_synced(shelf: &Shelf, unsynced: &Unsynced) -> bool {
+pub(super) fn is_synced(shelf: &Shelf, unsynced: &Unsynced) -> bool {
     let synced = shelf.sync(unsynced);
     if let Err(error) = &synced {
         error!(%error, "what waits on disk may not survive a power cut");
@@ -380,9 +390,9 @@ mod tests {
             keeps_reserve: false,
             spill_bytes_max: None,
         };
-        let (synced, _told) = mailbox::channel().unwrap();
+        let ask_sync = Box::new(|_, _| ());
         let survivors = Survivors::default();
-        let mut spool = Spool::start(Arc::new(shelf), names, survivors, options, synced).unwrap();
+        let mut spool = Spool::new(Arc::new(shelf), names, survivors, options, ask_sync);
         let routes = RouteSet::default().with(0);
         for number in 0..UNSYNCED_COUNT_MAX as u64 {
             assert!(!spool.is_behind());

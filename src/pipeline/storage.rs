@@ -2,7 +2,7 @@
 
 use super::build::Plan;
 use super::router::Router;
-use super::spool::{Spool, SpoolOptions};
+use super::spool::{Spool, SpoolOptions, start_syncing};
 use crate::buffer::{
     Checksum, Damaged, Disk, DiskError, OutputName, Recovered, RejectedFolder, Shelf, ShelfOptions,
 };
@@ -92,7 +92,8 @@ impl Storage {
             spill_bytes_max,
         };
         let survivors = std::mem::take(&mut found.survivors);
-        let spool = Spool::start(shelf, names, survivors, options, synced)?;
+        let ask_sync = start_syncing(&shelf, synced)?;
+        let spool = Spool::new(shelf, names, survivors, options, ask_sync);
         let waits = service.storage_backlog_flush_on_shutdown;
         Ok(router.with_spool(spool, numbers, &found, waits))
     }

@@ -35,6 +35,16 @@ pub(crate) async fn count(client: &OpenSearch, indexes: &str) -> u64 {
 /// Every document of the indexes.
 pub(crate) async fn documents(client: &OpenSearch, indexes: &str) -> Vec<Document> {
     let mut documents = Vec::new();
+    each_document(client, indexes, |document| documents.push(document)).await;
+    documents
+}
+
+/// Shows every document of the indexes once, for those that are too many to keep.
+pub(crate) async fn each_document(
+    client: &OpenSearch,
+    indexes: &str,
+    mut show: impl FnMut(Document),
+) {
     let mut page: Value = client
         .search(SearchParts::Index(&[indexes]))
         .scroll("1m")
@@ -49,11 +59,11 @@ pub(crate) async fn documents(client: &OpenSearch, indexes: &str) -> Vec<Documen
     loop {
         let hits = page["hits"]["hits"].as_array().unwrap();
         if hits.is_empty() {
-            return documents;
+            return;
         }
         for hit in hits {
             let index = hit["_index"].as_str().unwrap().to_owned();
-            documents.push(Document { index, fields: hit["_source"].clone() });
+            show(Document { index, fields: hit["_source"].clone() });
         }
         let scroll = page["_scroll_id"].as_str().unwrap().to_owned();
         page = client

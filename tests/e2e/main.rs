@@ -9,6 +9,10 @@
 )]
 
 mod arrived;
+mod chaos;
+mod outage;
+mod place;
+mod refusals;
 mod servers;
 
 use jiff::Timestamp;
@@ -18,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tailwater_testing::{Agent, Mix, Tally, Writer, pause, readme_commands, until};
+use tailwater_testing::{Agent, Mix, Tally, Writer, pause, readme_commands, until, write_out};
 use tempfile::TempDir;
 
 const FILES: u64 = 10;
@@ -50,7 +54,7 @@ fn everything_arrives_once_in_both_stores_when_killed_three_times() {
 /// As a reader of the README will do it, on other ports.
 #[test]
 fn the_readme_ships_a_line_into_both() {
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = turn();
     let search = Server::start("opensearch", "/_cluster/health");
     let loki = Server::start("loki", "/ready");
     let program = Path::new(env!("CARGO_BIN_EXE_tailwater"));
@@ -83,6 +87,11 @@ const STEPS: u64 = 100;
 /// One test at a time: two of each server would starve one another.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits until it is one's turn, also behind a test that failed.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Both servers, the agent, and the files it follows.
 struct Run {
     _turn: MutexGuard<'static, ()>,
@@ -97,7 +106,7 @@ struct Run {
 
 impl Run {
     fn start() -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let search = Server::start("opensearch", "/_cluster/health");
         let loki = Server::start("loki", "/ready");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -273,9 +282,4 @@ fn before_midnight() -> i64 {
     const DAY: i64 = 86_400;
     let now = Timestamp::now().as_second();
     (now - now % DAY - 50) * 1_000_000_000 + 123_456_000
-}
-
-/// Past the test harness, which keeps the output of tests that pass to itself.
-fn write_out(text: &str) {
-    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
 }

@@ -4,10 +4,10 @@ use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tailwater_testing::{pause, until};
+use tailwater_testing::{ask_to_stop, pause, until};
 use tempfile::TempDir;
 
 /// A JVM on a busy machine of two cores takes this long at worst.
@@ -15,32 +15,51 @@ const READY_MAX: Duration = Duration::from_mins(2);
 
 /// A server as a child process.
 pub(crate) struct Server {
+    /// Its folder in `tests/servers`.
+    name: &'static str,
+    /// Of its settings, those that are not as in `start.sh`.
+    settings: Vec<&'static str>,
+    /// Where it says that it is ready.
+    ready: &'static str,
     child: Child,
     port: u16,
     data: TempDir,
 }
 
 impl Server {
-    /// Builds it if it is not in the cache yet, starts it, and waits until `GET path` says that it is ready.
-    pub(crate) fn start(name: &str, path: &str) -> Self {
-        let script =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(name).join("start.sh");
-        let built = Command::new(&script).arg("--build").stdin(Stdio::null()).status().unwrap();
+    /// Builds it if it is not in the cache yet, starts it, and waits until `GET ready` says that it is ready.
+    pub(crate) fn start(name: &'static str, ready: &'static str) -> Self {
+        Self::start_with(name, ready, &[])
+    }
+
+    /// The same, with other settings than those of `start.sh`.
+    pub(crate) fn start_with(
+        name: &'static str,
+        ready: &'static str,
+        settings: &[&'static str],
+    ) -> Self {
+        let built =
+            Command::new(script(name)).arg("--build").stdin(Stdio::null()).status().unwrap();
         assert!(built.success(), "{name} cannot be built");
         let data = tailwater_testing::folder();
         let port = free_port();
-        let log = File::create(data.path().join("log")).unwrap();
-        let child = Command::new(&script)
-            .arg(port.to_string())
-            .arg(data.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut server = Self { child, port, data };
-        server.wait_until_ready(name, path);
+        let child = spawn(name, port, data.path(), settings);
+        let mut server = Self { name, settings: settings.to_vec(), ready, child, port, data };
+        server.wait_until_ready();
         server
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        ask_to_stop(&self.child);
+        let ended = until(READY_MAX, || self.child.try_wait().unwrap().is_some());
+        assert!(ended, "{} does not end", self.name);
+    }
+
+    /// Starts it again with its state, where it was.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.name, self.port, self.data.path(), &self.settings);
+        self.wait_until_ready();
     }
 
     /// Where it listens on 127.0.0.1.
@@ -54,8 +73,8 @@ impl Server {
         OpenSearch::new(Transport::single_node(&url).unwrap())
     }
 
-    fn wait_until_ready(&mut self, name: &str, path: &str) {
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
+    fn wait_until_ready(&mut self) {
+        let url = format!("http://127.0.0.1:{}{}", self.port, self.ready);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ready = until(READY_MAX, || {
             let answer = runtime.block_on(reqwest::get(&url));
@@ -67,7 +86,7 @@ impl Server {
         });
         let ended = self.child.try_wait().unwrap();
         let log = || std::fs::read_to_string(self.data.path().join("log")).unwrap();
-        assert!(ready && ended.is_none(), "{name} does not start: {}", log());
+        assert!(ready && ended.is_none(), "{} does not start: {}", self.name, log());
     }
 }
 
@@ -78,6 +97,24 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(name).join("start.sh")
+}
+
+fn spawn(name: &str, port: u16, data: &Path, settings: &[&str]) -> Child {
+    let log = File::create(data.join("log")).unwrap();
+    Command::new(script(name))
+        .arg(port.to_string())
+        .arg(data)
+        .args(settings)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+/// A port that nothing listens on.
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

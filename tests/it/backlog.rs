@@ -10,9 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use tailwater_testing::{
-    Agent, Mix, Numbered, PARSERS, Writer, memory_peak, until, write_continuously,
-};
+use tailwater_testing::{Agent, Mix, Numbered, PARSERS, Writer, memory_peak, pause, until};
 
 /// What waits, unless `TAILWATER_BACKLOG_GB` says more: some dozens of chunks.
 const BACKLOG_BYTES: u64 = 48 << 20;
@@ -136,7 +134,10 @@ fn a_backlog_comes_back_oldest_first_in_little_memory_while_inputs_read_on() {
     let mut writer = Writer::open(&place.path("new.log"), Mix::default()).numbered_from(old);
     thread::scope(|scope| {
         scope.spawn(|| {
-            write_continuously(&mut writer, 100, Duration::from_millis(50), u64::MAX, &stop);
+            while !stop.load(Ordering::Relaxed) {
+                writer.write(100);
+                pause(Duration::from_millis(50));
+            }
         });
         is_half = until(limit(), || bulk.count() >= old / 2);
         // What is new becomes safe on the disk while the old waits.

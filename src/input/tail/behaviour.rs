@@ -110,6 +110,27 @@ fn a_truncated_file_begins_anew() {
 }
 
 #[test]
+fn a_file_that_was_written_anew_and_looks_alike_where_it_was_left_begins_anew() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    let lines: Vec<_> = (0..5).map(|n| format!("{n}{}", "x".repeat(40))).collect();
+    let mut lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    rig.append("a.log", format!("{}\n{}\n", lines[0], lines[1]));
+    rig.expect(&lines[..2]);
+    fs::write(rig.path("a.log"), format!("{}\n{}\n{}\n", lines[2], lines[3], lines[4])).unwrap();
+    rig.expect(&lines);
+    // Nothing stands before a first line.
+    rig.append("b.log", "begun");
+    rig.drain();
+    fs::write(rig.path("b.log"), "whole\n").unwrap();
+    lines.push("whole");
+    rig.expect(&lines);
+    rig.stop();
+    rig.start();
+    rig.expect(&lines);
+    assert_eq!(rig.metrics.files_truncated.value(), 2);
+}
+
+#[test]
 fn a_database_of_fluent_bit_is_gone_on_with() {
     let mut rig = Rig::new(&[PATH, DB, HEAD]);
     rig.append("a.log", "old 1\nold 2\nnew\n");

@@ -55,7 +55,7 @@ pub(super) struct Reader {
     pub offset: u64,
     /// What stands before `offset`: read again each time, so that a file that was cut or written anew is noticed.
     marker: Marker,
-    /// What the file begins with: looked at when it was written to and is no longer than before.
+    /// What the file begins with: read again each time as well.
     head: Head,
     /// End of what was read; from `offset` up to here is an unfinished line.
     pub seen: u64,
@@ -116,8 +116,9 @@ impl Reader {
             return Ok(Read::Replaced);
         }
         let seen = self.offset + (end - start) as u64;
-        // Lines of one length that end alike look the same before the offset.
-        if seen == self.seen && !self.begins_as_before(file)? {
+        // Lines of one length that end alike look the same before the offset, and at the first line nothing
+        // stands there.
+        if !self.begins_as_before(file)? {
             return Ok(Read::Replaced);
         }
         self.seen = seen;

@@ -18,6 +18,8 @@
 //! more often than every `QUIET_PAUSE`, so that a writer of many small lines does not cost a wake-up each.
 
 #[cfg(test)]
+mod attended;
+#[cfg(test)]
 mod behaviour;
 mod database;
 mod discovery;
@@ -34,6 +36,8 @@ mod rig;
 mod tag;
 mod watch;
 
+#[cfg(test)]
+pub(crate) use attended::{Attended, Standing};
 pub use error::TailError;
 pub use options::TailOptions;
 
@@ -46,10 +50,11 @@ use self::tag::TagMaker;
 use self::watch::Watcher;
 use super::lines::{Counts, Lines, LongLines};
 use super::{Input, Intake, Turn};
+use crate::clock;
 use crate::metrics::InputMetrics;
 use crate::parser::{Parser, Scratch};
 use crate::record::{Source, SourceId};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem;
@@ -90,7 +95,7 @@ pub struct Tail {
     watcher: Watcher,
     desk: Desk,
     /// By the number of their source.
-    files: HashMap<u64, Followed>,
+    files: BTreeMap<u64, Followed>,
     /// Who of them is at which place.
     places: HashMap<Place, u64>,
     /// Files that may have something to read, in turn.
@@ -142,6 +147,18 @@ impl Tail {
         input: u32,
         metrics: Arc<InputMetrics>,
     ) -> Result<Self, TailError> {
+        Self::open_with(options, tag, parser, input, metrics, Positions::in_database)
+    }
+
+    /// The same; `begin` says who does the work of the database.
+    fn open_with(
+        options: TailOptions,
+        tag: &str,
+        parser: Option<Arc<Parser>>,
+        input: u32,
+        metrics: Arc<InputMetrics>,
+        begin: impl FnOnce(Database) -> io::Result<Positions>,
+    ) -> Result<Self, TailError> {
         if options.buffer_max_size < options.buffer_chunk_size {
             return Err(TailError::BufferSizes);
         }
@@ -154,7 +171,7 @@ impl Tail {
         }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
         let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()));
-        let (positions, last_alive) = open_positions(&options)?;
+        let (positions, last_alive) = open_positions(&options, begin)?;
         let watcher = Watcher::new(positions.bell(), options.inotify_watcher)
             .map_err(|source| TailError::Setup { what: "what wakes the input", source })?;
         let desk = open_desk(&options, parser);
@@ -167,7 +184,7 @@ impl Tail {
             positions,
             watcher,
             desk,
-            files: HashMap::new(),
+            files: BTreeMap::new(),
             places: HashMap::new(),
             queue: VecDeque::new(),
             closed: HashMap::new(),
@@ -342,7 +359,7 @@ impl Tail {
 
     fn is_too_old(&self, found: &Found) -> bool {
         let limit = self.options.ignore_older;
-        let age = found.modified.and_then(|at| SystemTime::now().duration_since(at).ok());
+        let age = found.modified.and_then(|at| clock::system_time().duration_since(at).ok());
         !limit.is_zero() && age.is_some_and(|age| age > limit)
     }
 
@@ -538,7 +555,7 @@ impl Tail {
             Err(error) => {
                 let path = followed.path.clone();
                 // One that is leaving is tried again after another `Rotate_Wait`, not without pause.
-                followed.leaving = followed.leaving.and(Some(Instant::now()));
+                followed.leaving = followed.leaving.and(Some(clock::instant()));
                 self.note_unreadable(&path, &error);
                 Outcome::End
             }
@@ -700,7 +717,10 @@ impl Input for Tail {
 }
 
 /// Where positions are kept, and when they were last written before this start.
-fn open_positions(options: &TailOptions) -> Result<(Positions, Option<SystemTime>), TailError> {
+fn open_positions(
+    options: &TailOptions,
+    begin: impl FnOnce(Database) -> io::Result<Positions>,
+) -> Result<(Positions, Option<SystemTime>), TailError> {
     let setup = |source| TailError::Setup { what: "the positions", source };
     let Some(path) = &options.db else {
         tracing::warn!(
@@ -721,7 +741,7 @@ fn open_positions(options: &TailOptions) -> Result<(Positions, Option<SystemTime
         is_exclusive: options.db_locking,
         compares_names: options.db_compare_filename,
     })?;
-    Ok((Positions::in_database(database).map_err(setup)?, last_alive))
+    Ok((begin(database).map_err(setup)?, last_alive))
 }
 
 fn open_desk(options: &TailOptions, parser: Option<Arc<Parser>>) -> Desk {

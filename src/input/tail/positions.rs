@@ -12,9 +12,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::mem;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::sync::mpsc::TryRecvError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -91,6 +94,16 @@ impl Positions {
 
     /// Positions in a database.
     pub(super) fn in_database(database: Database) -> io::Result<Self> {
+        let (mut positions, clerk) = Self::with_clerk(database)?;
+        if let Keeper::Thread { thread, .. } = &mut positions.keeper {
+            let named = std::thread::Builder::new().name("positions".into());
+            *thread = Some(named.spawn(|| clerk.run())?);
+        }
+        Ok(positions)
+    }
+
+    /// Positions in a database, and who is to do its work.
+    pub(super) fn with_clerk(database: Database) -> io::Result<(Self, Clerk)> {
         let (commands, asked) = channel();
         let (answer, answers) = channel();
         let bell = bell()?;
@@ -103,11 +116,13 @@ impl Positions {
             dirty: Arc::clone(&dirty),
             files: HashMap::new(),
             waiting: Vec::new(),
+            due: None,
             is_failing: false,
+            #[cfg(test)]
+            registered: 0,
         };
-        let thread = std::thread::Builder::new().name("positions".into()).spawn(|| clerk.run())?;
-        let keeper = Keeper::Thread { commands: Some(commands), dirty, thread: Some(thread) };
-        Ok(Self { answers, bell, keeper })
+        let keeper = Keeper::Thread { commands: Some(commands), dirty, thread: None };
+        Ok((Self { answers, bell, keeper }, clerk))
     }
 
     /// What becomes readable when an answer has come.
@@ -212,8 +227,8 @@ impl Drop for Positions {
     }
 }
 
-/// The thread that owns the database.
-struct Clerk {
+/// Who owns the database: on a thread of its own, but in simulations.
+pub(super) struct Clerk {
     database: Database,
     asked: Receiver<Command>,
     answer: Sender<Answer>,
@@ -223,8 +238,13 @@ struct Clerk {
     files: HashMap<i64, Entry>,
     /// Registrations not done yet: as many as there are files unregistered, each asked for once.
     waiting: Vec<(Ticket, Candidate)>,
+    /// When positions are written next, and what was refused is tried again.
+    due: Option<Instant>,
     /// Whether the last write was refused: said once.
     is_failing: bool,
+    /// Files that were registered so far.
+    #[cfg(test)]
+    pub(super) registered: u64,
 }
 
 /// A registered file.
@@ -237,30 +257,48 @@ struct Entry {
 
 impl Clerk {
     fn run(mut self) {
-        let mut deadline: Option<Instant> = None;
         loop {
-            let command = match deadline {
+            let command = match self.due {
                 None => self.asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(deadline) => {
-                    self.asked.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                Some(due) => {
+                    self.asked.recv_timeout(due.saturating_duration_since(clock::instant()))
                 }
             };
-            let is_over = matches!(command, Err(RecvTimeoutError::Disconnected));
-            if let Ok(command) = command {
-                self.obey(command);
-            }
-            if is_over || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                self.commit();
-                deadline = None;
-            }
-            self.register();
-            if !self.waiting.is_empty() || self.is_dirty() {
-                deadline = deadline.or(Some(Instant::now() + COMMIT_PAUSE));
-            }
-            if is_over {
+            if self.work(command).is_break() {
                 return;
             }
         }
+    }
+
+    /// Does the work that has come, without waiting for more; whether that was the end.
+    #[cfg(test)]
+    pub(super) fn work_now(&mut self) -> ControlFlow<()> {
+        loop {
+            match self.asked.try_recv() {
+                Ok(command) => self.work(Ok(command))?,
+                Err(TryRecvError::Empty) => return self.work(Err(RecvTimeoutError::Timeout)),
+                Err(TryRecvError::Disconnected) => {
+                    return self.work(Err(RecvTimeoutError::Disconnected));
+                }
+            }
+        }
+    }
+
+    /// Does the work that has come, if any, and what is due; whether that was the end.
+    fn work(&mut self, command: Result<Command, RecvTimeoutError>) -> ControlFlow<()> {
+        let is_over = matches!(command, Err(RecvTimeoutError::Disconnected));
+        if let Ok(command) = command {
+            self.obey(command);
+        }
+        if is_over || self.due.is_some_and(|due| due <= clock::instant()) {
+            self.commit();
+            self.due = None;
+        }
+        self.register();
+        if !self.waiting.is_empty() || self.is_dirty() {
+            self.due = self.due.or(Some(clock::instant() + COMMIT_PAUSE));
+        }
+        if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Does one command, and the registrations that came with it.
@@ -338,6 +376,10 @@ impl Clerk {
     }
 
     fn enter(&mut self, candidate: &Candidate, registration: &Registration) {
+        #[cfg(test)]
+        {
+            self.registered += 1;
+        }
         let inode = candidate.file.metadata().map_or(0, |status| status.ino());
         let file = Some(Arc::clone(&candidate.file));
         let entry = Entry { file, path: candidate.path.clone(), inode };

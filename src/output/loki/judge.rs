@@ -9,11 +9,12 @@
 //! ```
 //!
 //! Where these are all entries of the push, all are refused. Else its halves are sent again, which changes
-//! nothing for those that are stored, and so on down to single entries.
+//! nothing for those that are stored, and so on down to single entries. A text of another kind may be about no
+//! entry at all, and so none is given up for it before others are taken.
 
 use super::doubt::{Doubt, Limits};
 use super::lock;
-use crate::output::answer::Whole;
+use crate::output::answer::{BAD_REQUEST, Fault, Whole};
 use crate::output::{Health, Judge, Request, Verdict};
 use std::sync::{Arc, Mutex};
 
@@ -136,10 +137,16 @@ impl Judge for Refusal {
         let text = String::from_utf8_lossy(&self.text);
         let kind = kind(&self.text);
         lock(&self.limits).refused(&kind);
+        let reason = text.get(..text.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
+        if kind == BAD_REQUEST {
+            if self.count == 1 {
+                verdict(0, Verdict::Blamed { kind, reason: reason.to_owned() });
+            }
+            return Health::Refused;
+        }
         if !self.is_about_all(&text) {
             return Health::Divide;
         }
-        let reason = text.get(..text.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
         for index in 0..self.count {
             verdict(index, Verdict::Refused { kind: kind.clone(), reason: reason.to_owned() });
         }
@@ -147,13 +154,18 @@ impl Judge for Refusal {
     }
 }
 
+/// What Loki's text says is wrong with a whole request.
+pub(super) fn fault(text: &[u8]) -> Fault {
+    Fault { kind: kind(text), reason: String::from_utf8_lossy(text).into_owned() }
+}
+
 /// The kind of refusal that Loki's text tells of.
-pub(super) fn kind(text: &[u8]) -> String {
+fn kind(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     if text.contains(BLOCKED) {
         return "blocked_ingestion".to_owned();
     }
-    find(KINDS, &text).or_else(|| find(STREAM_KINDS, &text)).unwrap_or("bad_request").to_owned()
+    find(KINDS, &text).or_else(|| find(STREAM_KINDS, &text)).unwrap_or(BAD_REQUEST).to_owned()
 }
 
 fn find(kinds: &[(&str, &'static str)], text: &str) -> Option<&'static str> {

@@ -15,6 +15,7 @@ mod options;
 mod pairs;
 mod post;
 mod push;
+mod rate;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use hyper::header::HeaderValue;
 use judge::{BLOCKED_STATUS, Refusal, Taking};
 use post::Poster;
 use push::Push;
+use rate::RateLimited;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tailwater_parsers::json::Value;
 
@@ -166,8 +168,9 @@ impl Output for Loki {
         if let 400 | BLOCKED_STATUS = status {
             return Box::new(Refusal::new(request, &self.limits));
         }
-        let whole = Whole::new(request, status, &self.limit, &self.complaints, judge::kind);
+        let whole = Whole::new(request, status, &self.limit, &self.complaints, judge::fault);
         match (status, request.doubt) {
+            (429, _) => Box::new(RateLimited::new(whole)),
             (200..=299, Some(doubt)) => Box::new(Taking::new(whole, doubt, &self.limits)),
             _ => Box::new(whole),
         }

@@ -566,6 +566,9 @@ fn a_refused_push_of_many_is_divided() {
     let mut none = |index, verdict| panic!("{index} {verdict:?}");
     let mut judge = output.judge(&two[0], 400);
     judge.feed(b"loghttp: parse error", &mut none);
+    assert_eq!(judge.finish(&mut none), Health::Refused);
+    let mut judge = output.judge(&two[0], 400);
+    judge.feed(b"entry for stream '{}' has timestamp too old: 1", &mut none);
     assert_eq!(judge.finish(&mut none), Health::Divide);
     assert_eq!(requests.len(), 3);
     two[0].doubt = requests[1].doubt;
@@ -603,7 +606,12 @@ fn answers_and_what_they_settle() {
             refused("blocked_ingestion"),
             Health::Good,
         ),
-        (400, "what?", refused("bad_request"), Health::Good),
+        (
+            400,
+            "Client sent an HTTP request to an HTTPS server.",
+            Some(Verdict::Blamed { kind: "bad_request".to_owned(), reason: String::new() }),
+            Health::Refused,
+        ),
         (401, "no org id", None, Health::Busy),
         (429, "", None, Health::Busy),
         (500, "empty ring", None, Health::Failed),
@@ -614,6 +622,7 @@ fn answers_and_what_they_settle() {
         let mut note = |_, verdict| {
             found = Some(match verdict {
                 Verdict::Refused { kind, .. } => Verdict::Refused { kind, reason: String::new() },
+                Verdict::Blamed { kind, .. } => Verdict::Blamed { kind, reason: String::new() },
                 other => other,
             });
         };

@@ -4,9 +4,11 @@
 //! of any size and only one item is ever held. `"errors":false` ends the reading at once: the store
 //! writes it when all items are done, and writes it first. Members may come in any order, though.
 
+use crate::output::answer::{Complaints, Fault};
 use crate::output::{Health, Judge, Verdict};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A longer item is not judged, and its record sent again.
 const ITEM_BYTES_MAX: usize = 64 << 10;
@@ -19,6 +21,10 @@ const ESCAPE_LEN_MAX: usize = 12;
 
 /// Members of the answer that are looked at are shorter: `"errors":false`.
 const MEMBER_BYTES_MAX: usize = 64;
+
+/// What the store says of every record while the ingest pipeline that requests name is not there: its words
+/// before and behind the name.
+const PIPELINE_MISSING: (&str, &str) = ("pipeline with id [", "] does not exist");
 
 /// What the status 409 (there is a document with this id) means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +92,16 @@ pub(super) struct BulkJudge {
     busy: u32,
     /// Items that failed.
     failed: u32,
-    /// For `Trace_Error`: logs the first refusal with its reason, under this name of the output.
-    trace: Option<String>,
+    /// Of the first of these, the status and the error's type.
+    put_off: Option<(u16, String)>,
+    complaints: Arc<Complaints>,
+    /// For `Trace_Error`: whether the first refusal is to be logged with its reason.
+    is_tracing: bool,
 }
 
 impl BulkJudge {
     /// For an answer on `count` records.
-    pub(super) fn new(count: u32, on_conflict: OnConflict, trace: Option<String>) -> Self {
+    pub(super) fn new(count: u32, on_conflict: OnConflict, complaints: &Arc<Complaints>) -> Self {
         Self {
             on_conflict,
             count,
@@ -106,8 +115,15 @@ impl BulkJudge {
             settled: 0,
             busy: 0,
             failed: 0,
-            trace,
+            put_off: None,
+            complaints: Arc::clone(complaints),
+            is_tracing: false,
         }
+    }
+
+    /// Logs the first refusal with its reason, if that is asked for (`Trace_Error`).
+    pub(super) fn tracing(self, is_tracing: bool) -> Self {
+        Self { is_tracing, ..self }
     }
 
     fn step(&mut self, byte: u8, verdict: &mut dyn FnMut(u32, Verdict)) {
@@ -233,13 +249,15 @@ impl BulkJudge {
 
     fn end_item(&mut self, verdict: &mut dyn FnMut(u32, Verdict)) {
         self.place = Place::Items;
-        let read = serde_json::from_slice::<Item<'_>>(&self.piece);
+        let mut piece = std::mem::take(&mut self.piece);
+        let read = serde_json::from_slice::<Item<'_>>(&piece);
         let (verdict_on_it, health) = match read {
             Ok(item) => self.judge(item.outcome),
             // Too long, or not an item: its record is sent again, and that counts.
             Err(_) => (Verdict::Retry, Health::Failed),
         };
-        self.piece.clear();
+        piece.clear();
+        self.piece = piece;
         self.settled += u32::from(verdict_on_it != Verdict::Retry);
         self.busy += u32::from(health == Health::Busy);
         self.failed += u32::from(health == Health::Failed);
@@ -250,14 +268,12 @@ impl BulkJudge {
     }
 
     /// What an item says of its record and of the destination.
-    fn judge(&self, outcome: Outcome<'_>) -> (Verdict, Health) {
-        let (kind, reason) = match outcome.error {
-            Some(Error::Full { kind, reason }) => {
-                (kind.unwrap_or_default(), reason.unwrap_or_default())
-            }
-            Some(Error::Text(text)) => (Cow::default(), text),
-            None => (Cow::default(), Cow::default()),
-        };
+    fn judge(&mut self, outcome: Outcome<'_>) -> (Verdict, Health) {
+        let (kind, reason) = outcome.error.map(Error::into_kind_and_reason).unwrap_or_default();
+        if is_of_all(outcome.status, &kind, &reason) {
+            self.put_off.get_or_insert_with(|| (outcome.status, kind.into_owned()));
+            return (Verdict::Retry, Health::Busy);
+        }
         match outcome.status {
             200..=299 => (Verdict::Accepted, Health::Good),
             409 => match self.on_conflict {
@@ -265,10 +281,6 @@ impl BulkJudge {
                 OnConflict::Conflict => (Verdict::Conflict, Health::Good),
                 OnConflict::Retry => (Verdict::Retry, Health::Good),
             },
-            // 401, 403: rights, or an index made read-only because a disk is full. Nothing that another
-            // record would be spared, and nothing that lasts once the operator has seen to it.
-            401 | 403 | 429 | 503 => (Verdict::Retry, Health::Busy),
-            404 if kind == "index_not_found_exception" => (Verdict::Retry, Health::Busy),
             400..=499 => {
                 let kind =
                     if kind.is_empty() { outcome.status.to_string() } else { kind.into_owned() };
@@ -281,11 +293,13 @@ impl BulkJudge {
 
 impl Judge for BulkJudge {
     fn feed(&mut self, bytes: &[u8], verdict: &mut dyn FnMut(u32, Verdict)) {
-        let mut trace = self.trace.take();
+        let mut is_tracing = self.is_tracing;
+        let complaints = Arc::clone(&self.complaints);
         let mut traced = |index: u32, judged: Verdict| {
             if let Verdict::Refused { kind, reason } = &judged
-                && let Some(output) = trace.take()
+                && std::mem::take(&mut is_tracing)
             {
+                let output = complaints.name();
                 tracing::error!(output, kind, reason, "a record was refused (Trace_Error)");
             }
             verdict(index, judged);
@@ -296,7 +310,7 @@ impl Judge for BulkJudge {
             }
             self.step(byte, &mut traced);
         }
-        self.trace = trace;
+        self.is_tracing = is_tracing;
     }
 
     fn finish(&mut self, _verdict: &mut dyn FnMut(u32, Verdict)) -> Health {
@@ -306,7 +320,26 @@ impl Judge for BulkJudge {
             return Health::Failed;
         }
         // Overload that spared some records is no reason to send nothing at all for a while.
-        if self.busy > 0 && self.settled == 0 { Health::Busy } else { Health::Good }
+        if self.busy > 0 && self.settled == 0 {
+            if let Some((status, kind)) = &self.put_off {
+                self.complaints.tell_of_items(*status, kind);
+            }
+            return Health::Busy;
+        }
+        self.complaints.clear();
+        Health::Good
+    }
+}
+
+/// Whether an item tells of nothing that another record would be spared, and nothing that lasts once the
+/// operator has seen to it: overload, rights, an index made read-only because a disk is full, or one that is not
+/// there, nor the pipeline.
+fn is_of_all(status: u16, kind: &str, reason: &str) -> bool {
+    match status {
+        401 | 403 | 429 | 503 => true,
+        404 => kind == "index_not_found_exception",
+        400 => reason.starts_with(PIPELINE_MISSING.0) && reason.ends_with(PIPELINE_MISSING.1),
+        _ => false,
     }
 }
 
@@ -337,17 +370,29 @@ enum Error<'a> {
     Text(#[serde(borrow)] Cow<'a, str>),
 }
 
-/// The type of an error that refused a whole request, for the log; empty if it names none.
-pub(super) fn error_kind(answer: &[u8]) -> String {
+impl<'a> Error<'a> {
+    fn into_kind_and_reason(self) -> (Cow<'a, str>, Cow<'a, str>) {
+        match self {
+            Self::Full { kind, reason } => (kind.unwrap_or_default(), reason.unwrap_or_default()),
+            Self::Text(text) => (Cow::default(), text),
+        }
+    }
+}
+
+/// What refused a whole request.
+pub(super) fn fault(answer: &[u8]) -> Fault {
     #[derive(Deserialize)]
     struct Answer<'a> {
         #[serde(borrow)]
         error: Option<Error<'a>>,
     }
-    match serde_json::from_slice::<Answer<'_>>(answer) {
-        Ok(Answer { error: Some(Error::Full { kind: Some(kind), .. }) }) => kind.into_owned(),
-        _ => String::new(),
-    }
+    let read = serde_json::from_slice::<Answer<'_>>(answer);
+    let error = read.ok().and_then(|answer| answer.error);
+    let (kind, reason) = error.map_or_else(
+        || (Cow::default(), String::from_utf8_lossy(answer)),
+        Error::into_kind_and_reason,
+    );
+    Fault { kind: kind.into_owned(), reason: reason.into_owned() }
 }
 
 /// Fuzz entry: however an answer is cut into pieces, it is judged the same, and no record twice.
@@ -356,9 +401,10 @@ pub(super) fn error_kind(answer: &[u8]) -> String {
 /// When that does not hold.
 pub fn fuzz_judge(data: &[u8]) {
     let Some((&cut, answer)) = data.split_first() else { return };
+    let complaints = Arc::new(Complaints::new("fuzz".into()));
     let judge = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut verdicts = [const { None }; 4];
-        let mut judge = BulkJudge::new(4, OnConflict::Repeated, None);
+        let mut judge = BulkJudge::new(4, OnConflict::Repeated, &complaints);
         let mut note = |index: u32, verdict| {
             let slot = verdicts.get_mut(index as usize);
             assert!(
@@ -381,6 +427,10 @@ mod tests {
     use proptest::prelude::*;
     use std::fmt::Write;
 
+    fn complaints() -> Arc<Complaints> {
+        Arc::new(Complaints::new("opensearch.0".into()))
+    }
+
     fn check(answer: &str, expected: &Expect) {
         check_with(OnConflict::Repeated, answer, expected);
     }
@@ -389,7 +439,7 @@ mod tests {
     fn check_with(on_conflict: OnConflict, answer: &str, expected: &Expect) {
         for size in [1, answer.len().max(1)] {
             let mut text = String::new();
-            let mut judge = BulkJudge::new(3, on_conflict, None);
+            let mut judge = BulkJudge::new(3, on_conflict, &complaints());
             let mut note = |index, verdict| match verdict {
                 Verdict::Refused { kind, reason } => {
                     writeln!(text, "{index}: {kind} ({reason})").unwrap();
@@ -438,7 +488,7 @@ mod tests {
                 r#"{{"errors":true,"items":[{{"create":{{"status":400,"error":{{"type":"mapper_parsing_exception","reason":"{quoted}"}}}}}},
                 {{"create":{{"error":{{"reason":"{quoted}","type":"t"}},"status":400}}}},{{"create":{{"status":201}}}}]}}"#
             );
-            let mut judge = BulkJudge::new(3, OnConflict::Repeated, None);
+            let mut judge = BulkJudge::new(3, OnConflict::Repeated, &complaints());
             let mut found = Vec::new();
             let mut note = |_, verdict| match verdict {
                 Verdict::Refused { kind, reason } => {
@@ -497,6 +547,22 @@ mod tests {
                 1: document_missing_exception ()
                 2: 400 (MapperParsingException[x])
                 Failed
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_pipeline_that_is_not_there_keeps_the_record() {
+        check(
+            r#"{"errors":true,"items":[
+               {"create":{"status":400,"error":{"type":"illegal_argument_exception","reason":"pipeline with id [a] does not exist"}}},
+               {"create":{"status":400,"error":{"type":"illegal_argument_exception","reason":"pipeline with id [a] failed"}}},
+               {"create":{"status":201}}]}"#,
+            &expect![[r#"
+                0: Retry
+                1: illegal_argument_exception (pipeline with id [a] failed)
+                2: Accepted
+                Good
             "#]],
         );
     }
@@ -582,13 +648,20 @@ mod tests {
     }
 
     #[test]
-    fn an_errors_type_is_found() {
-        assert_eq!(
-            error_kind(br#"{"error":{"root_cause":[],"type":"security_exception"},"status":401}"#),
-            "security_exception"
-        );
-        assert_eq!(error_kind(br#"{"error":"text","status":401}"#), "");
-        assert_eq!(error_kind(b"<html>"), "");
+    fn what_refused_a_request_is_found() {
+        for (answer, kind, reason) in [
+            (
+                r#"{"error":{"root_cause":[],"type":"security_exception","reason":"no"},"status":401}"#,
+                "security_exception",
+                "no",
+            ),
+            (r#"{"error":{"type":"security_exception"}}"#, "security_exception", ""),
+            (r#"{"error":"no handler found","status":400}"#, "", "no handler found"),
+            ("<html>", "", "<html>"),
+        ] {
+            let fault = fault(answer.as_bytes());
+            assert_eq!((&*fault.kind, &*fault.reason), (kind, reason));
+        }
     }
 
     proptest! {

@@ -29,8 +29,9 @@ pub use options::{
 };
 
 use super::answer::{BodyLimit, Complaints, Whole, basic};
-use super::{Judge, Output, Request, Requests, dates};
+use super::{Judge, Output, Request, Requests};
 use crate::buffer::{Chunk, Open};
+use crate::clock;
 use crate::config::{Diagnostics, Section};
 use crate::net::Gzip;
 use crate::record::Accessor;
@@ -192,7 +193,7 @@ impl Output for Bulk {
         if matches!(self.packing, Packing::Zstd(_)) && self.refused.zstd.load(Ordering::Relaxed) {
             self.leave_zstd();
         }
-        let now = dates::now();
+        let now = clock::now();
         let body_bytes_max = self.limit.bytes();
         let open_count = open.len() as usize;
         // Of a chunk that is mostly settled, a share.
@@ -223,8 +224,7 @@ impl Output for Bulk {
 
     fn judge(&self, request: &Request, status: u16) -> Box<dyn Judge + Send> {
         if !matches!(status, 200..=299) {
-            let whole =
-                Whole::new(request, status, &self.limit, &self.complaints, judge::error_kind);
+            let whole = Whole::new(request, status, &self.limit, &self.complaints, judge::fault);
             let has_types = status == 400 && self.encoder.has_type();
             let is_zstd = matches!(status, 400 | 406 | 415)
                 && matches!(self.packing, Packing::Zstd(_))
@@ -236,10 +236,10 @@ impl Output for Bulk {
             };
         }
         self.is_packing_taken.store(true, Ordering::Relaxed);
-        self.complaints.clear();
+        self.limit.was_taken();
         let count = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
-        let trace = self.trace_error.then(|| self.complaints.name().to_owned());
-        Box::new(BulkJudge::new(count, self.on_conflict, trace))
+        let judge = BulkJudge::new(count, self.on_conflict, &self.complaints);
+        Box::new(judge.tracing(self.trace_error))
     }
 }
 
@@ -416,7 +416,7 @@ mod tests {
         }
         let mut taken = output(&entries);
         health(&mut taken, 200, r#"{"errors":false}"#);
-        assert_eq!(health(&mut taken, 400, "something else"), Health::Failed);
+        assert_eq!(health(&mut taken, 400, "something else"), Health::Refused);
         assert_eq!(encoding(&mut taken), "zstd");
         // Types are the matter, not zstd, where the store says so.
         let mut typed = output(&[("Compress", "zstd")]);
@@ -674,11 +674,11 @@ mod tests {
     #[test]
     fn a_wrong_password_loses_nothing() {
         let mut output = output(&[]);
-        let chunk = samples::chunk(&[("t", TIME, "{}")]);
+        let chunk = samples::chunk(&[("t", TIME, "{}"), ("t", TIME, "{}")]);
         let request = samples::requests(&mut output, &chunk).remove(0);
         for (status, expected) in [
             (301, Health::Busy),
-            (400, Health::Failed),
+            (400, Health::Refused),
             (401, Health::Busy),
             (403, Health::Busy),
             (404, Health::Busy),
@@ -692,6 +692,24 @@ mod tests {
             let mut none = |index, verdict| panic!("{status}: {index} {verdict:?}");
             judge.feed(br#"{"error":{"type":"x"}}"#, &mut none);
             assert_eq!(judge.finish(&mut none), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_record_refused_alone_is_told_why() {
+        let mut output = output(&[]);
+        let request =
+            samples::requests(&mut output, &samples::chunk(&[("t", TIME, "{}")])).remove(0);
+        for (answer, kind, reason) in [
+            (r#"{"error":{"type":"x","reason":"y"},"status":400}"#, "x", "y"),
+            (r#"{"error":"no handler found"}"#, "bad_request", "no handler found"),
+        ] {
+            let mut verdicts = Vec::new();
+            let mut judge = output.judge(&request, 400);
+            judge.feed(answer.as_bytes(), &mut |_, _| {});
+            assert_eq!(judge.finish(&mut |_, verdict| verdicts.push(verdict)), Health::Refused);
+            let (kind, reason) = (kind.to_owned(), reason.to_owned());
+            assert_eq!(verdicts, [Verdict::Blamed { kind, reason }]);
         }
     }
 

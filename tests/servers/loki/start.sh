@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# start.sh PORT [DATA]: one Loki in the foreground on 127.0.0.1:PORT, its state in the folder DATA
-# (default: a new temporary one). Ends on SIGTERM. Built from the Go modules in go.mod on first use,
-# which takes about ten minutes. `start.sh --build` only builds.
+# start.sh PORT [DATA [limit=value ...]]: one Loki in the foreground on 127.0.0.1:PORT, its state in the
+# folder DATA (default: a new temporary one), with these lines of limits_config. Ends on SIGTERM.
+# Built from the Go modules in go.mod on first use, which takes about ten minutes. `start.sh --build`
+# only builds.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/servers/cache.sh
@@ -22,6 +23,8 @@ once "$built" build
 
 port=${1:?usage: start.sh PORT [DATA]}
 data=${2:-$(mktemp -d "${TMPDIR:-/tmp}/tailwater-loki.XXXXXX")}
+shift "$(($# < 2 ? $# : 2))"
+limits=$(printf '\n  %s' "${@/=/: }")
 cat >"$data/loki.yaml" <<YAML
 auth_enabled: false
 target: all
@@ -62,7 +65,7 @@ limits_config:
     enabled: false
   allow_structured_metadata: true
   discover_service_name: []
-  discover_log_levels: false
+  discover_log_levels: false$limits
 analytics:
   reporting_enabled: false
 YAML

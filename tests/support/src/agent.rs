@@ -90,8 +90,7 @@ impl Agent {
 
     /// Asks it to stop; it does not wait for it to do so.
     pub fn ask_to_stop(&self) {
-        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(id, Signal::TERM).unwrap();
+        ask_to_stop(&self.child);
     }
 
     /// SIGTERM, then its end, which must come within `limit`.
@@ -131,6 +130,12 @@ impl Drop for Agent {
             self.child.wait().unwrap();
         }
     }
+}
+
+/// Sends SIGTERM to a child process.
+pub fn ask_to_stop(child: &Child) {
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
 }
 
 fn read(path: &Path) -> String {

@@ -215,18 +215,10 @@ impl State {
         drop(demanded);
         self.bytes.fetch_add(request.wire_bytes as u64, Ordering::Relaxed);
         let fault = self.dice.roll();
-        match fault {
-            Fault::Reset => return Answer::Reset,
-            Fault::Unavailable => return refusal(503, "service_unavailable"),
-            Fault::RefuseAll => return refusal(429, "rejected_execution_exception"),
-            Fault::LoseAnswer | Fault::None | Fault::RefuseSome => {}
-        }
-        let actions = match self.read(request) {
-            Ok(actions) => actions,
-            Err(reason) => return bad_request(&reason),
-        };
-        let answer = self.store(&actions, fault, &FilterPath::of(&request.path));
-        if fault == Fault::LoseAnswer { Answer::Lost } else { reply(200, &answer) }
+        befall(fault, || match self.read(request) {
+            Ok(actions) => reply(200, &self.store(&actions, fault, &FilterPath::of(&request.path))),
+            Err(reason) => bad_request(&reason),
+        })
     }
 
     /// The pairs of a body; anything wrong in one refuses the whole request, as the real stores do.
@@ -325,12 +317,29 @@ impl Documents {
     }
 }
 
+/// What a `_bulk` gets that `fault` befalls; `store` does what it asks for.
+pub(crate) fn befall(fault: Fault, store: impl FnOnce() -> Answer) -> Answer {
+    match fault {
+        Fault::Reset => Answer::Reset,
+        Fault::Unavailable => refusal(503, "service_unavailable"),
+        Fault::RefuseAll => refusal(429, BUSY),
+        Fault::LoseAnswer => {
+            store();
+            Answer::Lost
+        }
+        Fault::None | Fault::RefuseSome => store(),
+    }
+}
+
+/// The error type of a 429.
+pub(crate) const BUSY: &str = "rejected_execution_exception";
+
 /// One item of an answer, with the members a real store sends.
 fn item(action: &Action<'_>, id: &str, status: u16, filter: &FilterPath<'_>) -> Value {
     let error = match status {
         400 => Some(("mapper_parsing_exception", "failed to parse")),
         409 => Some(("version_conflict_engine_exception", "document already exists")),
-        429 => Some(("rejected_execution_exception", "rejected execution of primary operation")),
+        429 => Some((BUSY, "rejected execution of primary operation")),
         _ => None,
     };
     let mut members = vec![("_index", json!(action.index)), ("_id", json!(id))];
@@ -360,7 +369,7 @@ fn refusal(status: u16, kind: &str) -> Answer {
     reply(status, &json!({"error": {"type": kind, "reason": "on purpose"}, "status": status}))
 }
 
-fn reply(status: u16, body: &Value) -> Answer {
+pub(crate) fn reply(status: u16, body: &Value) -> Answer {
     Answer::Reply(status, serde_json::to_vec(body).unwrap())
 }
 

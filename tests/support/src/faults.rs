@@ -10,8 +10,11 @@ pub struct Faults {
     pub seed: u64,
     /// Stored, then the connection ends without an answer.
     pub lost_answers: f64,
-    /// 429: half of them for the whole request, half for about every third item of it.
+    /// 429 for the whole request, nothing stored.
     pub too_many: f64,
+    /// 429 for items of a request whose others are stored, as a share of all items: they come a third of a request at a
+    /// time, since a shard whose queue is full refuses all that is its own.
+    pub items_too_many: f64,
     /// 503 for the whole request, nothing stored.
     pub unavailable: f64,
     /// The connection is reset, nothing stored.
@@ -21,20 +24,23 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// All four kinds at one share.
+    /// Everything at once: what nothing may be lost or doubled under.
     #[must_use]
-    pub fn all(share: f64, seed: u64) -> Self {
-        let delay = Duration::ZERO;
+    pub fn all(seed: u64) -> Self {
         Self {
             seed,
-            lost_answers: share,
-            too_many: share,
-            unavailable: share,
-            resets: share,
-            delay,
+            lost_answers: 0.05,
+            too_many: 0.05,
+            items_too_many: 0.01,
+            unavailable: 0.05,
+            resets: 0.05,
+            delay: Duration::ZERO,
         }
     }
 }
+
+/// Of a request in which some items are refused, every so-manieth is.
+const ITEMS_REFUSED: u8 = 3;
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +78,8 @@ impl Dice {
         let mut drawn = self.random.lock().unwrap().f64();
         let table = [
             (faults.lost_answers, Fault::LoseAnswer),
-            (faults.too_many / 2.0, Fault::RefuseAll),
-            (faults.too_many / 2.0, Fault::RefuseSome),
+            (faults.too_many, Fault::RefuseAll),
+            (faults.items_too_many * f64::from(ITEMS_REFUSED), Fault::RefuseSome),
             (faults.unavailable, Fault::Unavailable),
             (faults.resets, Fault::Reset),
         ];
@@ -88,7 +94,7 @@ impl Dice {
 
     /// Whether one item of a request in which some are refused is among them.
     pub(crate) fn refuses_item(&self) -> bool {
-        self.random.lock().unwrap().u8(..) < 85
+        self.random.lock().unwrap().u8(..ITEMS_REFUSED) == 0
     }
 }
 
@@ -99,12 +105,24 @@ mod tests {
     #[test]
     fn shares_hold_and_a_seed_repeats() {
         let draw = || {
-            let dice = Dice::new(Faults::all(0.05, 7));
+            let dice = Dice::new(Faults::all(7));
             (0..10_000).map(|_| dice.roll()).collect::<Vec<_>>()
         };
         let drawn = draw();
         assert_eq!(drawn, draw());
-        let faulty = drawn.iter().filter(|fault| **fault != Fault::None).count();
-        assert!((1800..2200).contains(&faulty), "{faulty} of 10000 for four kinds at 5 %");
+        let share = |wanted: Fault| {
+            let count = drawn.iter().filter(|fault| **fault == wanted).count();
+            (count + 50) / 100
+        };
+        let kinds = [Fault::LoseAnswer, Fault::RefuseAll, Fault::Unavailable, Fault::Reset];
+        assert_eq!(kinds.map(share), [5; 4]);
+        assert_eq!(share(Fault::RefuseSome), 3);
+    }
+
+    #[test]
+    fn items_are_refused_a_third_of_a_request_at_a_time() {
+        let dice = Dice::new(Faults::all(7));
+        let refused = (0..10_000).filter(|_| dice.refuses_item()).count();
+        assert_eq!((refused + 50) / 100, 33);
     }
 }

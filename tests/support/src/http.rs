@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// More header lines than any client sends.
-const HEADERS_MAX: usize = 64;
+/// More header lines than any client or store sends.
+pub(crate) const HEADERS_MAX: usize = 64;
 
 /// One request, its body already unpacked.
 #[derive(Debug, Default)]
@@ -180,16 +180,7 @@ fn serve(connection: &TcpStream, service: &dyn Service) -> io::Result<()> {
 
 /// Reads one request into `request`, whose memory is used again; `false` at the end of the connection.
 fn read_request(reader: &mut BufReader<&TcpStream>, request: &mut Request) -> io::Result<bool> {
-    let mut head = Vec::new();
-    loop {
-        let line_start = head.len();
-        if reader.read_until(b'\n', &mut head)? == 0 {
-            return Ok(false);
-        }
-        if matches!(&head[line_start..], b"\r\n" | b"\n") {
-            break;
-        }
-    }
+    let Some(head) = read_head(reader)? else { return Ok(false) };
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     parsed.parse(&head).map_err(io::Error::other)?;
@@ -202,6 +193,20 @@ fn read_request(reader: &mut BufReader<&TcpStream>, request: &mut Request) -> io
     }
     read_body(reader, request)?;
     Ok(true)
+}
+
+/// All up to the empty line, and that; `None` at the end of the connection.
+pub(crate) fn read_head(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::new();
+    loop {
+        let line_start = head.len();
+        if reader.read_until(b'\n', &mut head)? == 0 {
+            return Ok(None);
+        }
+        if matches!(&head[line_start..], b"\r\n" | b"\n") {
+            return Ok(Some(head));
+        }
+    }
 }
 
 fn read_body(reader: &mut BufReader<&TcpStream>, request: &mut Request) -> io::Result<()> {

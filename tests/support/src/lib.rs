@@ -3,7 +3,9 @@
 //!
 //! - [`Agent`] runs the real program; [`until`] waits for what it does, always with a deadline.
 //! - [`Mix`] says what a log line looks like, [`Writer`] appends them to a file and rotates it.
-//! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset.
+//! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset; [`Proxy`] does so before
+//!   a real store.
+//! - [`Chaos`] writes, rotates and kills.
 //! - [`Tally`] says which lines are missing and which came twice.
 //! - [`Numbered`] remembers the numbers of lines alone, so that gigabytes can be sent to it.
 //! - [`Counting`] only counts, as fast as it can; [`measure()`] runs an agent against it.
@@ -18,6 +20,7 @@
 
 mod agent;
 mod bulk;
+mod chaos;
 mod counting;
 mod faults;
 mod filter_path;
@@ -26,14 +29,16 @@ mod line;
 mod loki;
 mod measure;
 mod numbered;
+mod proxy;
 mod readme;
 mod tally;
 mod wait;
 mod workload;
 mod writer;
 
-pub use agent::{Agent, Ended};
+pub use agent::{Agent, Ended, ask_to_stop};
 pub use bulk::{BulkStore, Document, Kind};
+pub use chaos::Chaos;
 pub use counting::Counting;
 pub use faults::Faults;
 pub use http::{Answer, Request, Server, Service};
@@ -41,14 +46,20 @@ pub use line::Mix;
 pub use loki::{Entry, LokiStore};
 pub use measure::{Cost, Plan, Report, floor, measure, memory_peak};
 pub use numbered::{Numbered, Seen};
+pub use proxy::Proxy;
 pub use readme::readme_commands;
 pub use tally::{Tally, Verdict};
 pub use wait::{pause, until};
 pub use workload::{Case, PARSERS};
-pub use writer::{Writer, write_continuously};
+pub use writer::Writer;
 
 /// A temporary folder, removed when dropped.
 #[must_use]
 pub fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("tailwater-").tempdir().unwrap()
+}
+
+/// Says something past the test harness, which keeps the output of tests that pass to itself.
+pub fn write_out(text: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
 }

@@ -4,8 +4,6 @@ use crate::Mix;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// A log file and the number of its next line.
 #[derive(Debug)]
@@ -63,25 +61,6 @@ impl Writer {
     #[must_use]
     pub fn next(&self) -> u64 {
         self.next
-    }
-}
-
-/// Writes `per_pause` lines each `pause` and rotates every `rotate_every` lines, until told to stop.
-pub fn write_continuously(
-    writer: &mut Writer,
-    per_pause: u64,
-    pause: Duration,
-    rotate_every: u64,
-    stop: &AtomicBool,
-) {
-    let mut rotated_at = writer.next();
-    while !stop.load(Ordering::Relaxed) {
-        writer.write(per_pause);
-        if writer.next() - rotated_at >= rotate_every {
-            writer.rotate();
-            rotated_at = writer.next();
-        }
-        crate::pause(pause);
     }
 }
 
