@@ -1,5 +1,6 @@
 //! A sealed chunk on its way to an output.
 
+use super::shelf::CHUNK_BYTES_EXPECTED;
 use super::{Chunk, DiskError, Folder, OutputName, Shelf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tracing::error;
@@ -89,17 +90,30 @@ impl Parcel {
     /// The chunk; reads it from the disk if it must. Of a damaged one it holds what is whole, and of one that
     /// is gone nothing: fewer than `count` records.
     pub fn chunk(&self) -> Result<Arc<Chunk>, DiskError> {
+        self.chunk_into(Vec::new())
+    }
+
+    /// Like [`Parcel::chunk`], in memory that [`Parcel::room`] took.
+    pub fn chunk_into(&self, memory: Vec<u8>) -> Result<Arc<Chunk>, DiskError> {
         if let Some(chunk) = self.chunk_in_memory() {
             return Ok(chunk);
         }
         let (Some(disk), Some(output)) = (self.body.disk.get(), &self.output) else {
             return Ok(Arc::default());
         };
-        let Some(loaded) = disk.shelf.load(&Folder::Output(output.clone()), self.number)? else {
+        let folder = Folder::Output(output.clone());
+        let Some(loaded) = disk.shelf.load_into(memory, &folder, self.number)? else {
             error!(chunk = self.number, %output, "a chunk is gone from the disk, and its records with it");
             return Ok(Arc::default());
         };
         Ok(Arc::new(Chunk::loaded(loaded)))
+    }
+
+    /// Memory for the chunk, to be taken by the thread that uses it: an allocator gives each thread its own, and those
+    /// that read would each keep a chunk's room to themselves.
+    pub fn room(&self) -> Vec<u8> {
+        let bytes = usize::try_from(self.disk_bytes()).unwrap_or(usize::MAX);
+        Vec::with_capacity(bytes.min(CHUNK_BYTES_EXPECTED))
     }
 
     /// Bytes that it takes on the disk; 0 if it lies in memory alone.

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
 /// A chunk is rarely larger, so that its memory is taken at once; a file may claim any size.
-const CHUNK_BYTES_EXPECTED: usize = 2 * CHUNK_BYTES_MAX;
+pub(super) const CHUNK_BYTES_EXPECTED: usize = 2 * CHUNK_BYTES_MAX;
 
 /// Damaged files that are kept: a disk that goes on breaking must not fill itself.
 const CORRUPT_COUNT_MAX: usize = 1 << 10;
@@ -570,12 +570,22 @@ impl Shelf {
     /// The content of a chunk; `None` if it is gone. Of a damaged one, what is whole is given and kept, and the
     /// file as it was is set aside.
     pub fn load(&self, folder: &Folder, number: u64) -> Result<Option<Loaded>, DiskError> {
+        self.load_into(Vec::new(), folder, number)
+    }
+
+    /// Like [`Shelf::load`], in memory that the caller has taken.
+    pub(super) fn load_into(
+        &self,
+        memory: Vec<u8>,
+        folder: &Folder,
+        number: u64,
+    ) -> Result<Option<Loaded>, DiskError> {
         let path = self.paths.chunk(folder, number);
         let file = match self.storage.open(&path, Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => result.map_err(failed("open", &path))?,
         };
-        let mut content = Content { frames: Vec::new(), count: 0, whole: 0 };
+        let mut content = Content { frames: memory, count: 0, whole: 0 };
         let damage = match content.read(file, number) {
             Ok(()) => None,
             Err(ReadError::Io(error)) => return Err(DiskError::new("read", &path, error)),

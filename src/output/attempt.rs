@@ -135,7 +135,8 @@ async fn load(parcel: &Parcel) -> Result<Arc<Chunk>, DiskError> {
         return Ok(chunk);
     }
     let parcel = parcel.clone();
-    let loaded = aside(move || parcel.chunk()).await;
+    let room = parcel.room();
+    let loaded = aside(move || parcel.chunk_into(room)).await;
     // A panic has ended the process; without a thread to read in, the agent is at its end.
     loaded.unwrap_or_else(|_| Ok(Arc::default()))
 }

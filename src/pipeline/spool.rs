@@ -23,6 +23,10 @@ use tracing::{error, info, warn};
 /// output that keeps up finds them there, and for one that does not they are read when it comes to them.
 const RECENT_BYTES_MAX: usize = 8 << 20;
 
+/// Only a chunk that an output comes to within so many lies in memory as well: behind a longer backlog it would be gone
+/// again by then.
+const NEAR_COUNT_MAX: u64 = 8;
+
 /// Files that wait for their sync at most: each takes a descriptor, of which a process has a thousand as a rule.
 /// Beyond that inputs pause until the disk has caught up.
 const UNSYNCED_COUNT_MAX: usize = 256;
@@ -132,7 +136,10 @@ impl Spool {
         let (number, bytes) = (file.number(), file.size());
         let memory = Arc::downgrade(chunk);
         let parcel = Parcel::on_disk(number, chunk.count, bytes, memory, &self.shelf);
-        self.keep_recent(number, chunk);
+        let waiting = |name: &OutputName| self.shelf.size(&Folder::Output(name.clone())).chunks;
+        if file.outputs().iter().any(|name| waiting(name) <= NEAR_COUNT_MAX) {
+            self.keep_recent(number, chunk);
+        }
         self.expect_sync(number);
         Some((file.unsynced(), parcel))
     }

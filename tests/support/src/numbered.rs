@@ -30,8 +30,9 @@ pub struct Seen {
     pub count: u64,
     /// The highest number.
     highest: u64,
-    /// How far below the highest number before it a line came that had not come yet: 0 if numbers only went up.
-    pub disorder: u64,
+    /// How many numbers below the highest had not come yet, at most: none if they came in order. A request that is
+    /// late counts only for its own lines, however far the others are by then.
+    pub gap: u64,
     /// Lines without a number.
     pub strangers: u64,
     /// When the first came.
@@ -52,8 +53,8 @@ impl Seen {
         if self.words[index] & bit == 0 {
             self.words[index] |= bit;
             self.count += 1;
-            self.disorder = self.disorder.max(self.highest.saturating_sub(number));
             self.highest = self.highest.max(number);
+            self.gap = self.gap.max(self.highest + 1 - self.count);
         }
     }
 }
@@ -129,13 +130,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_late_is_disorder_and_what_comes_again_is_not() {
+    fn what_comes_early_leaves_a_gap_and_what_comes_again_does_not() {
         let mut seen = Seen::default();
-        for text in ["seq=0", "seq=1", "seq=200", "seq=1", "x"] {
+        for text in ["seq=0", "seq=1", "seq=1", "seq=2", "x"] {
             seen.add(text);
         }
-        assert_eq!((seen.count, seen.disorder, seen.strangers), (3, 0, 1));
-        seen.add("seq=130");
-        assert_eq!((seen.count, seen.disorder), (4, 70));
+        assert_eq!((seen.count, seen.gap, seen.strangers), (3, 0, 1));
+        for text in ["seq=200", "seq=201", "seq=3"] {
+            seen.add(text);
+        }
+        assert_eq!((seen.count, seen.gap), (6, 197));
     }
 }
