@@ -18,7 +18,7 @@
 //!
 //! * [`record`]: a record and its values, tags, ids, accessors, and the [`record::Batch`] that they travel in.
 //! * [`metrics`]: one table of everything that is counted.
-//! * [`clock`]: the time of day, behind one seam.
+//! * [`clock`]: what time it is, behind one seam.
 //! * [`mailbox`]: a channel that `poll` can wait for.
 //!
 //! Stages, none of which imports a later one:
