@@ -131,6 +131,19 @@ fn a_file_that_was_written_anew_and_looks_alike_where_it_was_left_begins_anew() 
 }
 
 #[test]
+fn a_file_that_was_written_anew_in_its_old_size_is_noticed_without_events() {
+    let mut rig = rig(&[PATH, HEAD, ("Inotify_Watcher", "off")]);
+    rig.append("a.log", "1\nbegun");
+    rig.expect(&["1"]);
+    fs::write(rig.path("a.log"), "2\nwhole").unwrap();
+    // A file system's clock is a coarse one.
+    let later = SystemTime::now() + Duration::from_secs(1);
+    File::open(rig.path("a.log")).unwrap().set_modified(later).unwrap();
+    rig.append("b.log", "3\n");
+    rig.expect(&["1", "2", "3"]);
+}
+
+#[test]
 fn a_database_of_fluent_bit_is_gone_on_with() {
     let mut rig = Rig::new(&[PATH, DB, HEAD]);
     rig.append("a.log", "old 1\nold 2\nnew\n");

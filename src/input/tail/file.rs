@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A file that is followed, whatever its name is now.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Followed {
     pub leaving: Option<Instant>,
     /// Whether it is in the queue of files to be read.
     pub is_queued: bool,
+    /// When it was last written to, as of the last look at all files.
+    pub modified: Option<SystemTime>,
 }
 
 /// How far it has come.

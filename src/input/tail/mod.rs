@@ -341,6 +341,7 @@ impl Tail {
             behind_link: behind_link(&found.path),
             leaving: None,
             is_queued: false,
+            modified: None,
         };
         let number = self.enter(followed);
         self.metrics.files_opened.add(1);
@@ -428,6 +429,7 @@ impl Tail {
             behind_link: None,
             leaving: Some(now),
             is_queued: false,
+            modified: None,
         });
         self.metrics.files_opened.add(1);
         self.begin(number, registration);
@@ -460,7 +462,8 @@ impl Tail {
         }
     }
 
-    /// Looks at all sizes, if that is due: for changes that nobody told of.
+    /// Looks at all sizes and times, if that is due: for changes that nobody told of. A file written anew may have
+    /// the size that it had.
     fn check_if_due(&mut self, now: Instant) {
         if self.schedule.check.is_some_and(|at| now < at) {
             return;
@@ -469,16 +472,18 @@ impl Tail {
         let interval = self.options.progress_check_interval + nanos;
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
-        let differs = |(number, followed): (&u64, &Followed)| {
-            let size = followed.file.metadata().ok()?.len();
+        let differs = |(number, followed): (&u64, &mut Followed)| {
+            let status = followed.file.metadata().ok()?;
+            let modified = status.modified().ok();
+            let is_modified = mem::replace(&mut followed.modified, modified) != modified;
             let is_changed = match &followed.stage {
-                Stage::Empty => size > 0,
+                Stage::Empty => status.len() > 0,
                 Stage::Registering => false,
-                Stage::Reading(reader) => size != reader.seen,
+                Stage::Reading(reader) => is_modified || status.len() != reader.seen,
             };
             is_changed.then_some(*number)
         };
-        let changed: Vec<_> = self.files.iter().filter_map(differs).collect();
+        let changed: Vec<_> = self.files.iter_mut().filter_map(differs).collect();
         for number in changed {
             self.enqueue(number);
         }

@@ -3,6 +3,7 @@
 //! A line may be lost only if its bytes were taken away before they were safe: cut or removed before they were read, or
 //! afterwards, if the agent that held them died. All others must arrive.
 
+use crate::clock;
 use crate::input::tail::Standing;
 use fastrand::Rng;
 use std::fs::{self, OpenOptions};
@@ -244,8 +245,10 @@ impl Logs {
     }
 
     fn write(&self, index: usize, bytes: &[u8]) {
-        let path = &self.files[index].path;
-        OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&self.files[index].path).unwrap();
+        file.write_all(bytes).unwrap();
+        // The time here is not the file system's.
+        file.set_modified(clock::system_time()).unwrap();
     }
 
     /// Renames a file.
@@ -283,7 +286,9 @@ impl Logs {
         if log.size == 0 {
             return;
         }
-        OpenOptions::new().write(true).open(&log.path).unwrap().set_len(0).unwrap();
+        let file = OpenOptions::new().write(true).open(&log.path).unwrap();
+        file.set_len(0).unwrap();
+        file.set_modified(clock::system_time()).unwrap();
         let read_to = log.read_to(agent).unwrap_or_default();
         for (number, line) in lines.iter_mut().enumerate() {
             if line.content == log.content && line.is_needed && !line.is_kept {
