@@ -266,6 +266,14 @@ impl Life {
         is_read && self.is_delivered()
     }
 
+    /// What it is not done with.
+    pub(super) fn state(&self) -> String {
+        let is_read = self.attended.lock().unwrap().as_ref().is_some_and(Attended::is_idle);
+        let counts = (0..self.outputs.len()).map(|output| (self.done(output), self.handed(output)));
+        let counts: Vec<_> = counts.collect();
+        format!("read {is_read}, done of handed {counts:?}, {:?}", self.pipeline.router)
+    }
+
     /// Whether all that was read is delivered.
     pub(super) fn is_delivered(&self) -> bool {
         let is_done = |output| self.done(output) == self.handed(output);
