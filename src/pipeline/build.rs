@@ -4,7 +4,7 @@
 use super::agent::{Admin, Agent};
 use super::filter_slot::FilterSlot;
 use super::output_folder;
-use super::plugins::{self, BuiltOutput, OpenInput};
+use super::plugins::{self, BuiltInput, BuiltOutput, OpenInput};
 use super::router::{Deliver, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
 use super::storage::Storage;
 use super::{Control, InputSlot, Pipeline};
@@ -278,10 +278,8 @@ impl Planner<'_> {
         let mem_buf_limit = if limit == 0 { MEM_BUF_LIMIT_DEFAULT } else { limit };
         let metrics = self.registry.input(&instance.name, instance.plugin.name);
         let on_disk = instance.common.storage_type(service) == StorageType::Filesystem;
-        let open = plugins::input(&instance, &self.parsers, self.diagnostics)?;
-        let entries = instance.section.entries();
-        let database = entries.iter().find(|entry| entry.key.eq_ignore_ascii_case("DB"));
-        let database = database.map(|entry| entry.value.clone());
+        let BuiltInput { database, open } =
+            plugins::input(&instance, &self.parsers, self.diagnostics)?;
         Some(PlannedInput { name: instance.name, mem_buf_limit, on_disk, database, metrics, open })
     }
 

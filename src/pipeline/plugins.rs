@@ -85,29 +85,38 @@ pub enum OpenError {
     Dummy(#[from] io::Error),
 }
 
+/// An input as its section describes it.
+pub(super) struct BuiltInput {
+    /// The path of its position database.
+    pub(super) database: Option<String>,
+    pub(super) open: OpenInput,
+}
+
 /// Reads the section of an input; `None` if it cannot work, which is reported.
 pub(super) fn input(
     instance: &Instance<InputCommon>,
     parsers: &Parsers,
     diagnostics: &mut Diagnostics,
-) -> Option<OpenInput> {
+) -> Option<BuiltInput> {
     let tag = instance.common.tag.clone().unwrap_or_else(|| instance.name.clone());
     let mut find = |name: Option<&str>, missing| {
         find_parser(name?, missing, parsers, &instance.section, diagnostics)
     };
-    match instance.plugin.name {
+    let (database, open): (_, OpenInput) = match instance.plugin.name {
         DummyOptions::NAME => {
             let options = instance.options(DummyOptions::read);
-            Some(Box::new(move |number, _metrics| {
-                Ok(Box::new(Dummy::open(&options, &tag, number)?))
-            }))
+            let open = Box::new(move |number, _metrics| {
+                Ok(Box::new(Dummy::open(&options, &tag, number)?) as _)
+            });
+            (None, open)
         }
         StdinOptions::NAME => {
             let options = instance.options(StdinOptions::read);
             let parser = find(options.parser.as_deref(), Severity::Error);
-            Some(Box::new(move |number, metrics| {
-                Ok(Box::new(Stdin::open(&options, &tag, parser, number, metrics)?))
-            }))
+            let open = Box::new(move |number, metrics| {
+                Ok(Box::new(Stdin::open(&options, &tag, parser, number, metrics)?) as _)
+            });
+            (None, open)
         }
         TailOptions::NAME => {
             let options = instance.options(TailOptions::read);
@@ -116,12 +125,15 @@ pub(super) fn input(
                 let message = format!("`Tag_Regex`: {error}; `Tag` stays as it is");
                 diagnostics.warning(instance.section.location_of("Tag_Regex"), message);
             }
-            Some(Box::new(move |number, metrics| {
-                Ok(Box::new(Tail::open(options, &tag, parser, number, metrics)?))
-            }))
+            let database = options.db.clone();
+            let open = Box::new(move |number, metrics| {
+                Ok(Box::new(Tail::open(options, &tag, parser, number, metrics)?) as _)
+            });
+            (database, open)
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(BuiltInput { database, open })
 }
 
 /// The parser that `Parser` names. That there is none of that name is `missing`: Fluent Bit's `tail` starts, and
