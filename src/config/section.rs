@@ -53,6 +53,14 @@ pub struct Entry {
     taken: bool,
 }
 
+impl Entry {
+    /// The value without what may be a ` # comment` behind it: changing that changes nothing.
+    pub fn without_comment(&self) -> &str {
+        let comment = if self.is_whole { None } else { comment_start(&self.value) };
+        comment.and_then(|at| self.value.get(..at)).unwrap_or(&self.value).trim_end()
+    }
+}
+
 /// Entries of one section, built alike by the classic reader, the command line and YAML.
 #[derive(Clone, Debug)]
 pub struct Section {

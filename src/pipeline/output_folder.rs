@@ -37,7 +37,7 @@ pub(super) fn name(instance: &Instance<OutputCommon>, built: &BuiltOutput) -> Ou
     for key in DECIDING {
         for entry in instance.section.entries() {
             if entry.key.eq_ignore_ascii_case(key) {
-                deciding.extend([key, entry.value.as_str()]);
+                deciding.extend([key, entry.without_comment()]);
             }
         }
     }

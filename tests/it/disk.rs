@@ -86,6 +86,8 @@ fn what_waits_on_disk_outlives_its_source_and_a_kill() {
     assert!(until(LIMIT, || position(&place) == Some(size)), "no position is committed");
     agent.kill9();
     std::fs::remove_file(place.path("app.log")).unwrap();
+    // A comment decides nothing, and so not whose the backlog is.
+    place.configure(&configuration.concat().replace("Index lines", "Index lines  # for now"));
     store.listen();
     let agent = place.start();
     wait_for(&store, LINES, &agent);
