@@ -288,27 +288,22 @@ impl Taken {
 /// The value without a trailing ` # comment`, where the property cannot hold one. Fluent Bit
 /// takes the comment as part of the value, and then mostly fails on it; so it is said.
 fn strip_comment(entry: &Entry, row: &Property, diagnostics: &mut Diagnostics) -> String {
-    if entry.is_whole {
-        return entry.value.clone();
-    }
-    let Some(at) = comment_start(&entry.value) else { return entry.value.clone() };
-    let (value, comment) = entry.value.split_at_checked(at).unwrap_or((&entry.value, ""));
-    if row.kind == Kind::Secret {
+    let value = entry.without_comment();
+    let comment = entry.value.strip_prefix(value).unwrap_or_default().trim_start();
+    if comment.is_empty() || row.kind == Kind::Secret {
         return entry.value.clone();
     }
     if row.kind.may_hold_a_comment() {
-        let message =
-            format!("`{}` keeps `{}` as a part of its value", entry.key, comment.trim_start());
+        let message = format!("`{}` keeps `{comment}` as a part of its value", entry.key);
         diagnostics.note(&entry.location, message);
         return entry.value.clone();
     }
-    let message =
-        format!("`{}` is taken as a comment, not as a part of the value", comment.trim_start());
+    let message = format!("`{comment}` is taken as a comment, not as a part of the value");
     diagnostics.add(
         finding(Severity::Warning, &entry.location, message)
             .with_remedy("put comments on lines of their own, Fluent Bit knows no others"),
     );
-    value.trim_end().to_owned()
+    value.to_owned()
 }
 
 /// Where the blank before a `#` is, if there is a value before it.
