@@ -27,7 +27,7 @@ pub enum Fault {
     Killed(u64),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     files: Vec<Content>,
     /// Names of files, by path.
@@ -44,33 +44,14 @@ struct State {
     boot: u64,
     lock: Weak<()>,
     random: Random,
-    /// Room of the file system, in bytes.
-    total: u64,
+    /// Room of the file system, in bytes; `None`: more than is ever used.
+    total: Option<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Content {
     bytes: Vec<u8>,
     synced: Vec<u8>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            files: Vec::new(),
-            names: BTreeMap::new(),
-            synced_names: BTreeMap::new(),
-            folders: BTreeMap::new(),
-            operations: 0,
-            syncs: 0,
-            fault: None,
-            has_no_links: false,
-            boot: 0,
-            lock: Weak::new(),
-            random: Random::default(),
-            total: TOTAL_BYTES,
-        }
-    }
 }
 
 /// A small generator whose sequence its seed decides.
@@ -125,7 +106,7 @@ impl Simulated {
 
     /// Gives the file system so much room from now on; what would take more fails. `None`: more than is ever used.
     pub fn resize(&self, total: Option<u64>) {
-        self.state().total = total.unwrap_or(TOTAL_BYTES);
+        self.state().total = total;
     }
 
     /// What a process finds that starts after the last one was killed.
@@ -197,14 +178,18 @@ impl State {
         files.map(|file| file.bytes.len() as u64).sum()
     }
 
+    fn total(&self) -> u64 {
+        self.total.unwrap_or(TOTAL_BYTES)
+    }
+
     /// Bytes that may still be written.
     fn room(&self) -> u64 {
-        self.total.saturating_sub(self.used())
+        self.total().saturating_sub(self.used())
     }
 
     /// An error if there is no room for so many bytes more.
     fn make_room(&self, bytes: usize) -> io::Result<()> {
-        if self.total < TOTAL_BYTES && self.room() < bytes as u64 {
+        if self.total.is_some() && self.room() < bytes as u64 {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -349,7 +334,7 @@ impl Storage for Simulated {
 
     fn space(&self, _folder: &Path) -> io::Result<Space> {
         let state = self.operate()?;
-        Ok(Space { free: state.room(), total: state.total })
+        Ok(Space { free: state.room(), total: state.total() })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {
