@@ -1,6 +1,5 @@
 //! One agent with a configuration of its own, the file that it follows, and what it says of itself.
 
-use crate::servers::free_port;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -9,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tailwater_testing::{Agent, Ended};
+use tailwater_testing::{Agent, Ended, free_port};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tailwater");

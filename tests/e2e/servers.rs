@@ -3,11 +3,10 @@
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tailwater_testing::{ask_to_stop, pause, until};
+use tailwater_testing::{ask_to_stop, free_port, pause, until};
 use tempfile::TempDir;
 
 /// A JVM on a busy machine of two cores takes this long at worst.
@@ -112,9 +111,4 @@ fn spawn(name: &str, port: u16, data: &Path, settings: &[&str]) -> Child {
         .stderr(log)
         .spawn()
         .unwrap()
-}
-
-/// A port that nothing listens on.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

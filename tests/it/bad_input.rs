@@ -1,11 +1,10 @@
 //! Whatever lies in a file or in the way of it: nothing stops.
 
-use crate::endpoints::{free_port, get};
-use crate::{LIMIT, Place, SERVICE, STDOUT, es, tail, wait_for};
+use crate::{LIMIT, Place, SERVICE, STDOUT, endpoints, es, tail, wait_for};
 use serde_json::Value;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use tailwater_testing::{BulkStore, Faults, until};
+use tailwater_testing::{BulkStore, Faults, free_port, until};
 
 /// The `log` fields that come out for a file, which is followed by a line that must come too.
 fn check(bytes: &[u8], more: &str, expected: &[&str]) {
@@ -129,10 +128,10 @@ fn everything_odd_is_counted_and_no_content_is_logged() {
         "tailwater_filter_unparsed_records_total{name=\"parser.0\"} 3 ",
         "tailwater_filter_repaired_json_total{name=\"parser.0\"} 1 ",
     ];
-    let metrics = || get(port, "/api/v1/metrics/prometheus").map(|(_, body)| body);
+    let metrics = || endpoints::metrics(port);
     for line in expected {
-        let is_counted = || metrics().is_some_and(|body| body.contains(line));
-        assert!(until(LIMIT, is_counted), "`{line}` is not in:\n{}", metrics().unwrap_or_default());
+        let is_counted = || metrics().contains(line);
+        assert!(until(LIMIT, is_counted), "`{line}` is not in:\n{}", metrics());
     }
     let ended = agent.terminate(LIMIT);
     assert!(!ended.stderr.contains("secret"), "a record's content in:\n{}", ended.stderr);

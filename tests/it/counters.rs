@@ -1,18 +1,18 @@
 //! Every number of the metric table moves, and is seen to on the page that Prometheus reads.
 
-use crate::endpoints::{free_port, get, service};
+use crate::endpoints::{metrics, service};
 use crate::{LIMIT, Place, es, tail};
 use std::collections::BTreeSet;
 use std::fs::{remove_file, rename};
 use std::os::unix::fs::symlink;
-use tailwater_testing::{Agent, BulkStore, Faults, Kind, until};
+use tailwater_testing::{Agent, BulkStore, Faults, Kind, free_port, until};
 
 /// A metric, the instance whose it is, and its value in the end; `None`: any but 0.
 type Moved = (&'static str, &'static str, Option<u64>);
 
 #[track_caller]
 fn check(agent: &Agent, port: u16, expected: &[Moved]) {
-    let page = || get(port, "/api/v1/metrics/prometheus").map(|(_, page)| page).unwrap_or_default();
+    let page = || metrics(port);
     let missing = || {
         let page = page();
         let found = |(metric, instance, value): &Moved| match (read(&page, metric, instance), value)

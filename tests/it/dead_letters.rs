@@ -1,10 +1,10 @@
 //! What a store refuses for good is kept with its reason, shown, and sent again.
 
-use crate::{LIMIT, PROGRAM, Place, SERVICE, es, tail};
+use crate::{LIMIT, PROGRAM, Place, SERVICE, endpoints, es, tail};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
-use tailwater_testing::{Agent, BulkStore, Faults, LokiStore, until};
+use tailwater_testing::{Agent, BulkStore, Faults, LokiStore, free_port, until};
 
 /// `SERVICE` with a place for dead letters.
 fn service(more: &str) -> String {
@@ -124,9 +124,8 @@ fn what_is_replayed_lies_with_its_output_and_not_with_the_dead_letters() {
 #[test]
 fn what_is_given_up_is_kept_and_the_oldest_makes_room() {
     let store = BulkStore::start(Faults { resets: 1.0, ..Faults::default() });
-    let port = crate::endpoints::free_port();
-    let http = format!("    HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port {port}\n");
-    let more = format!("    storage.rejected.limit 300\n{http}");
+    let port = free_port();
+    let more = format!("    storage.rejected.limit 300\n{}", endpoints::http(port));
     let output = es(store.port(), "    Retry_Limit no_retries\n");
     let place = Place::new(&[service(&more), tail("@DIR@/*.log", ""), output].concat());
     let agent = place.start();
@@ -134,18 +133,13 @@ fn what_is_given_up_is_kept_and_the_oldest_makes_room() {
         place.write(&format!("{number}.log"), format!("{number} line\n").as_bytes());
         let counter =
             format!("tailwater_output_dead_letters_total{{name=\"es.0\"}} {}", number + 1);
-        await_records(&agent, || page(port).contains(&counter));
+        await_records(&agent, || endpoints::metrics(port).contains(&counter));
     }
     let dropped = "tailwater_output_dead_letters_dropped_total{name=\"es.0\"} 2";
-    await_records(&agent, || page(port).contains(dropped));
+    await_records(&agent, || endpoints::metrics(port).contains(dropped));
     let (_, lines, _) = dead_letter(&place, &["show", "storage"]);
     assert_eq!(shown(&lines), [2]);
     assert_eq!(lines[0]["kind"], "retry_limit");
-}
-
-fn page(port: u16) -> String {
-    let answer = crate::endpoints::get(port, "/api/v1/metrics/prometheus");
-    answer.map(|(_, page)| page).unwrap_or_default()
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! What waits on the disk: it outlives the agent, its source and the outage.
 
-use crate::endpoints::{self, free_port, get};
-use crate::{LIMIT, Place, SERVICE, STDOUT, counters, es, tail, tally, wait_for};
+use crate::{LIMIT, Place, SERVICE, STDOUT, counters, endpoints, es, tail, tally, wait_for};
 use rusqlite::Connection;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, pause, until};
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, free_port, pause, until};
 
 /// Lines of a test.
 const LINES: u64 = 3_000;
@@ -53,8 +52,7 @@ fn syncs_while_it_keeps_up() -> u64 {
     }
     wait_for(&store, LINES, &agent);
     assert!(until(LIMIT, || chunks(&place.path("storage")) == 0), "what was delivered stays");
-    let (_, page) = get(port, "/api/v1/metrics/prometheus").unwrap();
-    counters::read(&page, "tailwater_storage_syncs_total", "").unwrap()
+    counters::read(&endpoints::metrics(port), "tailwater_storage_syncs_total", "").unwrap()
 }
 
 /// A machine that stalls for as long as a sync waits makes an agent fall behind, so that several runs count.

@@ -2,12 +2,8 @@
 
 use crate::{LIMIT, Place, STDOUT, es, tail, wait_for};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, until};
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
+use std::net::{Ipv4Addr, TcpStream};
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, free_port, until};
 
 /// Status and body; `None` while nothing answers.
 pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
@@ -20,10 +16,21 @@ pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
+/// The page that Prometheus reads; empty while nothing answers.
+pub(crate) fn metrics(port: u16) -> String {
+    get(port, "/api/v1/metrics/prometheus").map(|(_, page)| page).unwrap_or_default()
+}
+
+/// The admin server on this port, for a `[SERVICE]`.
+pub(crate) fn http(port: u16) -> String {
+    format!("    HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port {port}\n")
+}
+
 pub(crate) fn service(port: u16) -> String {
     format!(
-        "[SERVICE]\n    Flush 0.2\n    Scheduler.Base 1\n    Scheduler.Cap 1\n    Parsers_File parsers.conf\n    \
-         HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port {port}\n    Health_Check On\n"
+        "[SERVICE]\n    Flush 0.2\n    Scheduler.Base 1\n    Scheduler.Cap 1\n    Parsers_File parsers.conf\n{}    \
+         Health_Check On\n",
+        http(port)
     )
 }
 
@@ -84,7 +91,7 @@ fn a_full_buffer_shows() {
     let place = Place::new(&[service(port), input, es(store.port(), "")].concat());
     Writer::open(&place.path("app.log"), Mix::default()).write(1_000);
     let agent = place.start();
-    let metrics = || get(port, "/api/v1/metrics/prometheus").unwrap_or_default().1;
+    let metrics = || metrics(port);
     let shows = |name: &str, value: u64| {
         metrics().contains(&format!("fluentbit_input_{name}{{name=\"tail.0\"}} {value} "))
     };

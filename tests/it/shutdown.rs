@@ -2,7 +2,7 @@
 
 use crate::{LIMIT, Place, SERVICE, endpoints, es, tail, tally};
 use std::time::{Duration, Instant};
-use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, until};
+use tailwater_testing::{BulkStore, Faults, Kind, Mix, Writer, free_port, until};
 
 /// Less than a full chunk: they must lie in the agent when it is asked to end.
 const LINES: u64 = 1_000;
@@ -11,7 +11,7 @@ const LINES: u64 = 1_000;
 fn what_was_read_is_sent_before_the_end() {
     let store = BulkStore::start(Faults::default());
     // A flush that never comes by itself.
-    let port = endpoints::free_port();
+    let port = free_port();
     let service = service(port).replace("0.2", "3600");
     let input = tail("@DIR@/app.log", "    Parser cri");
     let place = Place::new(&[service, input, es(store.port(), "")].concat());
@@ -26,19 +26,18 @@ fn what_was_read_is_sent_before_the_end() {
 
 /// `SERVICE` with the admin server, which says how many lines were read.
 fn service(port: u16) -> String {
-    format!("{SERVICE}    HTTP_Server On\n    HTTP_Listen 127.0.0.1\n    HTTP_Port {port}\n")
+    [SERVICE, &endpoints::http(port)].concat()
 }
 
 fn has_read(port: u16, lines: u64) -> bool {
     let counter = format!("fluentbit_input_records_total{{name=\"tail.0\"}} {lines}");
-    let answer = endpoints::get(port, "/api/v1/metrics/prometheus");
-    answer.is_some_and(|(_, metrics)| metrics.contains(&counter))
+    endpoints::metrics(port).contains(&counter)
 }
 
 #[test]
 fn a_store_that_is_away_does_not_hold_up_the_end_longer_than_grace() {
     let store = BulkStore::refusing(Kind::OpenSearch("3.9.0"), Faults::default());
-    let port = endpoints::free_port();
+    let port = free_port();
     let service = service(port).replace("Grace           5", "Grace           1");
     let input = tail("@DIR@/app.log", "    Parser cri");
     let place = Place::new(&[service, input, es(store.port(), "")].concat());

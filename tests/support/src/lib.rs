@@ -59,6 +59,13 @@ pub fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("tailwater-").tempdir().unwrap()
 }
 
+/// A port that nothing listens on.
+#[must_use]
+pub fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+    free.local_addr().unwrap().port()
+}
+
 /// Says something past the test harness, which keeps the output of tests that pass to itself.
 pub fn write_out(text: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
