@@ -170,8 +170,7 @@ struct Inspected {
 
 impl Recovery<'_> {
     fn run(&mut self) -> Result<(), DiskError> {
-        let paths = &self.shelf.paths;
-        self.number_above(&paths.corrupt(), folder::corrupt_number)?;
+        self.number_above_corrupt()?;
         self.recover_open()?;
         let mut outputs = BTreeSet::new();
         let out = self.shelf.paths.out();
@@ -184,7 +183,7 @@ impl Recovery<'_> {
         for output in &outputs {
             self.recover_output(output.clone())?;
         }
-        self.recover_folder(&Folder::Rejected, &mut |_, _, _| ())?;
+        self.recover_folder(&Folder::Rejected, &mut |_, _| ())?;
         self.sync(outputs)
     }
 
@@ -203,24 +202,24 @@ impl Recovery<'_> {
         self.shelf.sync_folders()
     }
 
-    /// Chunks to come have higher numbers than those in this folder.
-    fn number_above(
-        &mut self,
-        path: &Path,
-        number: impl Fn(&str) -> Option<u64>,
-    ) -> Result<(), DiskError> {
-        let next = &mut self.found.next_number;
-        let note = &mut |name: &str, _| {
-            if let Some(number) = number(name) {
-                *next = number.saturating_add(1).max(*next);
-            }
-        };
-        self.shelf.storage.list(path, note).map_err(failed("read the folder", path))
+    /// Chunks to come have higher numbers than those that were set aside.
+    fn number_above_corrupt(&mut self) -> Result<(), DiskError> {
+        let path = self.shelf.paths.corrupt();
+        let mut last = None;
+        let note = &mut |name: &str, _| last = last.max(folder::corrupt_number(name));
+        self.shelf.storage.list(&path, note).map_err(failed("read the folder", &path))?;
+        self.number_above(last);
+        Ok(())
+    }
+
+    /// Chunks to come have higher numbers than the last of those that are there.
+    fn number_above(&mut self, last: Option<u64>) {
+        let above = last.map_or(0, |last| last.saturating_add(1));
+        self.found.next_number = self.found.next_number.max(above);
     }
 
     /// The numbers of a folder's chunks, ascending. Removes what was being written there.
     fn numbers(&mut self, path: &Path) -> Result<Vec<u64>, DiskError> {
-        self.number_above(path, folder::chunk_number)?;
         let (mut numbers, mut parts) = (Vec::new(), Vec::new());
         let note = &mut |name: &str, _| {
             if let Some(number) = folder::chunk_number(name) {
@@ -234,6 +233,7 @@ impl Recovery<'_> {
             self.shelf.remove(&part)?;
         }
         numbers.sort_unstable();
+        self.number_above(numbers.last().copied());
         Ok(numbers)
     }
 
@@ -275,7 +275,7 @@ impl Recovery<'_> {
     fn recover_output(&mut self, output: OutputName) -> Result<(), DiskError> {
         let folder = Folder::Output(output.clone());
         if !self.claimed.contains(&output) {
-            self.recover_folder(&folder, &mut |_, _, _| ())?;
+            self.recover_folder(&folder, &mut |_, _| ())?;
             let size = self.shelf.size(&folder);
             if size.chunks > 0 {
                 self.found.unclaimed.insert(output, size);
@@ -285,7 +285,7 @@ impl Recovery<'_> {
         let mut survivors = std::mem::take(&mut self.found.survivors);
         // Most chunks are for the same outputs as the one before.
         let mut routes: Option<(Vec<String>, RouteKey)> = None;
-        let result = self.recover_folder(&folder, &mut |header, head, _| {
+        let result = self.recover_folder(&folder, &mut |header, head| {
             if header.purpose == Purpose::DeadLetter {
                 return;
             }
@@ -311,7 +311,7 @@ impl Recovery<'_> {
     fn recover_folder(
         &mut self,
         folder: &Folder,
-        each: &mut dyn FnMut(&Header, &Head, u64),
+        each: &mut dyn FnMut(&Header, &Head),
     ) -> Result<Vec<Stored>, DiskError> {
         let path = self.shelf.paths.folder(folder);
         let can_tear = CanTear::after(self.trust);
@@ -325,7 +325,6 @@ impl Recovery<'_> {
                 tracing::info!(folder, done, chunks, "looking through what waits on disk");
             }
             let path = self.shelf.paths.chunk(folder, number);
-            let each = &mut |header: &Header, head: &Head| each(header, head, number);
             if let Some(chunk) = self.inspect(folder.name(), &path, number, can_tear, each)? {
                 chunk.file.sync().map_err(failed("sync", &path))?;
                 self.shelf.note(folder, chunk.stored);
