@@ -1,9 +1,11 @@
 //! What `tail` does with files, one behaviour a test.
 
+use super::follow::CREATED_SLACK;
 use super::rig::Rig;
 use super::*;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::time::Duration;
 
 const HEAD: (&str, &str) = ("Read_from_Head", "on");
 const DB: (&str, &str) = ("DB", "@/positions.db");

@@ -4,7 +4,8 @@ use super::rig::Rig;
 use super::*;
 use fastrand::Rng;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::time::Duration;
 
 /// The writer's view of its files.
 struct Writer {

@@ -3,8 +3,9 @@
 use super::*;
 use crate::config::{Diagnostics, Location, Section, SectionKind};
 use crate::record::{Batch, Id, IdStream, write_json};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A record as an output gets it.

@@ -1,0 +1,87 @@
+//! Files are read in turn, so that no one of them holds up the others.
+
+use super::file::Stage;
+use super::reading::{Outcome, Subject};
+use super::{Followed, Tail};
+use crate::clock;
+use crate::input::Intake;
+use crate::input::lines::Counts;
+use std::fs::File;
+
+/// Reads in one turn: 4 MiB, so that other inputs and the outputs' answers do not wait.
+const TURN_READS_MAX: usize = 16;
+
+/// After this much of a file was read, the kernel is told that it need not keep it.
+const FORGET_BYTES: u64 = 8 << 20;
+
+impl Tail {
+    /// The file may have something to read. One that was empty so far is registered at once, however full the
+    /// buffer is: should it be rotated away and the process be killed, only its row leads back to it.
+    pub(super) fn enqueue(&mut self, number: u64) {
+        let Some(followed) = self.files.get_mut(&number) else { return };
+        match &followed.stage {
+            Stage::Empty if followed.file.metadata().is_ok_and(|status| status.len() > 0) => {
+                self.register(number, None);
+            }
+            Stage::Reading(_) if !followed.is_queued => {
+                followed.is_queued = true;
+                self.queue.push_back(number);
+            }
+            // What is being registered is put in the queue when that is done.
+            Stage::Empty | Stage::Registering | Stage::Reading(_) => {}
+        }
+    }
+
+    /// Reads files in turn, each once, until the turn's share is used up.
+    pub(super) fn read_queue(&mut self, intake: &mut dyn Intake) {
+        for _ in 0..TURN_READS_MAX {
+            if intake.is_full() {
+                return;
+            }
+            let Some(number) = self.queue.pop_front() else { return };
+            let Some(followed) = self.files.get_mut(&number) else { continue };
+            followed.is_queued = false;
+            if self.read(number, intake) == Outcome::More {
+                self.enqueue(number);
+            }
+        }
+    }
+
+    /// Reads one file once.
+    pub(super) fn read(&mut self, number: u64, intake: &mut dyn Intake) -> Outcome {
+        let Some(followed) = self.files.get_mut(&number) else { return Outcome::End };
+        let Followed { file, shown, tag, stage, .. } = followed;
+        let Stage::Reading(reader) = stage else { return Outcome::End };
+        let from = reader.offset;
+        let subject = Subject { file, path: shown, tag };
+        let mut counts = Counts::default();
+        let outcome = self.desk.read(reader, subject, intake, &mut counts);
+        if self.options.file_cache_advise {
+            forget_pages(file, from, reader.offset);
+        }
+        counts.add_to(&self.metrics);
+        match outcome {
+            Ok(Outcome::Replaced) => {
+                self.restart(number);
+                Outcome::End
+            }
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let path = followed.path.clone();
+                // One that is leaving is tried again after another `Rotate_Wait`, not without pause.
+                followed.leaving = followed.leaving.and(Some(clock::instant()));
+                self.note_unreadable(&path, &error);
+                Outcome::End
+            }
+        }
+    }
+}
+
+/// Gives the pages up to `to` back, once for every [`FORGET_BYTES`].
+fn forget_pages(file: &File, from: u64, to: u64) {
+    if from / FORGET_BYTES != to / FORGET_BYTES {
+        let len = std::num::NonZeroU64::new(to);
+        // Only advice: that it is not taken costs nothing.
+        let _ignored = rustix::fs::fadvise(file, 0, len, rustix::fs::Advice::DontNeed);
+    }
+}
