@@ -100,7 +100,7 @@ metrics! {
         unrouted_records: Counter = "tailwater_input_unrouted_records_total",
         /// Lines that the parser could not read; they were passed on whole.
         unparsed_lines: Counter = "tailwater_input_unparsed_lines_total",
-        /// Lines with bytes that are not UTF-8; these were replaced.
+        /// Lines with bytes that are not UTF-8, or not what their encoding has; these were replaced.
         invalid_utf8: Counter = "tailwater_input_invalid_utf8_total",
         /// Lines whose JSON was repaired: halves of surrogate pairs, raw control characters.
         repaired_json: Counter = "tailwater_input_repaired_json_total",

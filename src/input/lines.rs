@@ -9,14 +9,14 @@
 //! | empty | an empty record, or nothing with `Skip_Empty_Lines` |
 //! | the parser cannot read it | whole under `Key`, counted |
 //! | as long as `Buffer_Max_Size` or longer, its newline counted | skipped or cut, see [`LongLines`] |
-//! | not UTF-8 | mended with U+FFFD, counted |
+//! | not UTF-8, or not what its encoding has | mended with U+FFFD, counted |
 
+use super::encoding::Encoding;
 use crate::clock;
 use crate::metrics::InputMetrics;
 use crate::parser::{Parser, Scratch};
 use crate::record::{Batch, Field, Fields, Nanos, Record, Value};
 use bumpalo::Bump;
-use bumpalo::collections::Vec as BumpVec;
 use std::sync::Arc;
 
 /// Room for fields that a record begins with: those of a container's line and `Path_Key`. As the last thing in the
@@ -42,6 +42,8 @@ pub(super) const CUT_KEY: &str = "log_truncated";
 pub(super) struct Lines {
     pub parser: Option<Arc<Parser>>,
     pub scratch: Scratch,
+    /// That of what is split next.
+    pub encoding: Encoding,
     pub skips_empty: bool,
     /// Whether the `\r` of `\r\n` is no part of a line. As in Fluent Bit, it is one on standard input.
     pub strips_return: bool,
@@ -144,27 +146,29 @@ impl Lines {
         origin: &Origin<'a>,
         batch: &mut Batch<'a>,
     ) -> Counts {
-        let mut counts = Counts::default();
-        let complete = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
+        let encoding = self.encoding;
+        let bytes = begin_unit(encoding, bytes, batch);
+        let complete = encoding.last_end(bytes);
         let (whole, rest) = bytes.split_at_checked(complete).unwrap_or_default();
-        let text = simdutf8::basic::from_utf8(whole).ok();
+        let mut counts = Counts::default();
+        let text = encoding.as_text(whole);
         batch.records.reserve(memchr::memchr_iter(b'\n', whole).count());
         let now = clock::now();
         let base = batch.to;
+        let unit = encoding.unit();
         let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', whole) {
+        for end in encoding.newlines(whole) {
             let line = Line {
                 bytes: whole.get(start..end).unwrap_or_default(),
                 text: text.and_then(|text| text.get(start..end)),
                 from: base + start as u64,
-                to: base + end as u64 + 1,
+                to: base + (end + unit) as u64,
             };
             self.push(line, origin, now, batch, &mut counts);
-            start = end + 1;
+            start = end + unit;
         }
-        // NULs before the next line belong to no line.
-        let nulls = rest.iter().take_while(|byte| **byte == 0).count();
-        batch.to = base + (complete + nulls) as u64;
+        // What stands before the next line belongs to no line.
+        batch.to = base + (complete + encoding.padding(rest)) as u64;
         counts
     }
 
@@ -178,6 +182,7 @@ impl Lines {
         batch: &mut Batch<'a>,
     ) -> Counts {
         let mut counts = Counts::default();
+        let bytes = begin_unit(self.encoding, bytes, batch);
         let line = Line { bytes, text: None, from: batch.to, to };
         self.push(line, origin, clock::now(), batch, &mut counts);
         batch.to = to;
@@ -192,20 +197,19 @@ impl Lines {
         batch: &mut Batch<'a>,
         counts: &mut Counts,
     ) {
-        let line = without_nulls(line);
+        let line = without_padding(self.encoding, line);
         let is_long = line.bytes.len() >= self.bytes_max;
         if is_long && self.long == LongLines::Skip {
             counts.long_skipped += 1;
             return;
         }
-        if self.skips_empty && matches!(line.bytes, b"" | b"\r") {
-            return;
-        }
         let bump = batch.bump;
-        let mut raw = text_of(line, bump, counts);
-        if is_long {
-            counts.long_cut += 1;
-            raw = raw.get(..raw.floor_char_boundary(self.bytes_max)).unwrap_or(raw);
+        let raw = match line.text {
+            Some(text) if !is_long => text,
+            Some(_) | None => self.text_of(line, is_long, bump, counts),
+        };
+        if self.skips_empty && matches!(raw, "" | "\r") {
+            return;
         }
         let stripped = if self.strips_return { without_return(raw) } else { raw };
         let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
@@ -236,37 +240,43 @@ impl Lines {
             fields,
         });
     }
-}
 
-/// The line as text; one that is not UTF-8 is copied, mended.
-fn text_of<'a>(line: Line<'a>, bump: &'a Bump, counts: &mut Counts) -> &'a str {
-    if let Some(text) = line.text {
-        return text;
-    }
-    if let Ok(text) = simdutf8::basic::from_utf8(line.bytes) {
-        return text;
-    }
-    counts.invalid_utf8 += 1;
-    let mut mended = BumpVec::with_capacity_in(line.bytes.len(), bump);
-    for chunk in line.bytes.utf8_chunks() {
-        mended.extend_from_slice_copy(chunk.valid().as_bytes());
-        if !chunk.invalid().is_empty() {
-            mended.extend_from_slice_copy("\u{FFFD}".as_bytes());
+    /// The text of a line that does not stand there as it is wanted: it has to be cut, or decoded.
+    fn text_of<'a>(
+        &self,
+        line: Line<'a>,
+        is_long: bool,
+        bump: &'a Bump,
+        counts: &mut Counts,
+    ) -> &'a str {
+        let bytes = if is_long { line.bytes.get(..self.bytes_max) } else { None };
+        let decoded = self.encoding.decode(bytes.unwrap_or(line.bytes), is_long, bump);
+        counts.invalid_utf8 += u64::from(decoded.is_mended);
+        counts.long_cut += u64::from(is_long);
+        if !is_long {
+            return decoded.text;
         }
+        let end = decoded.text.floor_char_boundary(self.bytes_max);
+        decoded.text.get(..end).unwrap_or(decoded.text)
     }
-    // Made of valid parts only.
-    str::from_utf8(mended.into_bump_slice()).unwrap_or_default()
 }
 
-fn without_nulls(line: Line<'_>) -> Line<'_> {
-    if line.bytes.first() != Some(&0) {
+/// `bytes` without what is left of a unit at their start, behind which `batch.to` moves.
+fn begin_unit<'a>(encoding: Encoding, bytes: &'a [u8], batch: &mut Batch<'_>) -> &'a [u8] {
+    let rest = encoding.rest_of_unit(batch.to).min(bytes.len());
+    batch.to += rest as u64;
+    bytes.get(rest..).unwrap_or_default()
+}
+
+fn without_padding(encoding: Encoding, line: Line<'_>) -> Line<'_> {
+    let padding = encoding.padding(line.bytes);
+    if padding == 0 {
         return line;
     }
-    let nulls = line.bytes.iter().take_while(|byte| **byte == 0).count();
     Line {
-        bytes: line.bytes.get(nulls..).unwrap_or_default(),
-        text: line.text.and_then(|text| text.get(nulls..)),
-        from: line.from + nulls as u64,
+        bytes: line.bytes.get(padding..).unwrap_or_default(),
+        text: line.text.and_then(|text| text.get(padding..)),
+        from: line.from + padding as u64,
         to: line.to,
     }
 }
@@ -285,7 +295,15 @@ mod tests {
 
     fn lines(long: LongLines, bytes_max: usize) -> Lines {
         let scratch = Scratch::default();
-        Lines { parser: None, scratch, skips_empty: false, strips_return: true, long, bytes_max }
+        Lines {
+            parser: None,
+            scratch,
+            encoding: Encoding::Utf8,
+            skips_empty: false,
+            strips_return: true,
+            long,
+            bytes_max,
+        }
     }
 
     /// Splits `bytes`, which begin at offset 100, and shows the records, what is covered and what was counted.

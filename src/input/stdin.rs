@@ -6,6 +6,7 @@
 //! Without `Parser`, the input is a sequence of JSON records, on one line each or not. What is no record is
 //! passed on as a line under `log` and counted; Fluent Bit would drop all that it has just read.
 
+use super::encoding::Encoding;
 use super::lines::{Counts, Lines, LongLines, Origin};
 use super::objects::{self, NoObject};
 use super::{Input, Intake, Turn};
@@ -114,6 +115,7 @@ impl Stdin {
             lines: Lines {
                 parser,
                 scratch,
+                encoding: Encoding::Utf8,
                 skips_empty: false,
                 strips_return: false,
                 long: LongLines::Flag,

@@ -3,6 +3,7 @@
 use super::database::{Registration, Start};
 use super::discovery::{Folder, Place};
 use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
+use crate::input::encoding::Encoding;
 use crate::record::{Source, Tag};
 use inotify::WatchDescriptor;
 use std::fs::File;
@@ -64,6 +65,8 @@ pub(super) struct Reader {
     /// Everything before is settled.
     pub safe: u64,
     pub long: Long,
+    /// How its lines are written, once that is known.
+    pub encoding: Option<Encoding>,
 }
 
 /// Whether the line at the reader's offset is longer than it may be.
@@ -71,7 +74,7 @@ pub(super) struct Reader {
 pub(super) enum Long {
     /// Not that we know.
     No,
-    /// It is, and has no newline before this offset.
+    /// It is, and has no newline before this offset, where a unit of its encoding begins.
     Open(u64),
     /// It is, and ends before this offset.
     Ended(u64),
@@ -100,13 +103,19 @@ impl Reader {
             seen: registration.offset,
             safe: registration.offset,
             long: Long::No,
+            encoding: None,
         }
     }
 
     /// Reads once, at most as much as fits the buffer. `is_all`: the file ends there.
-    pub(super) fn read(&mut self, file: &File, buffer: &mut [u8]) -> io::Result<Read> {
+    pub(super) fn read(
+        &mut self,
+        file: &File,
+        encoding: Encoding,
+        buffer: &mut [u8],
+    ) -> io::Result<Read> {
         if let Long::Open(scanned) = self.long {
-            return self.skim(file, scanned, buffer);
+            return self.skim(file, encoding, scanned, buffer);
         }
         let marker = self.marker.as_bytes();
         let start = marker.len();
@@ -135,19 +144,25 @@ impl Reader {
     }
 
     /// Looks for the newline of a long line.
-    fn skim(&mut self, file: &File, scanned: u64, buffer: &mut [u8]) -> io::Result<Read> {
+    fn skim(
+        &mut self,
+        file: &File,
+        encoding: Encoding,
+        scanned: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<Read> {
         let count = read_at(file, buffer, scanned)?;
         if count == 0 && file.metadata()?.len() < scanned {
             return Ok(Read::Replaced);
         }
         let bytes = buffer.get(..count).unwrap_or_default();
-        let newline = memchr::memchr(b'\n', bytes);
+        let end = encoding.first_end(bytes);
         self.seen = scanned + count as u64;
-        self.long = match newline {
-            Some(at) => Long::Ended(scanned + at as u64 + 1),
-            None => Long::Open(self.seen),
+        self.long = match end {
+            Some(end) => Long::Ended(scanned + end as u64),
+            None => Long::Open(encoding.whole_units(self.seen)),
         };
-        Ok(Read::Skimmed { is_all: newline.is_none() && count < buffer.len() })
+        Ok(Read::Skimmed { is_all: end.is_none() && count < buffer.len() })
     }
 
     /// Everything before `to` was handed over; `before` ends where the buffer holds `to`, or is `None` if it

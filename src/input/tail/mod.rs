@@ -25,6 +25,8 @@
 mod attended;
 #[cfg(test)]
 mod behaviour;
+#[cfg(test)]
+mod bytes;
 mod database;
 mod discovery;
 mod error;
@@ -56,6 +58,7 @@ use self::positions::Positions;
 use self::reading::{Desk, Keys};
 use self::tag::TagMaker;
 use self::watch::Watcher;
+use super::encoding::{Encoding, Expected};
 use super::lines::{Lines, LongLines};
 use super::{Input, Intake, Turn};
 use crate::metrics::InputMetrics;
@@ -162,7 +165,8 @@ impl Tail {
         let (positions, last_alive) = open_positions(&options, begin)?;
         let watcher = Watcher::new(positions.bell(), options.inotify_watcher)
             .map_err(|source| TailError::Setup { what: "what wakes the input", source })?;
-        let desk = open_desk(&options, parser);
+        let expected = options.expected().ok_or(TailError::Encodings)?;
+        let desk = open_desk(&options, parser, expected);
         Ok(Self {
             options,
             input,
@@ -284,11 +288,12 @@ fn open_positions(
     Ok((begin(database).map_err(setup)?, last_alive))
 }
 
-fn open_desk(options: &TailOptions, parser: Option<Arc<Parser>>) -> Desk {
+fn open_desk(options: &TailOptions, parser: Option<Arc<Parser>>, expected: Expected) -> Desk {
     let bytes_max = options.buffer_max_size.0.min(LINE_BYTES_MAX);
     let lines = Lines {
         parser,
         scratch: Scratch::default(),
+        encoding: Encoding::Utf8,
         skips_empty: options.skip_empty_lines,
         strips_return: true,
         long: match (options.truncate_long_lines, options.skip_long_lines) {
@@ -303,5 +308,5 @@ fn open_desk(options: &TailOptions, parser: Option<Arc<Parser>>) -> Desk {
         path_key: options.path_key.clone(),
         offset_key: options.offset_key.clone(),
     };
-    Desk::new(lines, keys)
+    Desk::new(lines, expected, keys)
 }

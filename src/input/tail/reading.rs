@@ -1,8 +1,9 @@
 //! One read of one file, as one batch: the buffer, the arena and the splitter that all files share.
 
 use super::file::{Long, Read, Reader};
-use super::marker::MARKER_BYTES;
+use super::marker::{MARKER_BYTES, read_full_at};
 use crate::input::Intake;
+use crate::input::encoding::{self, Encoding, Expected};
 use crate::input::lines::{Counts, Lines, Origin};
 use crate::record::{Batch, Tag};
 use bumpalo::Bump;
@@ -22,6 +23,7 @@ pub(super) struct Desk {
     buffer: Vec<u8>,
     bump: Bump,
     pub lines: Lines,
+    pub expected: Expected,
     pub keys: Keys,
 }
 
@@ -53,8 +55,8 @@ pub(super) enum Outcome {
 }
 
 impl Desk {
-    pub(super) fn new(lines: Lines, keys: Keys) -> Self {
-        Self { buffer: Vec::new(), bump: Bump::new(), lines, keys }
+    pub(super) fn new(lines: Lines, expected: Expected, keys: Keys) -> Self {
+        Self { buffer: Vec::new(), bump: Bump::new(), lines, expected, keys }
     }
 
     /// Reads once and hands over the lines that are complete.
@@ -66,7 +68,11 @@ impl Desk {
         counts: &mut Counts,
     ) -> io::Result<Outcome> {
         self.make_room(reader);
-        let (start, end, is_all) = match reader.read(subject.file, &mut self.buffer)? {
+        let Some(encoding) = self.encoding(reader, subject.file)? else {
+            return Ok(Outcome::End);
+        };
+        self.lines.encoding = encoding;
+        let (start, end, is_all) = match reader.read(subject.file, encoding, &mut self.buffer)? {
             Read::Bytes { start, end, is_all } => (start, end, is_all),
             Read::Skimmed { is_all: true } => return Ok(Outcome::End),
             Read::Skimmed { is_all: false } => return Ok(Outcome::More),
@@ -86,6 +92,9 @@ impl Desk {
         let to = batch.to;
         batch.bytes = to - from;
         if to > from {
+            if !batch.records.is_empty() {
+                reader.encoding = Some(encoding);
+            }
             intake.take(batch);
             let taken = usize::try_from(to - from).unwrap_or(usize::MAX);
             let before = self.buffer.get(..start.saturating_add(taken));
@@ -113,6 +122,24 @@ impl Desk {
         self.read(reader, subject, intake, counts).map(drop)
     }
 
+    /// How the file is written. Looked for anew until a record was made of it: it may only just have begun.
+    /// `None`: it cannot be told yet.
+    fn encoding(&self, reader: &mut Reader, file: &File) -> io::Result<Option<Encoding>> {
+        let known = reader.encoding.or_else(|| self.expected.of_all());
+        if known.is_some() {
+            return Ok(known);
+        }
+        let mut head = [0; encoding::HEAD_BYTES];
+        let len = read_full_at(file, &mut head, 0)?;
+        let encoding = self.expected.of(head.get(..len).unwrap_or_default());
+        if encoding.is_none() {
+            reader.seen = reader.seen.max(len as u64);
+        }
+        // What nobody will write to any more has no better answer.
+        let last = matches!(reader.long, Long::Ended(_)).then_some(Encoding::Utf8);
+        Ok(encoding.or(last))
+    }
+
     /// Makes the buffer as long as what is known of the line at the reader's offset.
     fn make_room(&mut self, reader: &Reader) {
         let unfinished = usize::try_from(reader.seen - reader.offset).unwrap_or(usize::MAX);
@@ -129,10 +156,10 @@ impl Desk {
         if self.bump.allocated_bytes() > ARENA_BYTES_MAX {
             self.bump = Bump::new();
         }
-        let unfinished = reader.seen - reader.offset;
-        let is_long = unfinished >= self.lines.bytes_max as u64;
+        let scanned = self.lines.encoding.whole_units(reader.seen);
+        let is_long = scanned.saturating_sub(reader.offset) >= self.lines.bytes_max as u64;
         if is_long {
-            reader.long = Long::Open(reader.seen);
+            reader.long = Long::Open(scanned);
         }
         if has_moved && self.buffer.len() > READ_BYTES {
             self.buffer.truncate(READ_BYTES);
