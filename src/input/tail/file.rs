@@ -1,11 +1,10 @@
 //! One followed file: its handle, its names, and how far it was read.
 
 use super::database::{Registration, Start};
-use super::discovery::{Folder, Place};
+use super::discovery::Place;
 use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
 use crate::input::encoding::Encoding;
 use crate::record::{Source, Tag};
-use inotify::WatchDescriptor;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -26,9 +25,8 @@ pub(super) struct Followed {
     /// Where to begin if nobody knows it.
     pub start: Start,
     pub stage: Stage,
-    pub watch: Option<WatchDescriptor>,
-    /// Where the file itself lies, if a link led to it: its successor will appear there.
-    pub behind_link: Option<Folder>,
+    /// Whether the last scan found it by several names.
+    pub has_more_names: bool,
     /// Since when no `Path` finds it any more: it was renamed or deleted.
     pub leaving: Option<Instant>,
     /// Whether it is in the queue of files to be read.

@@ -2,6 +2,7 @@
 
 use super::database::Start;
 use super::file::Stage;
+use super::follow::real_path;
 use super::reading::Subject;
 use super::{Followed, Tail};
 use crate::input::Intake;
@@ -13,31 +14,45 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 impl Tail {
-    /// Compares the followed files with the names that were found for them.
-    pub(super) fn reconcile(&mut self, seen: &HashMap<u64, Vec<PathBuf>>, now: Instant) {
-        for (number, followed) in &mut self.files {
-            match seen.get(number) {
-                None if followed.leaving.is_none() => {
-                    followed.leaving = Some(now);
-                    // A deleted file is no rotated one, for Fluent Bit neither.
-                    let is_kept = followed.file.metadata().is_ok_and(|status| status.nlink() > 0);
-                    self.metrics.files_rotated.add(is_kept.into());
-                }
-                None => {}
-                Some(names) => {
-                    followed.leaving = None;
-                    let Some(first) = names.first() else { continue };
-                    if names.contains(&followed.path) {
-                        continue;
-                    }
-                    followed.path.clone_from(first);
-                    self.metrics.files_rotated.add(1);
-                    if let Stage::Reading(reader) = &followed.stage {
-                        self.positions.rename(reader.row, first.clone());
-                    }
-                }
+    /// Compares these files with the names that were found for them.
+    pub(super) fn reconcile(
+        &mut self,
+        concerned: impl IntoIterator<Item = u64>,
+        seen: &HashMap<u64, Vec<PathBuf>>,
+        now: Instant,
+    ) {
+        for number in concerned {
+            let Some(followed) = self.files.get_mut(&number) else { continue };
+            let Some(names) = seen.get(&number) else {
+                self.leave(number, now);
+                continue;
+            };
+            followed.leaving = None;
+            followed.has_more_names = names.len() > 1;
+            let Some(first) = names.first() else { continue };
+            if names.contains(&followed.path) {
+                continue;
+            }
+            followed.path.clone_from(first);
+            self.watcher.follow(number, first, &real_path(first));
+            self.metrics.files_rotated.add(1);
+            if let Stage::Reading(reader) = &followed.stage {
+                self.positions.rename(reader.row, first.clone());
             }
         }
+    }
+
+    /// No name leads to the file any more: it is read to its end, for `Rotate_Wait` at least.
+    fn leave(&mut self, number: u64, now: Instant) {
+        let Some(followed) = self.files.get_mut(&number) else { return };
+        if followed.leaving.is_some() {
+            return;
+        }
+        followed.leaving = Some(now);
+        self.leaving.insert(number);
+        // A deleted file is no rotated one, for Fluent Bit neither.
+        let is_kept = followed.file.metadata().is_ok_and(|status| status.nlink() > 0);
+        self.metrics.files_rotated.add(is_kept.into());
     }
 
     /// The file was cut or written anew: it is another source now, read from its first byte.
@@ -52,10 +67,11 @@ impl Tail {
         followed.start = Start::Head;
         let new = self.next_number;
         self.next_number += 1;
-        if let Some(watch) = &followed.watch {
-            self.watcher.renumber(watch, new);
-        }
+        self.watcher.renumber(number, new);
         self.places.insert(followed.place, new);
+        if followed.leaving.is_some() {
+            self.leaving.insert(new);
+        }
         self.files.insert(new, followed);
         self.register(new, Some(row));
     }
@@ -66,11 +82,14 @@ impl Tail {
         let is_over = |followed: &Followed| {
             !followed.is_queued && followed.leaving.is_some_and(|since| now >= since + wait)
         };
+        self.leaving.retain(|number| {
+            self.files.get(number).is_some_and(|followed| followed.leaving.is_some())
+        });
         let over: Vec<_> = self
-            .files
+            .leaving
             .iter()
-            .filter(|(_, file)| is_over(file))
-            .map(|(number, _)| *number)
+            .filter(|number| self.files.get(number).is_some_and(is_over))
+            .copied()
             .collect();
         for number in over {
             if intake.is_full() {
@@ -93,9 +112,7 @@ impl Tail {
         }
         let Some(mut followed) = self.files.remove(&number) else { return };
         self.places.remove(&followed.place);
-        if let Some(watch) = &followed.watch {
-            self.watcher.unwatch_file(watch);
-        }
+        self.watcher.leave(number);
         self.metrics.files_closed.add(1);
         let stage = mem::replace(&mut followed.stage, Stage::Empty);
         if let Stage::Reading(mut reader) = stage {

@@ -17,9 +17,12 @@
 //!
 //! A scan looks which files `Path` finds and compares them, by device and inode, with those that are
 //! followed: new ones are opened and registered, renamed ones go on under their new name, and those that no
-//! name leads to any more are *leaving*: read to their end, for `Rotate_Wait` at least, then closed. The
-//! kernel tells when a scan or a read is due; an interval is only the safety net. Events are looked at no
-//! more often than every `QUIET_PAUSE`, so that a writer of many small lines does not cost a wake-up each.
+//! name leads to any more are *leaving*: read to their end, for `Rotate_Wait` at least, then closed.
+//!
+//! The kernel tells what was written to and which names came and went, and only those are looked at: what
+//! this costs grows with the files that change, not with all. The scan of everything and the look at all sizes
+//! are only the safety net; the latter goes round in slices. Events are looked at no more often than every
+//! `QUIET_PAUSE`, so that a writer of many small lines does not cost a wake-up each.
 
 #[cfg(test)]
 mod attended;
@@ -64,7 +67,7 @@ use super::{Input, Intake, Turn};
 use crate::metrics::InputMetrics;
 use crate::parser::{Parser, Scratch};
 use crate::record::SourceId;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -89,6 +92,10 @@ pub struct Tail {
     files: BTreeMap<u64, Followed>,
     /// Who of them is at which place.
     places: HashMap<Place, u64>,
+    /// Those of them that no name leads to any more; some more may be in here.
+    leaving: BTreeSet<u64>,
+    /// Which of them was looked at last by itself, without an event.
+    checked: u64,
     /// Files that may have something to read, in turn.
     queue: VecDeque<u64>,
     /// Closed files that are not all safe: row and end.
@@ -122,7 +129,7 @@ struct Schedule {
     scan: Option<Instant>,
     /// No scan before this, whatever happens.
     scan_earliest: Option<Instant>,
-    /// The next look at all sizes.
+    /// The next look at sizes; `None`: at all of them.
     check: Option<Instant>,
     /// Events are left alone until then.
     listen: Option<Instant>,
@@ -178,6 +185,8 @@ impl Tail {
             desk,
             files: BTreeMap::new(),
             places: HashMap::new(),
+            leaving: BTreeSet::new(),
+            checked: 0,
             queue: VecDeque::new(),
             closed: HashMap::new(),
             next_number: 0,
@@ -222,7 +231,8 @@ impl Tail {
         let is_waited_for = |file: &&Followed| {
             !file.is_queued && !is_full && !matches!(file.stage, Stage::Registering)
         };
-        let leaving = self.files.values().filter(is_waited_for);
+        let leaving = self.leaving.iter().filter_map(|number| self.files.get(number));
+        let leaving = leaving.filter(is_waited_for);
         let leaving =
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
         let due = [schedule.scan, schedule.check, listen, leaving].into_iter().flatten().min();
