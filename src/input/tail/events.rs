@@ -34,6 +34,7 @@ impl Tail {
                     // It may have been written to since.
                     self.enqueue(number);
                 }
+                Answer::Cut(number, ends) => self.close_cut(number, &ends),
                 Answer::Orphan(file, path, registration) => {
                     self.adopt(file, path, &registration, now);
                 }

@@ -4,6 +4,7 @@ use super::database::{Registration, Start};
 use super::discovery::Place;
 use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
 use crate::input::encoding::Encoding;
+use crate::input::join::Joiner;
 use crate::record::{Source, Tag};
 use std::fs::File;
 use std::io;
@@ -33,6 +34,12 @@ pub(super) struct Followed {
     pub is_queued: bool,
     /// When it was last written to, as of the last look at all files.
     pub modified: Option<SystemTime>,
+    /// Whether it waits for what is closed in it to be written down.
+    pub is_cutting: bool,
+    /// Whether the last try to read it failed.
+    pub has_failed: bool,
+    /// The file that took its place, if that one waits for this one to be read to its end.
+    pub successor: Option<u64>,
 }
 
 /// How far it has come.
@@ -46,14 +53,18 @@ pub(super) enum Stage {
     Reading(Reader),
 }
 
-/// Where reading stands: `offset <= seen`.
+/// Where reading stands: `held <= offset <= seen`.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub source: Source,
     /// Its row in the position database.
     pub row: i64,
-    /// Everything before was handed over.
+    /// Everything before was taken from the file.
     pub offset: u64,
+    /// Everything before was handed over; from here up to `offset` lines wait to be joined.
+    pub held: u64,
+    /// How its lines are joined, if they are.
+    pub joiner: Option<Box<Joiner>>,
     /// What stands before `offset`: read again each time, so that a file that was cut or written anew is noticed.
     marker: Marker,
     /// What the file begins with: read again each time as well.
@@ -96,6 +107,8 @@ impl Reader {
             source,
             row: registration.row,
             offset: registration.offset,
+            held: registration.offset,
+            joiner: None,
             marker: registration.marker,
             head: registration.head,
             seen: registration.offset,

@@ -155,6 +155,9 @@ impl Tail {
             leaving: None,
             is_queued: false,
             modified: None,
+            is_cutting: false,
+            has_failed: false,
+            successor: None,
         };
         let number = self.enter(followed);
         self.metrics.files_opened.add(1);
@@ -222,6 +225,7 @@ impl Tail {
             followed.shown = registration.path.to_string_lossy().into_owned();
             followed.tag = tag;
         }
+        self.begin_joining(number, registration.cuts.clone());
         self.enqueue(number);
     }
 
@@ -251,6 +255,9 @@ impl Tail {
             leaving: Some(now),
             is_queued: false,
             modified: None,
+            is_cutting: false,
+            has_failed: false,
+            successor: None,
         });
         self.metrics.files_opened.add(1);
         self.begin(number, registration);

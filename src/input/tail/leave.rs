@@ -60,6 +60,7 @@ impl Tail {
         let Some(mut followed) = self.files.remove(&number) else { return };
         let Stage::Reading(reader) = &followed.stage else { return };
         let row = reader.row;
+        self.end_joining(number, &followed.shown);
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
         self.metrics.lost_bytes.add(reader.seen - reader.offset);
@@ -95,11 +96,11 @@ impl Tail {
             if intake.is_full() {
                 return;
             }
-            self.close(number, intake);
+            self.close(number, now, intake);
         }
     }
 
-    pub(super) fn close(&mut self, number: u64, intake: &mut dyn Intake) {
+    pub(super) fn close(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) {
         let Some(followed) = self.files.get_mut(&number) else { return };
         let size = followed.file.metadata().map_or(0, |status| status.len());
         let is_at_end = match &followed.stage {
@@ -110,24 +111,38 @@ impl Tail {
         if !is_at_end {
             return self.enqueue(number);
         }
+        self.finish(number, now, intake);
+        self.note_joins(number, None);
+        if self.files.get(&number).is_some_and(Followed::has_waiting_lines) {
+            return;
+        }
         let Some(mut followed) = self.files.remove(&number) else { return };
+        self.end_joining(number, &followed.shown);
         self.places.remove(&followed.place);
         self.watcher.leave(number);
         self.metrics.files_closed.add(1);
         let stage = mem::replace(&mut followed.stage, Stage::Empty);
-        if let Stage::Reading(mut reader) = stage {
-            let subject =
-                Subject { file: &followed.file, path: &followed.shown, tag: &followed.tag };
-            let mut counts = Counts::default();
-            if let Err(error) = self.desk.finish(&mut reader, subject, intake, &mut counts) {
-                self.metrics.lost_bytes.add(reader.seen - reader.offset);
-                tracing::error!(path = %followed.path.display(), %error, "cannot read the last line");
-            }
-            counts.add_to(&self.metrics);
+        if let Stage::Reading(reader) = stage {
             self.positions.close(reader.row);
             self.closed.insert(number, (reader.row, reader.offset));
             self.forget_if_safe(number, reader.safe);
         }
+    }
+
+    /// Takes what stands behind the last newline.
+    fn finish(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) {
+        let Some(Followed { file, path, shown, tag, stage: Stage::Reading(reader), .. }) =
+            self.files.get_mut(&number)
+        else {
+            return;
+        };
+        let subject = Subject { file, path: shown, tag, now };
+        let mut counts = Counts::default();
+        if let Err(error) = self.desk.finish(reader, subject, intake, &mut counts) {
+            self.metrics.lost_bytes.add(reader.seen - reader.offset);
+            tracing::error!(path = %path.display(), %error, "cannot read the last line");
+        }
+        counts.add_to(&self.metrics);
     }
 
     /// A closed file that is all safe needs no row.
