@@ -61,6 +61,7 @@ impl Tail {
         let Stage::Reading(reader) = &followed.stage else { return };
         let row = reader.row;
         self.end_joining(number, &followed.shown);
+        self.joins.knots.release(number);
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
         self.metrics.lost_bytes.add(reader.seen - reader.offset);
@@ -112,7 +113,7 @@ impl Tail {
             return self.enqueue(number);
         }
         self.finish(number, now, intake);
-        self.note_joins(number, None);
+        self.note_joins(number);
         if self.files.get(&number).is_some_and(Followed::has_waiting_lines) {
             return;
         }
@@ -149,6 +150,7 @@ impl Tail {
     pub(super) fn forget_if_safe(&mut self, number: u64, safe: u64) {
         if let Some((row, end)) = self.closed.get(&number).copied()
             && safe >= end
+            && !self.joins.knots.hold(number)
         {
             self.closed.remove(&number);
             self.positions.forget(row);

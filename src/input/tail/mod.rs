@@ -8,7 +8,7 @@
 //! | `follow` | how a file comes to be followed |
 //! | `turns` | which file is read next |
 //! | `joining` | how lines are joined |
-//! | `joined` | lines that wait to be joined |
+//! | `joined`, `knots` | lines that wait to be joined, positions that wait for each other |
 //! | `leave` | how a file is left |
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
@@ -42,6 +42,7 @@ mod joined;
 mod joining;
 #[cfg(test)]
 mod joins;
+mod knots;
 mod leave;
 mod marker;
 #[cfg(test)]
@@ -66,6 +67,7 @@ use self::database::{Database, DatabaseOptions};
 use self::discovery::{Patterns, Place};
 use self::file::{Followed, Stage};
 use self::joined::Joins;
+use self::knots::Due;
 use self::positions::Positions;
 use self::reading::{Desk, Keys};
 use self::tag::TagMaker;
@@ -292,14 +294,20 @@ impl Input for Tail {
         } else {
             self.closed.get(&number).map(|(row, _)| *row)
         };
-        let waits = self.repay(number, row, to);
-        let Some(row) = row.filter(|_| !waits) else { return };
-        let others = self.take_debts(number, to);
-        let positions = others.iter().map(|(row, to, _)| (*row, *to));
-        self.positions.safe(std::iter::once((row, to)).chain(positions));
-        self.forget_if_safe(number, to);
-        for (_, to, number) in others {
-            self.forget_if_safe(number, to);
+        let Some(row) = row else { return };
+        self.repay(number, row, to);
+        match self.joins.knots.reach(number, to) {
+            Due::Alone => {
+                self.positions.safe([(row, to)]);
+                self.forget_if_safe(number, to);
+            }
+            Due::Nothing => {}
+            Due::All(all) => {
+                self.positions.safe(all.iter().map(|tied| (tied.row, tied.reached)));
+                for tied in all {
+                    self.forget_if_safe(tied.number, tied.reached);
+                }
+            }
         }
     }
 

@@ -66,12 +66,12 @@ impl Desk {
     }
 
     /// Reads once and hands over the lines that are complete, or the records that they are joined to. `before`:
-    /// what the file has whose place this one took.
+    /// what the files have whose place this one took, the last one first.
     pub(super) fn read(
         &mut self,
         reader: &mut Reader,
         subject: Subject<'_>,
-        before: Option<&mut Joiner>,
+        before: &mut [Joiner],
         intake: &mut dyn Intake,
         counts: &mut Counts,
     ) -> io::Result<Outcome> {
@@ -139,7 +139,7 @@ impl Desk {
         let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, reader.held);
         let origin = self.keys.origin(subject.path);
         let offset = reader.offset;
-        let mut seat = Seat { joiner, before: None, offset, since: subject.now };
+        let mut seat = Seat { joiner, before: &mut [], offset, since: subject.now };
         *counts = self.lines.release(&origin, &mut batch, &mut seat);
         hand_over(batch, reader, intake);
         self.clear();
@@ -159,7 +159,7 @@ impl Desk {
         }
         // Told that the line ends here, the next read hands it over.
         reader.long = Long::Ended(end);
-        self.read(reader, subject, None, intake, counts).map(drop)
+        self.read(reader, subject, &mut [], intake, counts).map(drop)
     }
 
     /// How the file is written. Looked for anew until a record was made of it: it may only just have begun.

@@ -82,7 +82,7 @@ pub(super) struct Rig {
     pub stored: HashMap<Id, String>,
     /// `multiline_buffer_limit`
     pub joined_max: u64,
-    now: Instant,
+    pub now: Instant,
 }
 
 impl Rig {
