@@ -25,6 +25,15 @@ impl Tail {
                     // It may have been written to since.
                     self.enqueue(number);
                 }
+                Answer::Refused(number, error) => {
+                    if let Some(followed) = self.files.get_mut(&number) {
+                        followed.stage = Stage::Empty;
+                        let path = followed.path.clone();
+                        self.note_unreadable(&path, &error);
+                    }
+                }
+                Answer::Lost(bytes) => self.metrics.lost_bytes.add(bytes),
+                Answer::Gone(path, bytes) => self.note_gone(&path, bytes),
                 Answer::Orphan(file, path, registration) => {
                     self.adopt(file, path, &registration, now);
                 }
@@ -36,6 +45,7 @@ impl Tail {
         }
         let events = self.watcher.take();
         for number in events.changed {
+            self.changed.push(number);
             self.enqueue(number);
         }
         if events.scan || events.overflow {
@@ -79,14 +89,16 @@ impl Tail {
             let is_changed = match &followed.stage {
                 Stage::Empty => status.len() > 0,
                 Stage::Registering => false,
-                Stage::Reading(reader) => is_modified || status.len() != reader.seen,
+                Stage::Reading(reader) => is_modified || followed.file.len().ok()? != reader.seen,
             };
             is_changed.then_some(*number)
         };
         let changed: Vec<_> = self.files.iter_mut().filter_map(differs).collect();
         for number in changed {
+            self.changed.push(number);
             self.enqueue(number);
         }
+        self.measure_leaving();
         if self.watcher.is_blind() {
             self.scan_for_renames(now);
         }

@@ -3,6 +3,7 @@
 use super::database::Start;
 use super::file::Stage;
 use super::reading::Subject;
+use super::rest::whereabouts;
 use super::{Followed, Tail};
 use crate::input::Intake;
 use crate::input::lines::Counts;
@@ -22,6 +23,9 @@ impl Tail {
                     // A deleted file is no rotated one, for Fluent Bit neither.
                     let is_kept = followed.file.metadata().is_ok_and(|status| status.nlink() > 0);
                     self.metrics.files_rotated.add(is_kept.into());
+                    if let (true, Stage::Reading(reader)) = (is_kept, &followed.stage) {
+                        self.positions.relocate(reader.row, whereabouts(followed));
+                    }
                 }
                 None => {}
                 Some(names) => {
@@ -38,16 +42,18 @@ impl Tail {
                 }
             }
         }
+        self.rest();
+        self.measure_leaving();
     }
 
     /// The file was cut or written anew: it is another source now, read from its first byte.
     pub(super) fn restart(&mut self, number: u64) {
         let Some(mut followed) = self.files.remove(&number) else { return };
         let Stage::Reading(reader) = &followed.stage else { return };
-        let row = reader.row;
+        let replaced = reader.replaced();
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
-        self.metrics.lost_bytes.add(reader.seen - reader.offset);
+        self.metrics.lost_bytes.add(reader.lost);
         followed.is_queued = false;
         followed.start = Start::Head;
         let new = self.next_number;
@@ -57,7 +63,7 @@ impl Tail {
         }
         self.places.insert(followed.place, new);
         self.files.insert(new, followed);
-        self.register(new, Some(row));
+        self.register(new, Some(replaced));
     }
 
     /// Closes leaving files whose time is over, if they are read to their end.
@@ -82,17 +88,20 @@ impl Tail {
 
     pub(super) fn close(&mut self, number: u64, intake: &mut dyn Intake) {
         let Some(followed) = self.files.get_mut(&number) else { return };
-        let size = followed.file.metadata().map_or(0, |status| status.len());
+        let size = followed.file.len().unwrap_or(0);
         let is_at_end = match &followed.stage {
             Stage::Registering => return,
             Stage::Empty => size == 0,
+            Stage::Reading(_) if followed.is_read_elsewhere() => true,
             Stage::Reading(reader) => size == reader.seen,
         };
         if !is_at_end {
             return self.enqueue(number);
         }
         let Some(mut followed) = self.files.remove(&number) else { return };
-        self.places.remove(&followed.place);
+        if self.places.get(&followed.place) == Some(&number) {
+            self.places.remove(&followed.place);
+        }
         if let Some(watch) = &followed.watch {
             self.watcher.unwatch_file(watch);
         }
@@ -103,7 +112,7 @@ impl Tail {
                 Subject { file: &followed.file, path: &followed.shown, tag: &followed.tag };
             let mut counts = Counts::default();
             if let Err(error) = self.desk.finish(&mut reader, subject, intake, &mut counts) {
-                self.metrics.lost_bytes.add(reader.seen - reader.offset);
+                self.metrics.lost_bytes.add(reader.reach - reader.offset);
                 tracing::error!(path = %followed.path.display(), %error, "cannot read the last line");
             }
             counts.add_to(&self.metrics);

@@ -10,9 +10,12 @@
 //! | `leave` | how a file is left |
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
+//! | `content` | what a file holds, packed or not |
 //! | `reading` | one read as one batch |
 //! | `marker` | how a replaced file is noticed |
 //! | `positions`, `database` | where files stand, and who they are |
+//! | `trace` | what became of a file that is not where it was |
+//! | `rest` | files that wait unopened until they can be read |
 //! | `tag` | the tag of a file |
 //!
 //! A scan looks which files `Path` finds and compares them, by device and inode, with those that are
@@ -25,6 +28,7 @@
 mod attended;
 #[cfg(test)]
 mod behaviour;
+mod content;
 mod database;
 mod discovery;
 mod error;
@@ -38,9 +42,11 @@ mod model;
 pub mod options;
 mod positions;
 mod reading;
+mod rest;
 #[cfg(test)]
 mod rig;
 mod tag;
+mod trace;
 mod turns;
 mod watch;
 
@@ -54,6 +60,7 @@ use self::discovery::{Patterns, Place};
 use self::file::{Followed, Stage};
 use self::positions::Positions;
 use self::reading::{Desk, Keys};
+use self::rest::{LEAVING_OPEN_MAX, Resting};
 use self::tag::TagMaker;
 use self::watch::Watcher;
 use super::lines::{Lines, LongLines};
@@ -88,6 +95,13 @@ pub struct Tail {
     places: HashMap<Place, u64>,
     /// Files that may have something to read, in turn.
     queue: VecDeque<u64>,
+    /// Leaving files that were closed before they were read, by the number of their source.
+    resting: BTreeMap<u64, Resting>,
+    /// How many leaving files are kept open.
+    leaving_open_max: usize,
+    /// Files that changed, which may have to be looked at before there is room for what they hold; as long as a turn
+    /// lasts.
+    changed: Vec<u64>,
     /// Closed files that are not all safe: row and end.
     closed: HashMap<u64, (i64, u64)>,
     next_number: u64,
@@ -175,6 +189,9 @@ impl Tail {
             files: BTreeMap::new(),
             places: HashMap::new(),
             queue: VecDeque::new(),
+            changed: Vec::new(),
+            resting: BTreeMap::new(),
+            leaving_open_max: LEAVING_OPEN_MAX,
             closed: HashMap::new(),
             next_number: 0,
             ignored: HashMap::new(),
@@ -191,6 +208,7 @@ impl Tail {
         let is_read = self.options.exit_on_eof
             && !self.files.is_empty()
             && self.queue.is_empty()
+            && self.resting.is_empty()
             && self.files.values().all(|file| !matches!(file.stage, Stage::Registering));
         match self.ending {
             Ending::LastLook if is_read => Some(Turn::Done),
@@ -232,7 +250,9 @@ impl Input for Tail {
         self.scan_if_due(now);
         self.check_if_due(now);
         self.read_queue(intake);
+        self.look_at_changed(intake);
         self.close_leaving(now, intake);
+        self.wake_resting(now, intake);
         if !self.queue.is_empty() && !intake.is_full() {
             return Turn::More;
         }
@@ -245,6 +265,9 @@ impl Input for Tail {
         {
             reader.safe = reader.safe.max(to);
             self.positions.safe(reader.row, to);
+        } else if let Some(resting) = self.resting.get_mut(&source.number) {
+            resting.reader.safe = resting.reader.safe.max(to);
+            self.positions.safe(resting.reader.row, to);
         } else if let Some((row, _)) = self.closed.get(&source.number) {
             self.positions.safe(*row, to);
             self.forget_if_safe(source.number, to);

@@ -1,12 +1,12 @@
 //! One read of one file, as one batch: the buffer, the arena and the splitter that all files share.
 
+use super::content::Content;
 use super::file::{Long, Read, Reader};
 use super::marker::MARKER_BYTES;
 use crate::input::Intake;
 use crate::input::lines::{Counts, Lines, Origin};
 use crate::record::{Batch, Tag};
 use bumpalo::Bump;
-use std::fs::File;
 use std::io;
 
 /// One read: large enough that the system call vanishes beside the work on the lines.
@@ -36,7 +36,7 @@ pub(super) struct Keys {
 /// What a file's records share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
-    pub file: &'a File,
+    pub file: &'a Content,
     pub path: &'a str,
     pub tag: &'a Tag,
 }

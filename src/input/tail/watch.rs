@@ -5,7 +5,6 @@ use glob::Pattern;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -164,7 +163,11 @@ impl Watcher {
     }
 
     /// Watches an open file, whatever its name is now.
-    pub(super) fn watch_file(&mut self, file: &File, number: u64) -> Option<WatchDescriptor> {
+    pub(super) fn watch_file(
+        &mut self,
+        file: &impl AsRawFd,
+        number: u64,
+    ) -> Option<WatchDescriptor> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let mask = WatchMask::MODIFY | WatchMask::ATTRIB | WatchMask::MOVE_SELF;
         let watch = self.watch(Path::new(&path), mask)?;
