@@ -88,6 +88,8 @@ metrics! {
         long_line_truncated: Counter = "fluentbit_input_long_line_truncated_total" only "tail",
         /// Lines over the buffer limit that were left out.
         long_line_skipped: Counter = "fluentbit_input_long_line_skipped_total" only "tail",
+        /// Records of several lines cut at `multiline_buffer_limit`.
+        multiline_truncated: Counter = "fluentbit_input_multiline_truncated_total" only "tail",
         /// 1 while the input waits for room in the buffer.
         ingestion_paused: Gauge = "fluentbit_input_ingestion_paused",
         /// 1 while the input's chunks take more memory than `Mem_Buf_Limit`.
@@ -100,7 +102,7 @@ metrics! {
         unrouted_records: Counter = "tailwater_input_unrouted_records_total",
         /// Lines that the parser could not read; they were passed on whole.
         unparsed_lines: Counter = "tailwater_input_unparsed_lines_total",
-        /// Lines with bytes that are not UTF-8; these were replaced.
+        /// Lines with bytes that are not UTF-8, or not what their encoding has; these were replaced.
         invalid_utf8: Counter = "tailwater_input_invalid_utf8_total",
         /// Lines whose JSON was repaired: halves of surrogate pairs, raw control characters.
         repaired_json: Counter = "tailwater_input_repaired_json_total",

@@ -1,10 +1,14 @@
 //! Inputs: read lines and make batches of records, as far as the buffer has room.
 
 pub mod dummy;
+mod encoding;
+mod join;
 mod lines;
 mod objects;
 pub mod stdin;
 pub mod tail;
+
+pub use encoding::fuzz_encoding;
 
 use crate::record::{Batch, SourceId};
 use std::os::fd::BorrowedFd;

@@ -6,6 +6,8 @@
 //! Without `Parser`, the input is a sequence of JSON records, on one line each or not. What is no record is
 //! passed on as a line under `log` and counted; Fluent Bit would drop all that it has just read.
 
+use super::encoding::Encoding;
+use super::join::Spare;
 use super::lines::{Counts, Lines, LongLines, Origin};
 use super::objects::{self, NoObject};
 use super::{Input, Intake, Turn};
@@ -113,7 +115,10 @@ impl Stdin {
             is_text: parser.is_some(),
             lines: Lines {
                 parser,
+                joining: None,
+                spare: Spare::default(),
                 scratch,
+                encoding: Encoding::Utf8,
                 skips_empty: false,
                 strips_return: false,
                 long: LongLines::Flag,

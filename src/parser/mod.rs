@@ -9,6 +9,7 @@ mod decoders;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod json;
+pub mod multiline;
 mod pairs;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,19 @@ impl Parser {
     /// The name by which plugins refer to it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it reads JSON objects, whose fields nobody knows before.
+    pub fn reads_json(&self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+
+    /// Whether an expression names this field.
+    pub fn has_field(&self, name: &str) -> bool {
+        match &self.format {
+            Format::Regex(captured) => captured.matcher.names().contains(&name),
+            Format::Json | Format::Pairs(_) => false,
+        }
     }
 
     /// Appends the fields of `text`. `None`: it does not match, and `fields` is as it was.

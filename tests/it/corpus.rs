@@ -5,6 +5,7 @@ use std::path::Path;
 use tailwater::buffer::{fuzz_chunk, fuzz_recover};
 use tailwater::config::classic::fuzz_classic;
 use tailwater::config::yaml::fuzz_yaml;
+use tailwater::input::fuzz_encoding;
 use tailwater::output::opensearch::fuzz_judge;
 use tailwater::parser::fuzz_decoders;
 
@@ -23,6 +24,11 @@ fn check(target: &str, entry: fn(&[u8])) {
 fn configurations() {
     check("classic", fuzz_classic);
     check("yaml", fuzz_yaml);
+}
+
+#[test]
+fn encodings() {
+    check("encoding", fuzz_encoding);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The position database: Fluent Bit's table, which either program can go on with, and ours beside it.
 //!
-//! `in_tail_files` is as Fluent Bit 5.1 makes it. What it cannot hold lies in two tables that Fluent
+//! `in_tail_files` is as Fluent Bit 5.1 makes it. What it cannot hold lies in tables that Fluent
 //! Bit does not look at:
 //!
 //! | table | holds |
 //! |---|---|
 //! | `tailwater_node` | one row: the version of these tables, the node's random id |
+//! | `tailwater_cuts` | per row of `in_tail_files`: ends of lines behind which a record was ended for want of its next line |
 //! | `tailwater_files` | per row of `in_tail_files`: the file's identity, the name under which it was first found, and how far it was seen to reach |
 //!
 //! A file's identity is its inode, the XXH3-128 of its first bytes (as many as there were when it was
@@ -25,6 +26,7 @@ use crate::record::{Nanos, SOURCE_KEY_LEN, SourceKey};
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
 };
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -65,7 +67,12 @@ const TABLES: &str = "
       path            TEXT NOT NULL,
       real_path       TEXT NOT NULL,
       size            INTEGER NOT NULL DEFAULT 0
-    );";
+    );
+    CREATE TABLE IF NOT EXISTS tailwater_cuts (
+      id      INTEGER NOT NULL,
+      offset  INTEGER NOT NULL,
+      PRIMARY KEY (id, offset)
+    ) WITHOUT ROWID;";
 
 /// Columns that every release of Fluent Bit has made.
 const COLUMNS: [&str; 6] = ["id", "name", "offset", "inode", "created", "rotated"];
@@ -174,6 +181,8 @@ pub(super) struct Registration {
     pub first_seen: Nanos,
     /// The name that it was first found under: tags and `Path_Key` stay the same after a restart.
     pub path: PathBuf,
+    /// Ends of lines behind its offset at which a record was ended for want of its next line.
+    pub cuts: Vec<u64>,
 }
 
 /// One row, read.
@@ -208,6 +217,8 @@ pub(super) struct Database {
     connection: Connection,
     options: DatabaseOptions,
     node: [u8; 16],
+    /// Rows that may have cuts: as many as there are files.
+    cut_rows: HashSet<i64>,
 }
 
 impl Database {
@@ -246,7 +257,7 @@ impl Database {
         let node = migrate(&transaction)?;
         transaction.commit()?;
         connection.pragma_update(None, "synchronous", options.sync)?;
-        Ok(Self { connection, options, node })
+        Ok(Self { connection, options, node, cut_rows: HashSet::new() })
     }
 
     /// Registers files, all in one transaction that is on disk when this returns. `None`: the file is empty,
@@ -264,6 +275,8 @@ impl Database {
         let answers = answers.collect::<rusqlite::Result<Vec<_>>>()?;
         transaction.commit()?;
         self.connection.pragma_update(None, "synchronous", sync)?;
+        let has_cuts = |registration: &&Registration| !registration.cuts.is_empty();
+        self.cut_rows.extend(answers.iter().flatten().flatten().filter(has_cuts).map(|it| it.row));
         Ok(answers)
     }
 
@@ -286,6 +299,28 @@ impl Database {
                 signed(position.marker.len()),
             ])?;
             note_size(&transaction, position.row, position.size)?;
+            if self.cut_rows.contains(&position.row) {
+                transaction
+                    .prepare_cached("DELETE FROM tailwater_cuts WHERE id = ?1 AND offset <= ?2")?
+                    .execute(params![position.row, position.offset.cast_signed()])?;
+            }
+        }
+        transaction.commit()
+    }
+
+    /// Writes down that records of these rows were ended at these ends of lines.
+    pub(super) fn cut<'c>(
+        &mut self,
+        cuts: impl Iterator<Item = (i64, &'c [u64])>,
+    ) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for (row, ends) in cuts {
+            self.cut_rows.insert(row);
+            let sql = "INSERT OR IGNORE INTO tailwater_cuts (id, offset) VALUES (?1, ?2)";
+            let mut statement = transaction.prepare_cached(sql)?;
+            for end in ends {
+                statement.execute(params![row, end.cast_signed()])?;
+            }
         }
         transaction.commit()
     }
@@ -320,6 +355,9 @@ impl Database {
         let registration = desk.resume(file, &view, &path, row, offset)?;
         transaction.commit()?;
         self.connection.pragma_update(None, "synchronous", sync)?;
+        if !registration.cuts.is_empty() {
+            self.cut_rows.insert(registration.row);
+        }
         Ok(Some(registration))
     }
 
@@ -599,7 +637,13 @@ impl Desk<'_> {
                 ])?;
             self.identify(row.id, path, view)?
         };
-        Ok(self.registration(row.id, identity, offset, marker))
+        let mut registration = self.registration(row.id, identity, offset, marker);
+        let sql = "SELECT offset FROM tailwater_cuts WHERE id = ?1 AND offset > ?2";
+        let mut statement = self.rows.prepare_cached(sql)?;
+        let end = |columns: &rusqlite::Row<'_>| Ok(columns.get::<_, i64>(0)?.cast_unsigned());
+        let cuts = statement.query_map(params![row.id, offset.cast_signed()], end)?;
+        registration.cuts = cuts.collect::<rusqlite::Result<_>>()?;
+        Ok(registration)
     }
 
     fn insert(
@@ -677,6 +721,7 @@ impl Desk<'_> {
             key: source_key(self.node, identity.inode, identity.fingerprint, identity.first_seen),
             first_seen: identity.first_seen,
             path: PathBuf::from(identity.path),
+            cuts: Vec::new(),
         }
     }
 }
@@ -771,9 +816,11 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 }
 
 fn delete(connection: &Connection, row: i64) -> rusqlite::Result<()> {
-    for sql in
-        ["DELETE FROM in_tail_files WHERE id = ?1", "DELETE FROM tailwater_files WHERE id = ?1"]
-    {
+    for sql in [
+        "DELETE FROM in_tail_files WHERE id = ?1",
+        "DELETE FROM tailwater_files WHERE id = ?1",
+        "DELETE FROM tailwater_cuts WHERE id = ?1",
+    ] {
         connection.prepare_cached(sql)?.execute([row])?;
     }
     Ok(())

@@ -19,6 +19,11 @@ pub enum TailError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// `Unicode.Encoding` and `Generic.Encoding`: Fluent Bit does not start either.
+    #[error(
+        "`Unicode.Encoding` and `Generic.Encoding` cannot both be set: a file is written in one of them"
+    )]
+    Encodings,
     /// Something that every process needs was refused by the system.
     #[error("cannot set up {what}: {source}")]
     Setup {

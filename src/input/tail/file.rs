@@ -2,10 +2,11 @@
 
 use super::content::Content;
 use super::database::{ELSEWHERE, Registration, Replaced, Start};
-use super::discovery::{Folder, Place};
+use super::discovery::Place;
 use super::marker::{Head, Marker};
+use crate::input::encoding::Encoding;
+use crate::input::join::Joiner;
 use crate::record::{Source, Tag};
-use inotify::WatchDescriptor;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Instant, SystemTime};
 
 /// A file that is followed, whatever its name is now.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four questions, each with its own answer")]
 pub(super) struct Followed {
     pub file: Arc<Content>,
     /// Its name now, as far as `Path` finds it.
@@ -24,15 +26,20 @@ pub(super) struct Followed {
     /// Where to begin if nobody knows it.
     pub start: Start,
     pub stage: Stage,
-    pub watch: Option<WatchDescriptor>,
-    /// Where the file itself lies, if a link led to it: its successor will appear there.
-    pub behind_link: Option<Folder>,
+    /// Whether the last scan found it by several names.
+    pub has_more_names: bool,
     /// Since when no `Path` finds it any more: it was renamed or deleted.
     pub leaving: Option<Instant>,
     /// Whether it is in the queue of files to be read.
     pub is_queued: bool,
     /// When it was last written to, as of the last look at all files.
     pub modified: Option<SystemTime>,
+    /// Whether it waits for what is closed in it to be written down.
+    pub is_cutting: bool,
+    /// Whether the last try to read it failed.
+    pub has_failed: bool,
+    /// The file that took its place, if that one waits for this one to be read to its end.
+    pub successor: Option<u64>,
 }
 
 impl Followed {
@@ -40,10 +47,21 @@ impl Followed {
     pub(super) fn is_read_elsewhere(&self) -> bool {
         matches!(&self.stage, Stage::Reading(reader) if reader.offset == ELSEWHERE)
     }
+
+    /// Whether all that is in it now was read.
+    pub(super) fn is_read(&self) -> bool {
+        let len = self.file.len().unwrap_or(0);
+        match &self.stage {
+            Stage::Registering => false,
+            Stage::Empty => len == 0,
+            Stage::Reading(reader) => reader.seen == len || reader.offset == ELSEWHERE,
+        }
+    }
 }
 
 /// How far it has come.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every file is read")]
 pub(super) enum Stage {
     /// There is nothing in it yet; once there is, it is registered.
     Empty,
@@ -53,14 +71,18 @@ pub(super) enum Stage {
     Reading(Reader),
 }
 
-/// Where reading stands: `offset <= seen <= reach`.
+/// Where reading stands: `held <= offset <= seen <= reach`.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub source: Source,
     /// Its row in the position database.
     pub row: i64,
-    /// Everything before was handed over.
+    /// Everything before was taken from the file.
     pub offset: u64,
+    /// Everything before was handed over; from here up to `offset` lines wait to be joined.
+    pub held: u64,
+    /// How its lines are joined, if they are.
+    pub joiner: Option<Box<Joiner>>,
     /// What stands before `offset`: read again each time, so that a file that was cut or written anew is noticed.
     marker: Marker,
     /// What the file begins with: read again each time as well.
@@ -74,6 +96,8 @@ pub(super) struct Reader {
     /// Everything before is settled.
     pub safe: u64,
     pub long: Long,
+    /// How its lines are written, once that is known.
+    pub encoding: Option<Encoding>,
 }
 
 /// Whether the line at the reader's offset is longer than it may be.
@@ -81,7 +105,7 @@ pub(super) struct Reader {
 pub(super) enum Long {
     /// Not that we know.
     No,
-    /// It is, and has no newline before this offset.
+    /// It is, and has no newline before this offset, where a unit of its encoding begins.
     Open(u64),
     /// It is, and ends before this offset.
     Ended(u64),
@@ -105,6 +129,8 @@ impl Reader {
             source,
             row: registration.row,
             offset: registration.offset,
+            held: registration.offset,
+            joiner: None,
             marker: registration.marker,
             head: registration.head,
             seen: registration.offset,
@@ -112,13 +138,19 @@ impl Reader {
             lost: 0,
             safe: registration.offset,
             long: Long::No,
+            encoding: None,
         }
     }
 
     /// Reads once, at most as much as fits the buffer. `is_all`: the file ends there.
-    pub(super) fn read(&mut self, file: &Content, buffer: &mut [u8]) -> io::Result<Read> {
+    pub(super) fn read(
+        &mut self,
+        file: &Content,
+        encoding: Encoding,
+        buffer: &mut [u8],
+    ) -> io::Result<Read> {
         if let Long::Open(scanned) = self.long {
-            return self.skim(file, scanned, buffer);
+            return self.skim(file, encoding, scanned, buffer);
         }
         let marker = self.marker.as_bytes();
         let start = marker.len();
@@ -174,20 +206,26 @@ impl Reader {
     }
 
     /// Looks for the newline of a long line.
-    fn skim(&mut self, file: &Content, scanned: u64, buffer: &mut [u8]) -> io::Result<Read> {
+    fn skim(
+        &mut self,
+        file: &Content,
+        encoding: Encoding,
+        scanned: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<Read> {
         let count = file.read_at(buffer, scanned)?;
         if count == 0 && file.len()? < scanned {
             return Ok(Read::Replaced);
         }
         let bytes = buffer.get(..count).unwrap_or_default();
-        let newline = memchr::memchr(b'\n', bytes);
+        let end = encoding.first_end(bytes);
         self.seen = scanned + count as u64;
         self.reach = self.reach.max(self.seen);
-        self.long = match newline {
-            Some(at) => Long::Ended(scanned + at as u64 + 1),
-            None => Long::Open(self.seen),
+        self.long = match end {
+            Some(end) => Long::Ended(scanned + end as u64),
+            None => Long::Open(encoding.whole_units(self.seen)),
         };
-        Ok(Read::Skimmed { is_all: newline.is_none() && count < buffer.len() })
+        Ok(Read::Skimmed { is_all: end.is_none() && count < buffer.len() })
     }
 
     /// Everything before `to` was handed over; `before` ends where the buffer holds `to`, or is `None` if it

@@ -1,6 +1,7 @@
 //! The properties of `tail`.
 
-use crate::config::{ElseFirst, Size, Verbatim, choices, properties};
+use crate::config::{ElseFirst, Ordered, Repeated, Size, Verbatim, choices, properties};
+use crate::input::encoding::{Encoding, Expected};
 use std::time::Duration;
 
 choices! {
@@ -36,6 +37,52 @@ choices! {
 }
 
 choices! {
+    /// In which form of Unicode files are written that have no byte order mark.
+    pub enum Unicode {
+        /// The start of each file tells.
+        Auto = "auto",
+        /// The low byte first.
+        Utf16Le = "utf-16le" | "utf16-le",
+        /// The high byte first.
+        Utf16Be = "utf-16be" | "utf16-be",
+    }
+}
+
+choices! {
+    /// Code pages: Fluent Bit's names for them.
+    pub enum CodePage {
+        /// Japanese.
+        ShiftJis = "ShiftJIS" | "SJIS" | "CP932" | "Windows-31J",
+        /// Chinese, simplified; all of Unicode.
+        Gb18030 = "GB18030",
+        /// Chinese, simplified.
+        Gbk = "GBK" | "CP936",
+        /// Korean.
+        Uhc = "UHC" | "CP949" | "Windows-949",
+        /// Chinese, traditional.
+        Big5 = "Big5" | "CP950",
+        /// Cyrillic, of DOS.
+        Win866 = "Win866" | "CP866",
+        /// Thai.
+        Win874 = "Win874" | "CP874",
+        /// Central European.
+        Win1250 = "Win1250" | "CP1250",
+        /// Cyrillic.
+        Win1251 = "Win1251" | "CP1251",
+        /// Western European.
+        Win1252 = "Win1252" | "CP1252",
+        /// Greek.
+        Win1253 = "Win1253" | "CP1253",
+        /// Turkish.
+        Win1254 = "Win1254" | "CP1254",
+        /// Hebrew.
+        Win1255 = "Win1255" | "CP1255",
+        /// Arabic.
+        Win1256 = "Win1256" | "CP1256",
+    }
+}
+
+choices! {
     /// How paths are written, on Windows.
     pub enum PathEncoding {
         /// In the letters of the country.
@@ -67,6 +114,50 @@ impl JournalMode {
             Self::Persist => "PERSIST",
             Self::Memory => "MEMORY",
             Self::Off => "OFF",
+        }
+    }
+}
+
+impl Unicode {
+    /// What files without a mark are written in.
+    fn expected(self) -> Expected {
+        match self {
+            Self::Auto => Expected::Unknown,
+            Self::Utf16Le => Expected::Unmarked(Encoding::Utf16Le),
+            Self::Utf16Be => Expected::Unmarked(Encoding::Utf16Be),
+        }
+    }
+}
+
+impl CodePage {
+    fn charset(self) -> &'static encoding_rs::Encoding {
+        match self {
+            Self::ShiftJis => encoding_rs::SHIFT_JIS,
+            Self::Gb18030 => encoding_rs::GB18030,
+            Self::Gbk => encoding_rs::GBK,
+            Self::Uhc => encoding_rs::EUC_KR,
+            Self::Big5 => encoding_rs::BIG5,
+            Self::Win866 => encoding_rs::IBM866,
+            Self::Win874 => encoding_rs::WINDOWS_874,
+            Self::Win1250 => encoding_rs::WINDOWS_1250,
+            Self::Win1251 => encoding_rs::WINDOWS_1251,
+            Self::Win1252 => encoding_rs::WINDOWS_1252,
+            Self::Win1253 => encoding_rs::WINDOWS_1253,
+            Self::Win1254 => encoding_rs::WINDOWS_1254,
+            Self::Win1255 => encoding_rs::WINDOWS_1255,
+            Self::Win1256 => encoding_rs::WINDOWS_1256,
+        }
+    }
+}
+
+impl TailOptions {
+    /// How files are written. `None`: two answers are given.
+    pub(super) fn expected(&self) -> Option<Expected> {
+        match (self.unicode_encoding, self.generic_encoding) {
+            (None, None) => Some(Expected::All(Encoding::Utf8)),
+            (Some(unicode), None) => Some(unicode.expected()),
+            (None, Some(page)) => Some(Expected::All(Encoding::Page(page.charset()))),
+            (Some(_), Some(_)) => None,
         }
     }
 }
@@ -129,6 +220,34 @@ properties! {
         progress_check_interval_nsec: u32 ["Progress_Check_Interval_Nsec" = "0"],
         /// Tells the kernel that what was read is not needed in its cache any more.
         file_cache_advise: bool ["File_Cache_Advise" = "true"],
+        /// Unicode other than UTF-8. A file's byte order mark goes before it, and is no part of its text.
+        unicode_encoding: Option<Unicode> ["Unicode.Encoding"],
+        /// The code page that files are written in; not together with `Unicode.Encoding`.
+        generic_encoding: Option<CodePage> ["Generic.Encoding"],
+        /// Multiline parsers that join lines: `cri`, `docker`, `go`, `java`, `python`, `ruby`, or your own. The first one
+        /// that takes a line decides; a line that none takes is a record by itself.
+        multiline_parser: Repeated<Vec<String>> ["Multiline.Parser"],
+        /// Multiline parsers that join what containers write, once their lines are whole: stack traces within
+        /// `Multiline.Parser cri`, `docker`, or `tailwater.join_pieces`. For each stream by itself.
+        then_multiline_parser: Vec<String> ["tailwater.multiline.parser"],
+        /// Joins the pieces of long container lines that `Parser` reads: until `logtag` or `_p` says `F`, or, of JSON,
+        /// until `log` ends with a line feed. Off, as in Fluent Bit, each piece is a record.
+        join_pieces: bool ["tailwater.join_pieces" = "off"],
+        /// Joins lines to a record that begins with a line which `Parser_Firstline` reads.
+        multiline: bool ["Multiline" = "false"],
+        /// For `Multiline`: how long a record waits for its next line.
+        multiline_flush: Duration ["Multiline_Flush" = "4"],
+        /// For `Multiline`: the parser of a record's first line.
+        parser_firstline: Option<String> ["Parser_Firstline"],
+        /// For `Multiline`: parsers of further lines, `Parser_1` to `Parser_N`; what none of them reads is added to the
+        /// last field.
+        parser_others: Ordered ["Parser_*"],
+        /// Joins the JSON lines of Docker's log files whose `log` has no line feed at its end.
+        docker_mode: bool ["Docker_Mode" = "false"],
+        /// For `Docker_Mode`: seconds that a record waits for its next line.
+        docker_mode_flush: i64 ["Docker_Mode_Flush" = "4"],
+        /// For `Docker_Mode`: parser of the lines with which a record begins; what it does not read goes on.
+        docker_mode_parser: Option<String> ["Docker_Mode_Parser"],
         /// Named captures of the path, for `Tag kube.<name>`.
         tag_regex: Option<Verbatim> ["Tag_Regex"],
         @accepted {
@@ -137,18 +256,6 @@ properties! {
             "Static_Batch_Size": "files are read in turns of a fixed size",
             "Event_Batch_Size": "files are read in turns of a fixed size",
             "Windows.Path_Encoding" as PathEncoding: "there is no build for Windows",
-            "Docker_Mode_Flush": "it belongs to `Docker_Mode`",
-            "Docker_Mode_Parser": "it belongs to `Docker_Mode`",
-            "Multiline_Flush": "it belongs to `Multiline`",
-            "Parser_Firstline": "it belongs to `Multiline`",
-            "Parser_*": "it belongs to `Multiline`",
-        }
-        @refused {
-            "Multiline": "lines are not joined yet",
-            "Multiline.Parser": "lines are not joined yet",
-            "Docker_Mode": "lines are not joined yet",
-            "Unicode.Encoding": "only UTF-8 is read yet",
-            "Generic.Encoding": "only UTF-8 is read yet",
         }
     }
 }

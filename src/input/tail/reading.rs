@@ -4,10 +4,13 @@ use super::content::Content;
 use super::file::{Long, Read, Reader};
 use super::marker::MARKER_BYTES;
 use crate::input::Intake;
-use crate::input::lines::{Counts, Lines, Origin};
+use crate::input::encoding::{self, Encoding, Expected};
+use crate::input::join::Joiner;
+use crate::input::lines::{Counts, Lines, Origin, Seat};
 use crate::record::{Batch, Tag};
 use bumpalo::Bump;
 use std::io;
+use std::time::Instant;
 
 /// One read: large enough that the system call vanishes beside the work on the lines.
 pub(super) const READ_BYTES: usize = 256 << 10;
@@ -22,6 +25,7 @@ pub(super) struct Desk {
     buffer: Vec<u8>,
     bump: Bump,
     pub lines: Lines,
+    pub expected: Expected,
     pub keys: Keys,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct Subject<'a> {
     pub file: &'a Content,
     pub path: &'a str,
     pub tag: &'a Tag,
+    /// When it is read.
+    pub now: Instant,
 }
 
 /// What a read left behind.
@@ -50,23 +56,31 @@ pub(super) enum Outcome {
     End,
     /// The file was cut or written anew.
     Replaced,
+    /// Nothing was read: something else comes first.
+    Later,
 }
 
 impl Desk {
-    pub(super) fn new(lines: Lines, keys: Keys) -> Self {
-        Self { buffer: Vec::new(), bump: Bump::new(), lines, keys }
+    pub(super) fn new(lines: Lines, expected: Expected, keys: Keys) -> Self {
+        Self { buffer: Vec::new(), bump: Bump::new(), lines, expected, keys }
     }
 
-    /// Reads once and hands over the lines that are complete.
+    /// Reads once and hands over the lines that are complete, or the records that they are joined to. `before`:
+    /// what the file has whose place this one took.
     pub(super) fn read(
         &mut self,
         reader: &mut Reader,
         subject: Subject<'_>,
+        before: Option<&mut Joiner>,
         intake: &mut dyn Intake,
         counts: &mut Counts,
     ) -> io::Result<Outcome> {
         self.make_room(reader);
-        let (start, end, is_all) = match reader.read(subject.file, &mut self.buffer)? {
+        let Some(encoding) = self.encoding(reader, subject.file)? else {
+            return Ok(Outcome::End);
+        };
+        self.lines.encoding = encoding;
+        let (start, end, is_all) = match reader.read(subject.file, encoding, &mut self.buffer)? {
             Read::Bytes { start, end, is_all } => (start, end, is_all),
             Read::Skimmed { is_all: true } => return Ok(Outcome::End),
             Read::Skimmed { is_all: false } => return Ok(Outcome::More),
@@ -74,26 +88,61 @@ impl Desk {
         };
         let from = reader.offset;
         let bytes = self.buffer.get(start..end).unwrap_or_default();
-        let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, from);
+        let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, reader.held);
         let origin = self.keys.origin(subject.path);
-        if let Long::Ended(to) = reader.long {
-            let wanted = usize::try_from(to - from).unwrap_or(usize::MAX).min(self.lines.bytes_max);
-            let bytes = bytes.get(..wanted).unwrap_or(bytes);
-            *counts = self.lines.push_one(bytes, to, &origin, &mut batch);
+        let long_end = match reader.long {
+            Long::Ended(to) => Some(to),
+            Long::No | Long::Open(_) => None,
+        };
+        let wanted = long_end.map_or(bytes.len(), |to| {
+            usize::try_from(to - from).unwrap_or(usize::MAX).min(self.lines.bytes_max)
+        });
+        let bytes = bytes.get(..wanted).unwrap_or(bytes);
+        let lines = &mut self.lines;
+        let to = if let Some(joiner) = &mut reader.joiner {
+            let mut seat = Seat { joiner, before, offset: from, since: subject.now };
+            *counts = match long_end {
+                Some(to) => lines.push_one_joined(bytes, to, &origin, &mut batch, &mut seat),
+                None => lines.split_joined(bytes, &origin, &mut batch, &mut seat),
+            };
+            seat.offset
         } else {
-            *counts = self.lines.split(bytes, &origin, &mut batch);
-        }
-        let to = batch.to;
+            *counts = match long_end {
+                Some(to) => lines.push_one(bytes, to, &origin, &mut batch),
+                None => lines.split(bytes, &origin, &mut batch),
+            };
+            batch.to
+        };
         batch.bytes = to - from;
+        let has_records = !batch.records.is_empty();
+        hand_over(batch, reader, intake);
         if to > from {
-            intake.take(batch);
+            if has_records {
+                reader.encoding = Some(encoding);
+            }
             let taken = usize::try_from(to - from).unwrap_or(usize::MAX);
             let before = self.buffer.get(..start.saturating_add(taken));
             reader.advance(to, before, subject.file);
-        } else {
-            drop(batch);
         }
         Ok(self.go_on(reader, to > from, is_all))
+    }
+
+    /// Hands over what became whole without another line.
+    pub(super) fn release(
+        &mut self,
+        reader: &mut Reader,
+        subject: Subject<'_>,
+        intake: &mut dyn Intake,
+        counts: &mut Counts,
+    ) {
+        let Some(joiner) = &mut reader.joiner else { return };
+        let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, reader.held);
+        let origin = self.keys.origin(subject.path);
+        let offset = reader.offset;
+        let mut seat = Seat { joiner, before: None, offset, since: subject.now };
+        *counts = self.lines.release(&origin, &mut batch, &mut seat);
+        hand_over(batch, reader, intake);
+        self.clear();
     }
 
     /// Hands over what stands behind the last newline of a file that nobody will write to any more.
@@ -110,7 +159,26 @@ impl Desk {
         }
         // Told that the line ends here, the next read hands it over.
         reader.long = Long::Ended(end);
-        self.read(reader, subject, intake, counts).map(drop)
+        self.read(reader, subject, None, intake, counts).map(drop)
+    }
+
+    /// How the file is written. Looked for anew until a record was made of it: it may only just have begun.
+    /// `None`: it cannot be told yet.
+    fn encoding(&self, reader: &mut Reader, file: &Content) -> io::Result<Option<Encoding>> {
+        let known = reader.encoding.or_else(|| self.expected.of_all());
+        if known.is_some() {
+            return Ok(known);
+        }
+        let mut head = [0; encoding::HEAD_BYTES];
+        let len = file.read_full_at(&mut head, 0)?;
+        let encoding = self.expected.of(head.get(..len).unwrap_or_default());
+        if encoding.is_none() {
+            reader.seen = reader.seen.max(len as u64);
+            reader.reach = reader.reach.max(reader.seen);
+        }
+        // What nobody will write to any more has no better answer.
+        let last = matches!(reader.long, Long::Ended(_)).then_some(Encoding::Utf8);
+        Ok(encoding.or(last))
     }
 
     /// Makes the buffer as long as what is known of the line at the reader's offset.
@@ -125,14 +193,11 @@ impl Desk {
 
     /// Makes room for what comes next.
     fn go_on(&mut self, reader: &mut Reader, has_moved: bool, is_all: bool) -> Outcome {
-        self.bump.reset();
-        if self.bump.allocated_bytes() > ARENA_BYTES_MAX {
-            self.bump = Bump::new();
-        }
-        let unfinished = reader.seen - reader.offset;
-        let is_long = unfinished >= self.lines.bytes_max as u64;
+        self.clear();
+        let scanned = self.lines.encoding.whole_units(reader.seen);
+        let is_long = scanned.saturating_sub(reader.offset) >= self.lines.bytes_max as u64;
         if is_long {
-            reader.long = Long::Open(reader.seen);
+            reader.long = Long::Open(scanned);
         }
         if has_moved && self.buffer.len() > READ_BYTES {
             self.buffer.truncate(READ_BYTES);
@@ -143,6 +208,21 @@ impl Desk {
             self.buffer.resize(longest.min(self.buffer.len().saturating_mul(2)), 0);
         }
         if is_all { Outcome::End } else { Outcome::More }
+    }
+
+    fn clear(&mut self) {
+        self.bump.reset();
+        if self.bump.allocated_bytes() > ARENA_BYTES_MAX {
+            self.bump = Bump::new();
+        }
+    }
+}
+
+/// Hands over a batch, unless it neither holds nor covers anything.
+fn hand_over(batch: Batch<'_>, reader: &mut Reader, intake: &mut dyn Intake) {
+    if batch.to > batch.from {
+        reader.held = batch.to;
+        intake.take(batch);
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Resting {
     shown: String,
     tag: Tag,
     place: Place,
+    /// The file that waits for this one to be read to its end.
+    pub successor: Option<u64>,
 }
 
 impl Tail {
@@ -60,11 +62,10 @@ impl Tail {
         for (_, _, number) in leaving.into_iter().take(surplus) {
             let Some(followed) = self.files.remove(&number) else { continue };
             self.places.remove(&followed.place);
-            if let Some(watch) = &followed.watch {
-                self.watcher.unwatch_file(watch);
-            }
+            self.leaving.remove(&number);
+            self.watcher.leave(number);
             let path = whereabouts(&followed);
-            let Followed { file, shown, tag, place, stage, .. } = followed;
+            let Followed { file, shown, tag, place, stage, successor, .. } = followed;
             let Stage::Reading(mut reader) = stage else { continue };
             // How much would be lost with it.
             if reader.look(&file).is_err() {
@@ -72,7 +73,7 @@ impl Tail {
             }
             self.positions.close(reader.row);
             self.positions.relocate(reader.row, path.clone());
-            self.resting.insert(number, Resting { reader, path, shown, tag, place });
+            self.resting.insert(number, Resting { reader, path, shown, tag, place, successor });
         }
     }
 
@@ -93,7 +94,7 @@ impl Tail {
     }
 
     fn wake(&mut self, number: u64, resting: Resting, now: Instant) {
-        let Resting { reader, path, shown, tag, place } = resting;
+        let Resting { reader, path, shown, tag, place, successor } = resting;
         let mut tracer = Tracer::default();
         let is_it = |file: &_| reader.stands_in(file).unwrap_or(false);
         let found = tracer
@@ -103,6 +104,10 @@ impl Tail {
         let Some((file, path)) = found else {
             self.note_gone(&path, reader.reach - reader.offset);
             self.closed.insert(number, (reader.row, reader.offset));
+            self.end_joining(number, &shown);
+            if let Some(successor) = successor {
+                self.enqueue(successor);
+            }
             return self.forget_if_safe(number, reader.safe);
         };
         let place = file.metadata().ok().as_ref().map_or(place, Place::of);
@@ -113,8 +118,9 @@ impl Tail {
         }
         let file = Arc::new(file);
         self.positions.reopen(reader.row, Arc::clone(&file));
-        let watch = self.watcher.watch_file(&*file, number);
+        self.watcher.follow(number, &path, &path);
         self.places.insert(place, number);
+        self.leaving.insert(number);
         let followed = Followed {
             file,
             path,
@@ -123,11 +129,13 @@ impl Tail {
             place,
             start: Start::Head,
             stage: Stage::Reading(reader),
-            watch,
-            behind_link: None,
+            has_more_names: false,
             leaving: Some(now),
             is_queued: false,
             modified: None,
+            is_cutting: false,
+            has_failed: false,
+            successor,
         };
         self.files.insert(number, followed);
         self.enqueue(number);
