@@ -154,7 +154,6 @@ impl Tail {
             leaving: None,
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor: None,
         };
@@ -254,7 +253,6 @@ impl Tail {
             leaving: Some(now),
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor: None,
         });

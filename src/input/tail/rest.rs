@@ -133,7 +133,6 @@ impl Tail {
             leaving: Some(now),
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor,
         };
