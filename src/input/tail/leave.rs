@@ -42,7 +42,6 @@ impl Tail {
             }
         }
         self.rest();
-        self.measure_leaving();
     }
 
     /// No name leads to the file any more: it is read to its end, for `Rotate_Wait` at least.

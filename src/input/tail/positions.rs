@@ -647,6 +647,12 @@ impl Clerk {
             }
             if let Some((file, path)) = trace(&row, &mut tracer) {
                 self.adopt(row, file, path, &read);
+            } else if let Some(error) = tracer.take_failure() {
+                tracing::error!(
+                    path = row.path(),
+                    %error,
+                    "cannot look what became of a file; its position is kept for the next start"
+                );
             } else if Path::new(row.path()).parent().is_some_and(Path::is_dir) {
                 // If the folder is away as well, it may only be not mounted yet.
                 let result = self.database.delete(row.id);
