@@ -19,6 +19,7 @@ mod endpoints;
 mod once;
 mod readme;
 mod resume;
+mod rotate;
 mod shutdown;
 mod stock_parsers;
 mod tidy;

@@ -97,11 +97,14 @@ impl Tail {
             return Readiness::Waits;
         }
         let before = self.before(number);
+        let resting = before.iter().find(|before| self.resting.contains_key(before));
+        if let Some(resting) = resting.and_then(|before| self.resting.get_mut(before)) {
+            resting.successor = Some(number);
+            return Readiness::Waits;
+        }
         let is_unread = |before: &&u64| {
-            let Some(before) = self.files.get(*before) else { return false };
-            let size = before.file.metadata().map_or(0, |status| status.len());
-            let is_read = matches!(&before.stage, Stage::Reading(reader) if reader.seen == size);
-            !is_read && !before.has_failed
+            let before = self.files.get(*before);
+            before.is_some_and(|before| !before.is_read() && !before.has_failed)
         };
         let Some(unread) = before.iter().find(is_unread).copied() else {
             return Readiness::Ready(before);
