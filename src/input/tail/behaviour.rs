@@ -505,3 +505,64 @@ fn a_pod_that_lives_for_an_instant_is_read_from_its_first_byte() {
         rig.expect(&expected);
     }
 }
+
+#[test]
+fn a_file_that_was_read_and_is_old_is_left_until_it_is_written_to() {
+    let options = [PATH, DB, HEAD, ("Ignore_Older", "60"), ("Ignore_Active_Older_Files", "on")];
+    let mut rig = rig(&options);
+    rig.append("a.log", "1\nbegun");
+    rig.append("b.log", "2\n");
+    rig.expect(&["1", "2"]);
+    for name in ["a.log", "b.log"] {
+        let file = OpenOptions::new().write(true).open(rig.path(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_mins(2)).unwrap();
+    }
+    rig.turn(Duration::from_secs(3));
+    rig.turn(Duration::from_secs(3));
+    assert!(rig.is_followed("a.log"), "its last line is not read yet");
+    assert!(!rig.is_followed("b.log"));
+    assert_eq!(rig.metrics.files_closed.value(), 1);
+    rig.append("b.log", "3\n");
+    rig.expect(&["1", "2", "3"]);
+    assert_eq!(rig.metrics.files_opened.value(), 3);
+}
+
+/// Takes what it is given, and counts it.
+#[derive(Default)]
+struct Tally(u64);
+
+impl Intake for Tally {
+    fn take(&mut self, batch: crate::record::Batch<'_>) {
+        self.0 += batch.bytes;
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn one_turn_reads_as_much_as_it_may_and_of_every_file() {
+    let check = |properties: &[(&str, &str)], least: u64, most: u64| {
+        let mut rig = Rig::new(&[PATH, HEAD]);
+        for (key, value) in properties {
+            rig.properties.push(((*key).to_owned(), (*value).to_owned()));
+        }
+        let line = format!("{}\n", "x".repeat(1023));
+        rig.append("chatty.log", line.repeat(6 << 10));
+        rig.append("quiet.log", "1\n");
+        let mut tail = rig.open().unwrap();
+        let mut tally = Tally::default();
+        let now = Instant::now();
+        tail.turn(now, &mut tally);
+        tally.0 = 0;
+        assert_eq!(tail.turn(now, &mut tally), Turn::More);
+        assert!((least..=most).contains(&tally.0), "{properties:?}: {} bytes", tally.0);
+        let chatty = tail.queue.front().map(|number| tail.files[number].shown.contains("chatty"));
+        assert!(least < 512 << 10 || (tail.queue.len() == 1 && chatty == Some(true)));
+    };
+    check(&[], 4 << 20, 5 << 20);
+    check(&[("Static_Batch_Size", "0"), ("Event_Batch_Size", "0")], 4 << 20, 5 << 20);
+    check(&[("Static_Batch_Size", "1M")], 1_000_000, 1_500_000);
+    check(&[("Event_Batch_Size", "1k")], 2, 256 << 10);
+}

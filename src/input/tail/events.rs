@@ -99,6 +99,8 @@ impl Tail {
             }
             if has_changed(followed) {
                 self.enqueue(number);
+            } else {
+                self.leave_if_aged(number);
             }
         }
         if !moved.is_empty() {

@@ -383,7 +383,8 @@ fn what_is_longer_than_it_may_be_is_cut_and_counted() {
         0-30 {"log":"x Exception: a\n\tat b\n\tat\n"}
         30-36 {"log":"\tat g\n"}
         36-42 {"log":"plain\n"}
-    "#]].assert_eq(&shown(&rig));
+    "#]]
+    .assert_eq(&shown(&rig));
     assert_eq!(rig.metrics.multiline_truncated.value(), 1);
 }
 
