@@ -18,4 +18,6 @@ fn every_case_ships_every_line() {
     check(Case::Raw, 0);
     check(Case::RawJson, 0);
     check(Case::Docker, 0);
+    check(Case::Pieces, 0);
+    check(Case::Traces, 0);
 }

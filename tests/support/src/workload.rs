@@ -35,10 +35,14 @@ pub enum Case {
     Docker,
     /// An nginx access log, to nowhere.
     Nginx,
+    /// Container lines, pieces of them joined, to nowhere.
+    Pieces,
+    /// The same with stack traces in them, joined as well. Fluent Bit cannot join both in its input.
+    Traces,
 }
 
 /// Every case and its name on the command line.
-const CASES: [(Case, &str); 12] = [
+const CASES: [(Case, &str); 14] = [
     (Case::Both, "both"),
     (Case::Es, "es"),
     (Case::EsDisk, "es-disk"),
@@ -51,6 +55,8 @@ const CASES: [(Case, &str); 12] = [
     (Case::CriJson, "cri-json"),
     (Case::Docker, "docker"),
     (Case::Nginx, "nginx"),
+    (Case::Pieces, "pieces"),
+    (Case::Traces, "traces"),
 ];
 
 impl fmt::Display for Case {
@@ -82,6 +88,7 @@ impl Case {
                 Self::Raw => write_text_line(number, &mut line),
                 Self::Docker => write_docker_line(number, &mut line),
                 Self::Nginx => write_access_line(number, &mut line),
+                Self::Pieces | Self::Traces => write_trace_line(number, &mut line),
                 _ => mix.write(number, &mut line),
             }
             file.write_all(&line).unwrap();
@@ -111,7 +118,13 @@ impl Case {
             _ => "\n[OUTPUT]\n    Name null\n    Match *\n".to_owned(),
         };
         let filters = match self {
-            Self::Raw | Self::RawJson | Self::Cri | Self::Docker | Self::Nginx => String::new(),
+            Self::Raw
+            | Self::RawJson
+            | Self::Cri
+            | Self::Docker
+            | Self::Nginx
+            | Self::Pieces
+            | Self::Traces => String::new(),
             Self::CriJson => PARSER_FILTER.to_owned(),
             _ => format!("{PARSER_FILTER}{OTHER_FILTERS}"),
         };
@@ -119,6 +132,8 @@ impl Case {
             Self::Raw | Self::RawJson => "",
             Self::Docker => "    Parser docker\n",
             Self::Nginx => "    Parser nginx\n",
+            Self::Pieces => "    Multiline.Parser cri\n",
+            Self::Traces => "    Multiline.Parser cri\n    tailwater.multiline.parser java\n",
             _ => "    Parser cri\n",
         };
         let (path, kind) = if self == Self::EsDisk {
@@ -159,6 +174,31 @@ fn write_text_line(number: u64, out: &mut Vec<u8>) {
         number % 900,
         if number.is_multiple_of(13) { "refused" } else { "paid" },
     )
+    .unwrap();
+    fill(out, LINE_BYTES, "\n");
+}
+
+/// As a container runtime keeps what a service writes: of ten lines five are a stack trace, and every twentieth is in
+/// two pieces.
+fn write_trace_line(number: u64, out: &mut Vec<u8>) {
+    let (minute, second) = minute_and_second(number);
+    let tag = if number.is_multiple_of(20) { 'P' } else { 'F' };
+    write!(
+        out,
+        "2026-11-21T10:{minute:02}:{second:02}.{:09}Z stdout {tag} ",
+        number % 20 * 50_000_000
+    )
+    .unwrap();
+    match number % 10 {
+        3 => write!(
+            out,
+            "Exception in thread \"main\" java.lang.IllegalStateException: order {number} "
+        ),
+        4..=7 => {
+            write!(out, "\tat com.example.shop.checkout.Order.step{number}(Order.java:{number}) ")
+        }
+        _ => write!(out, "INFO com.example.shop.checkout.OrderService - order {number} handled "),
+    }
     .unwrap();
     fill(out, LINE_BYTES, "\n");
 }
