@@ -109,11 +109,13 @@ impl Tail {
             let at = names.iter().position(|(_, other)| *other == number)?;
             names.get(at.checked_sub(1)?).map(|(_, before)| *before)
         });
-        let unread = before.and_then(|before| self.files.get_mut(&before)).filter(|before| {
-            let size = before.file.metadata().map_or(0, |status| status.len());
-            let is_read = matches!(&before.stage, Stage::Reading(reader) if reader.seen == size);
-            !is_read && !before.has_failed
-        });
+        if let Some(resting) = before.and_then(|before| self.resting.get_mut(&before)) {
+            resting.successor = Some(number);
+            return Readiness::Waits;
+        }
+        let unread = before
+            .and_then(|before| self.files.get_mut(&before))
+            .filter(|before| !before.is_read() && !before.has_failed);
         let Some(unread) = unread else { return Readiness::Ready(before) };
         unread.successor = Some(number);
         // Should nobody have told that there is more to read.

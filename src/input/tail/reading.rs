@@ -1,14 +1,14 @@
 //! One read of one file, as one batch: the buffer, the arena and the splitter that all files share.
 
+use super::content::Content;
 use super::file::{Long, Read, Reader};
-use super::marker::{MARKER_BYTES, read_full_at};
+use super::marker::MARKER_BYTES;
 use crate::input::Intake;
 use crate::input::encoding::{self, Encoding, Expected};
 use crate::input::join::Joiner;
 use crate::input::lines::{Counts, Lines, Origin, Seat};
 use crate::record::{Batch, Tag};
 use bumpalo::Bump;
-use std::fs::File;
 use std::io;
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ pub(super) struct Keys {
 /// What a file's records share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
-    pub file: &'a File,
+    pub file: &'a Content,
     pub path: &'a str,
     pub tag: &'a Tag,
     /// When it is read.
@@ -164,16 +164,17 @@ impl Desk {
 
     /// How the file is written. Looked for anew until a record was made of it: it may only just have begun.
     /// `None`: it cannot be told yet.
-    fn encoding(&self, reader: &mut Reader, file: &File) -> io::Result<Option<Encoding>> {
+    fn encoding(&self, reader: &mut Reader, file: &Content) -> io::Result<Option<Encoding>> {
         let known = reader.encoding.or_else(|| self.expected.of_all());
         if known.is_some() {
             return Ok(known);
         }
         let mut head = [0; encoding::HEAD_BYTES];
-        let len = read_full_at(file, &mut head, 0)?;
+        let len = file.read_full_at(&mut head, 0)?;
         let encoding = self.expected.of(head.get(..len).unwrap_or_default());
         if encoding.is_none() {
             reader.seen = reader.seen.max(len as u64);
+            reader.reach = reader.reach.max(reader.seen);
         }
         // What nobody will write to any more has no better answer.
         let last = matches!(reader.long, Long::Ended(_)).then_some(Encoding::Utf8);
