@@ -14,7 +14,6 @@ use std::time::{Instant, SystemTime};
 
 /// A file that is followed, whatever its name is now.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "four questions, each with its own answer")]
 pub(super) struct Followed {
     pub file: Arc<Content>,
     /// Its name now, as far as `Path` finds it.

@@ -46,18 +46,18 @@ impl Tail {
     /// Closes the files that have been leaving longest, if there are too many of them; deleted ones with something
     /// unread last of all, since nothing else leads to them.
     pub(super) fn rest(&mut self) {
-        let leaving = self.files.values().filter(|file| file.leaving.is_some()).count();
+        let leaving = self.all_leaving().count();
         let surplus = leaving.saturating_sub(self.leaving_open_max);
         if surplus == 0 {
             return;
         }
-        let order = |(number, file): (&u64, &Followed)| {
+        let order = |(number, file): (u64, &Followed)| {
             let Stage::Reading(reader) = &file.stage else { return None };
             let status = file.file.metadata().ok()?;
             let is_last = status.nlink() == 0 && reader.offset < status.len();
-            Some((is_last, file.leaving?, *number))
+            Some((is_last, file.leaving?, number))
         };
-        let mut leaving: Vec<_> = self.files.iter().filter_map(order).collect();
+        let mut leaving: Vec<_> = self.all_leaving().filter_map(order).collect();
         leaving.sort_unstable();
         for (_, _, number) in leaving.into_iter().take(surplus) {
             let Some(followed) = self.files.remove(&number) else { continue };
@@ -83,8 +83,7 @@ impl Tail {
             if self.resting.is_empty() || intake.is_full() {
                 return;
             }
-            let leaving = self.files.values().filter(|file| file.leaving.is_some()).count();
-            if leaving >= self.leaving_open_max {
+            if self.all_leaving().count() >= self.leaving_open_max {
                 return;
             }
             if let Some((number, resting)) = self.resting.pop_first() {
@@ -129,7 +128,7 @@ impl Tail {
             place,
             start: Start::Head,
             stage: Stage::Reading(reader),
-            has_more_names: false,
+            names: 1,
             leaving: Some(now),
             is_queued: false,
             modified: None,
@@ -151,9 +150,16 @@ impl Tail {
         }
     }
 
+    /// The files that no name leads to any more.
+    fn all_leaving(&self) -> impl Iterator<Item = (u64, &Followed)> + Clone {
+        let leaving =
+            self.leaving.iter().filter_map(|number| Some((*number, self.files.get(number)?)));
+        leaving.filter(|(_, file)| file.leaving.is_some())
+    }
+
     /// Says how many files are leaving, and how much of them is unread.
     pub(super) fn measure_leaving(&self) {
-        let leaving = self.files.values().filter(|file| file.leaving.is_some());
+        let leaving = self.all_leaving().map(|(_, file)| file);
         let unread = leaving.clone().map(|file| match &file.stage {
             Stage::Reading(reader) => {
                 file.file.len().unwrap_or(reader.reach).saturating_sub(reader.offset)
