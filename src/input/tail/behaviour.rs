@@ -1,5 +1,6 @@
 //! What `tail` does with files, one behaviour a test.
 
+use super::doze::Openings;
 use super::follow::CREATED_SLACK;
 use super::rig::Rig;
 use super::*;
@@ -718,4 +719,69 @@ fn one_turn_reads_as_much_as_it_may_and_of_every_file() {
     check(&[("Static_Batch_Size", "0"), ("Event_Batch_Size", "0")], 4 << 20, 5 << 20);
     check(&[("Static_Batch_Size", "1M")], 1_000_000, 1_500_000);
     check(&[("Event_Batch_Size", "1k")], 2, 256 << 10);
+}
+
+/// Far more files than may be open: told by events, and by looking.
+#[test]
+fn more_files_than_descriptors_are_followed() {
+    for inotify in ["on", "off"] {
+        let mut rig = Rig::new(&[PATH, DB, HEAD, ("Inotify_Watcher", inotify)]);
+        rig.openings = Openings { wanted: 3, most: 5 };
+        let mut lines = Vec::new();
+        let names: Vec<_> = (0..20).map(|number| format!("{number:02}.log")).collect();
+        let append = |rig: &Rig, lines: &mut Vec<String>, name: &str| {
+            lines.push(format!("line {}", lines.len()));
+            rig.append(name, format!("{}\n", lines[lines.len() - 1]));
+        };
+        let expect = |rig: &mut Rig, lines: &[String]| {
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            rig.expect(&lines);
+            for _ in 0..20 {
+                rig.turn(Duration::from_millis(300));
+            }
+            let tail = rig.tail.as_ref().unwrap();
+            assert!(tail.files.len() <= 3, "{} are open", tail.files.len());
+            assert_eq!(tail.files.len() + tail.dozing.len(), 20);
+        };
+        for name in &names {
+            append(&rig, &mut lines, name);
+        }
+        rig.append("20.log", "");
+        fs::remove_file(rig.path("19.log")).unwrap();
+        lines.pop();
+        rig.start();
+        rig.turn(Duration::ZERO);
+        assert_eq!(rig.tail.as_ref().unwrap().files.len(), 5);
+        expect(&mut rig, &lines);
+        for name in ["03.log", "20.log", "17.log"] {
+            append(&rig, &mut lines, name);
+            expect(&mut rig, &lines);
+        }
+        // Rotated while nothing of it is open, and written to before and after that.
+        append(&rig, &mut lines, "05.log");
+        rig.rename("05.log", "05.log.1");
+        append(&rig, &mut lines, "05.log.1");
+        append(&rig, &mut lines, "05.log");
+        rig.turn(Duration::from_millis(300));
+        for _ in 0..5 {
+            rig.turn(Duration::from_secs(2));
+        }
+        expect(&mut rig, &lines);
+        // Cut, deleted, and deleted with a successor.
+        fs::write(rig.path("06.log"), "").unwrap();
+        append(&rig, &mut lines, "06.log");
+        fs::remove_file(rig.path("07.log")).unwrap();
+        append(&rig, &mut lines, "new.log");
+        fs::remove_file(rig.path("08.log")).unwrap();
+        append(&rig, &mut lines, "08.log");
+        rig.turn(Duration::from_millis(300));
+        for _ in 0..5 {
+            rig.turn(Duration::from_secs(2));
+        }
+        expect(&mut rig, &lines);
+        rig.kill();
+        append(&rig, &mut lines, "09.log");
+        rig.start();
+        expect(&mut rig, &lines);
+    }
 }

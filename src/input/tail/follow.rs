@@ -39,6 +39,7 @@ impl Tail {
         let mut present = HashSet::new();
         present.extend(scan.found.iter().map(|found| found.place.inode));
         let seen = self.take_in(scan, is_first);
+        self.rouse_moved(&seen);
         let all: Vec<_> = self.files.keys().copied().collect();
         self.reconcile(all, &seen, now);
         if is_first {
@@ -49,6 +50,7 @@ impl Tail {
     /// Looks at the names that came and went, and at those of the files that `moved`.
     pub(super) fn look(&mut self, touched: &BTreeSet<PathBuf>, moved: BTreeSet<u64>, now: Instant) {
         let mut concerned = moved;
+        concerned.retain(|number| self.rouse(*number));
         let mut names = touched.clone();
         names.extend(
             concerned.iter().filter_map(|number| Some(self.files.get(number)?.path.clone())),
@@ -127,6 +129,9 @@ impl Tail {
             return None;
         }
         let tag = self.tags.tag(&found.path)?;
+        if self.has_no_room(found, is_first) {
+            return None;
+        }
         let file = match Content::open(&found.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,

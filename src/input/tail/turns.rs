@@ -24,6 +24,7 @@ impl Tail {
     /// The file may have something to read. One that was empty so far is registered at once, however full the
     /// buffer is: should it be rotated away and the process be killed, only its row leads back to it.
     pub(super) fn enqueue(&mut self, number: u64) {
+        self.rouse(number);
         let Some(followed) = self.files.get_mut(&number) else { return };
         match &followed.stage {
             Stage::Empty if followed.file.len().is_ok_and(|len| len > 0) => {
