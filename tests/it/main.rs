@@ -16,6 +16,7 @@ mod delivery;
 mod disk;
 mod docs;
 mod endpoints;
+mod fairness;
 mod once;
 mod readme;
 mod resume;

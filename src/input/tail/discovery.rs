@@ -78,7 +78,7 @@ pub(super) struct Scan {
 }
 
 /// A regular file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     pub path: PathBuf,
     pub place: Place,

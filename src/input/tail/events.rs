@@ -97,6 +97,8 @@ impl Tail {
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
         let numbers = if is_for_all { self.files.keys().copied().collect() } else { self.slice() };
+        let dozing = self.dozing.len();
+        self.check_dozing(if is_for_all { dozing } else { slice_len(dozing) });
         let mut moved = BTreeSet::new();
         for number in numbers {
             let Some(followed) = self.files.get_mut(&number) else { continue };
@@ -110,6 +112,8 @@ impl Tail {
             if has_changed(followed) {
                 self.changed.push(number);
                 self.enqueue(number);
+            } else {
+                self.leave_if_aged(number);
             }
         }
         self.measure_leaving();
@@ -120,8 +124,7 @@ impl Tail {
 
     /// The files whose turn it is to be looked at: those that are leaving, and some of the others.
     fn slice(&mut self) -> Vec<u64> {
-        let least = self.files.len().div_ceil(CHECK_ROUND);
-        let count = least.max(CHECKED_MIN).min(self.files.len());
+        let count = slice_len(self.files.len());
         let behind = self.files.range((Bound::Excluded(self.checked), Bound::Unbounded));
         let round = behind.chain(self.files.range(..=self.checked)).map(|(number, _)| *number);
         let mut numbers: Vec<u64> = round.take(count).collect();
@@ -129,6 +132,11 @@ impl Tail {
         numbers.extend(&self.leaving);
         numbers
     }
+}
+
+/// How many of so many files one look is at.
+fn slice_len(files: usize) -> usize {
+    files.div_ceil(CHECK_ROUND).max(CHECKED_MIN).min(files)
 }
 
 /// Whether there is something in the file that was not there when it was looked at last.

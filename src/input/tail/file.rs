@@ -25,8 +25,8 @@ pub(super) struct Followed {
     /// Where to begin if nobody knows it.
     pub start: Start,
     pub stage: Stage,
-    /// Whether the last scan found it by several names.
-    pub has_more_names: bool,
+    /// By how many names it was found last.
+    pub names: usize,
     /// Since when no `Path` finds it any more: it was renamed or deleted.
     pub leaving: Option<Instant>,
     /// Whether it is in the queue of files to be read.

@@ -17,6 +17,7 @@
 //! | `marker` | how a replaced file is noticed |
 //! | `positions`, `database` | where files stand, and who they are |
 //! | `trace` | what became of a file that is not where it was |
+//! | `doze` | quiet files without a descriptor |
 //! | `rest` | files that wait unopened until they can be read |
 //! | `tag` | the tag of a file |
 //!
@@ -38,6 +39,7 @@ mod bytes;
 mod content;
 mod database;
 mod discovery;
+mod doze;
 mod error;
 mod events;
 mod file;
@@ -70,7 +72,8 @@ pub use joining::Means;
 pub use options::TailOptions;
 
 use self::database::{Database, DatabaseOptions};
-use self::discovery::{Patterns, Place};
+use self::discovery::{Found, Patterns, Place};
+use self::doze::{Dozing, Openings};
 use self::file::{Followed, Stage};
 use self::joined::Joins;
 use self::knots::Due;
@@ -115,6 +118,14 @@ pub struct Tail {
     leaving: BTreeSet<u64>,
     /// Which of them was looked at last by itself, without an event.
     checked: u64,
+    /// Quiet files that are not open, by the number of their source.
+    dozing: BTreeMap<u64, Dozing>,
+    /// Which of them was looked at last by itself, and which file was found out last whether it can doze.
+    checked_dozing: u64,
+    dozed: u64,
+    openings: Openings,
+    /// Files that wait for room, and whether they were there at the start.
+    arrivals: BTreeMap<PathBuf, (Found, bool)>,
     /// Files that may have something to read, in turn.
     queue: VecDeque<u64>,
     /// Files that changed, which may have to be looked at before there is room for what they hold; as long as a turn
@@ -216,6 +227,11 @@ impl Tail {
             places: HashMap::new(),
             leaving: BTreeSet::new(),
             checked: 0,
+            dozing: BTreeMap::new(),
+            checked_dozing: 0,
+            dozed: 0,
+            openings: Openings::of_process(),
+            arrivals: BTreeMap::new(),
             queue: VecDeque::new(),
             changed: Vec::new(),
             resting: BTreeMap::new(),
@@ -235,9 +251,10 @@ impl Tail {
     /// found nothing new. `None`: it is off, or not fulfilled.
     fn end(&mut self, now: Instant) -> Option<Turn> {
         let is_read = self.options.exit_on_eof
-            && !self.files.is_empty()
+            && !(self.files.is_empty() && self.dozing.is_empty())
             && self.queue.is_empty()
             && self.resting.is_empty()
+            && self.arrivals.is_empty()
             && self.files.values().all(|file| !matches!(file.stage, Stage::Registering));
         if is_read && !self.cut_all() {
             return None;
@@ -298,6 +315,8 @@ impl Input for Tail {
         self.look_at_changed(intake);
         self.close_leaving(now, intake);
         self.wake_resting(now, intake);
+        self.doze();
+        self.let_in();
         if !self.queue.is_empty() && !self.is_waiting_for_sweep() && !intake.is_full() {
             return Turn::More;
         }

@@ -214,6 +214,14 @@ properties! {
         inotify_watcher: bool ["Inotify_Watcher" = "true"],
         /// Leaves out files that were not written to for this long; 0: none.
         ignore_older: Duration ["Ignore_Older" = "0"],
+        /// Leaves such files again, too, when they are read to their end; they go on from there when they are
+        /// written to.
+        ignore_active_older_files: bool ["Ignore_Active_Older_Files" = "false"],
+        /// Bytes that are read in one turn, from one file after another, before other inputs have theirs; never more
+        /// than 4 MiB, which is also what 0 means.
+        static_batch_size: Size ["Static_Batch_Size" = "50M"],
+        /// The same: the smaller one counts.
+        event_batch_size: Size ["Event_Batch_Size" = "50M"],
         /// Time between two looks at the sizes of all files, for changes that nobody told of.
         progress_check_interval: Duration ["Progress_Check_Interval" = "2s"],
         /// Nanoseconds on top of that.
@@ -252,9 +260,6 @@ properties! {
         tag_regex: Option<Verbatim> ["Tag_Regex"],
         @accepted {
             "Watcher_Interval": "a rotated file is noticed at once",
-            "Ignore_Active_Older_Files": "a file without new lines costs nothing",
-            "Static_Batch_Size": "files are read in turns of a fixed size",
-            "Event_Batch_Size": "files are read in turns of a fixed size",
             "Windows.Path_Encoding" as PathEncoding: "there is no build for Windows",
         }
     }

@@ -144,7 +144,7 @@ impl Tail {
             place,
             start: Start::Head,
             stage: Stage::Reading(reader),
-            has_more_names: false,
+            names: 1,
             leaving: Some(now),
             is_queued: false,
             modified: None,

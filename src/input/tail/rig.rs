@@ -84,6 +84,8 @@ pub(super) struct Rig {
     pub is_attended: bool,
     /// How many leaving files the `tail` keeps open.
     pub leaving_open_max: usize,
+    /// How many others.
+    pub openings: Openings,
     pub metrics: Arc<InputMetrics>,
     pub recorder: Recorder,
     pub stored: HashMap<Id, String>,
@@ -104,6 +106,7 @@ impl Rig {
             clerk: None,
             is_attended: false,
             leaving_open_max: LEAVING_OPEN_MAX,
+            openings: Openings::of_process(),
             metrics: Arc::default(),
             recorder: Recorder::default(),
             stored: HashMap::new(),
@@ -171,6 +174,7 @@ impl Rig {
             self.open().unwrap()
         };
         tail.leaving_open_max = self.leaving_open_max;
+        tail.openings = self.openings;
         self.tail = Some(tail);
     }
 
