@@ -40,6 +40,25 @@ pub fn parse(text: &str) -> Option<Line<'_>> {
     }
 }
 
+/// Splits a line as Fluent Bit's multiline parser `cri` does, which is looser with the time, that may hold spaces, and
+/// stricter with the tag, which is `F` or `P`.
+pub fn parse_piece(text: &str) -> Option<Line<'_>> {
+    text.split('\n').find_map(|line| {
+        memchr::memchr_iter(b' ', line.as_bytes()).skip_while(|at| *at == 0).find_map(|at| {
+            let (time, rest) = line.split_at_checked(at)?;
+            let (stream, rest) = rest.split_at_checked(" stdout ".len())?;
+            let stream = match stream {
+                " stdout " => "stdout",
+                " stderr " => "stderr",
+                _ => return None,
+            };
+            let (logtag, rest) = rest.split_at_checked(1)?;
+            let log = rest.strip_prefix(' ').filter(|_| matches!(logtag, "F" | "P"))?;
+            Some(Line { time, stream, logtag, log })
+        })
+    })
+}
+
 enum Attempt<'a> {
     Line(Line<'a>),
     NotHere,
@@ -101,6 +120,24 @@ mod tests {
         check("t stdout  x", Some(["t", "stdout", "", "x"]));
         check("t stdout   x", Some(["t", "stdout", "", " x"]));
         check("t stdout F:x æ\u{2028}\r", Some(["t", "stdout", "F:x", "æ\u{2028}\r"]));
+    }
+
+    #[test]
+    fn pieces() {
+        let check = |text: &str, expected: Option<[&str; 4]>| {
+            let parts =
+                parse_piece(text).map(|line| [line.time, line.stream, line.logtag, line.log]);
+            assert_eq!(parts, expected, "{text:?}");
+        };
+        check("t stdout F hello world", Some(["t", "stdout", "F", "hello world"]));
+        check("t stderr P ", Some(["t", "stderr", "P", ""]));
+        check("t stdout F", None);
+        check("t stdout X y", None);
+        check("t stdout  y", None);
+        check(" stdout F y", None);
+        check("a b stdout P stderr F y", Some(["a b", "stdout", "P", "stderr F y"]));
+        check("a\nt stdout F x\ny", Some(["t", "stdout", "F", "x"]));
+        check("é stdoué F é stderr F é", Some(["é stdoué F é", "stderr", "F", "é"]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | [`json`] | JSON objects, field by field, as slices of the line |
 //! | [`logfmt`] | `key=value` pairs, by hand |
 //! | [`ltsv`] | `label:value` fields, by hand |
+//! | [`multiline`] | which lines belong together, by rules; those of stack traces by hand |
 //! | [`regex`] | patterns in Ruby's dialect: by hand, in linear time, or going back, whatever they need |
 //! | [`time`] | times by strptime formats with `%L`; by strftime formats |
 //!
@@ -21,6 +22,7 @@ pub mod escapes;
 pub mod json;
 pub mod logfmt;
 pub mod ltsv;
+pub mod multiline;
 pub mod regex;
 pub mod time;
 mod word;

@@ -81,6 +81,29 @@ impl Parsers {
 }
 
 impl Parser {
+    /// What the multiline parser `cri` takes each line apart with.
+    pub(super) fn cri_piece() -> Self {
+        let matcher = Matcher::CriPiece(["time", "stream", "_p", "log"]);
+        let format = Format::Regex(Captured { matcher, skip_empty: false, types: None });
+        Self::of_container("_ml_cri", format, "%Y-%m-%dT%H:%M:%S.%L%z")
+    }
+
+    /// What the multiline parser `docker` takes each line apart with.
+    pub(super) fn docker() -> Self {
+        Self::of_container("_ml_json_docker", Format::Json, "%Y-%m-%dT%H:%M:%S.%L")
+    }
+
+    fn of_container(name: &str, format: Format, time: &str) -> Self {
+        let time_field = TimeField {
+            key: TIME_KEY.into(),
+            keep: true,
+            format: time::Format::new(time),
+            strict: false,
+            zone: Zone::Offset(0),
+        };
+        Self { name: name.to_owned(), format, time_field: Some(time_field), decoders: None }
+    }
+
     fn build(
         definition: &ParserDefinition,
         diagnostics: &mut Diagnostics,

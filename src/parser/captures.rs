@@ -26,6 +26,8 @@ pub(super) enum Matcher {
     /// By hand, for an expression that says just what the hand-written parser reads; with the names
     /// that it gives to time, stream, logtag and log.
     Cri([&'static str; 4]),
+    /// By hand, a line or a piece of one, as the multiline parser `cri` does.
+    CriPiece([&'static str; 4]),
 }
 
 impl Matcher {
@@ -91,8 +93,9 @@ impl Captured {
             fields.push(Field::new(name, value));
         };
         match &self.matcher {
-            Matcher::Cri(names) => {
-                let line = cri::parse(text)?;
+            Matcher::Cri(names) | Matcher::CriPiece(names) => {
+                let is_piece = matches!(self.matcher, Matcher::CriPiece(_));
+                let line = if is_piece { cri::parse_piece(text) } else { cri::parse(text) }?;
                 let texts = [line.time, line.stream, line.logtag, line.log];
                 names.iter().zip(texts).for_each(|(name, text)| capture(name, text));
             }

@@ -9,6 +9,7 @@ mod decoders;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod json;
+pub mod multiline;
 mod pairs;
 #[cfg(test)]
 mod tests;

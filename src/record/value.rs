@@ -135,6 +135,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of a string value, decoded into the arena if it holds escapes.
+    pub fn text_in(&self, bump: &'a Bump) -> Option<&'a str> {
+        match *self {
+            Self::Str(text) | Self::Plain(text) => Some(text),
+            Self::Escaped(body) => Some(unescape(body, bump)),
+            _ => None,
+        }
+    }
+
     /// Appends the value as JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match *self {
