@@ -40,4 +40,4 @@ pub use service::{
     Grace, LogLevel, RejectedLimit, RejectedPath, ServiceOptions, StorageSync, StorageType,
 };
 pub(crate) use value::choices;
-pub use value::{ElseFirst, Limit, Reading, Secret, Size, Value, Verbatim, Within};
+pub use value::{ElseFirst, ElseSeconds, Limit, Reading, Secret, Size, Value, Verbatim, Within};

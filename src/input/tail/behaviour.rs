@@ -226,7 +226,7 @@ fn options_that_cannot_work_are_refused() {
     let check = |properties: &[(&str, &str)], expected: &str| {
         assert_eq!(Rig::new(properties).open().unwrap_err().to_string(), expected);
     };
-    check(&[PATH, ("Rotate_Wait", "0")], "`Rotate_Wait` must be longer than 0");
+    check(&[PATH, ("Rotate_Wait", "0.5")], "`Rotate_Wait` must be at least 1 s");
     check(&[PATH, ("Refresh_Interval", "0")], "`Refresh_Interval` must be longer than 0");
     let sizes = "`Buffer_Max_Size` must not be smaller than `Buffer_Chunk_Size`";
     for size in ["16k", "0", "false"] {

@@ -69,7 +69,7 @@ impl Tail {
             return;
         }
         let nanos = Duration::from_nanos(self.options.progress_check_interval_nsec.into());
-        let interval = self.options.progress_check_interval + nanos;
+        let interval = self.options.progress_check_interval.0 + nanos;
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
         let differs = |(number, followed): (&u64, &mut Followed)| {

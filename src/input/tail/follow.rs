@@ -28,7 +28,7 @@ impl Tail {
         if self.schedule.scan.is_some_and(|at| now < at) {
             return;
         }
-        self.schedule.scan = Some(now + self.options.refresh_interval);
+        self.schedule.scan = Some(now + self.options.refresh_interval.0);
         self.schedule.scan_earliest = Some(now + SCAN_PAUSE);
         self.watch_folders();
         let scan = self.patterns.scan();
@@ -135,7 +135,7 @@ impl Tail {
     }
 
     pub(super) fn is_too_old(&self, found: &Found) -> bool {
-        let limit = self.options.ignore_older;
+        let limit = self.options.ignore_older.0;
         let age = found.modified.and_then(|at| clock::system_time().duration_since(at).ok());
         !limit.is_zero() && age.is_some_and(|age| age > limit)
     }
