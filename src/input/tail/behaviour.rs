@@ -41,6 +41,18 @@ fn without_head_only_what_is_new_is_read() {
 }
 
 #[test]
+fn of_a_file_that_is_empty_everything_is_new() {
+    for properties in [&[PATH][..], &[PATH, DB]] {
+        let mut rig = Rig::new(properties);
+        rig.append("empty.log", "");
+        rig.start();
+        rig.drain();
+        rig.append("empty.log", "1\n");
+        rig.expect(&["1"]);
+    }
+}
+
+#[test]
 fn a_file_by_two_names_is_followed_once_and_behind_a_link_as_well() {
     let mut rig = rig(&[("Path", "@/links/*.log, @/*.log"), HEAD]);
     fs::create_dir_all(rig.path("pods")).unwrap();

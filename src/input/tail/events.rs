@@ -1,5 +1,6 @@
 //! What tells that something is due: the kernel, the positions, the clock.
 
+use super::database::Start;
 use super::file::Stage;
 use super::positions::Answer;
 use super::{Ending, Followed, Place, Tail};
@@ -21,6 +22,8 @@ impl Tail {
                 Answer::Empty(number) => {
                     if let Some(followed) = self.files.get_mut(&number) {
                         followed.stage = Stage::Empty;
+                        // Whatever comes is new.
+                        followed.start = Start::Head;
                     }
                     // It may have been written to since.
                     self.enqueue(number);
