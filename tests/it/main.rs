@@ -21,6 +21,7 @@ mod readme;
 mod resume;
 mod shutdown;
 mod stock_parsers;
+mod tail_properties;
 mod tidy;
 mod tls;
 
