@@ -2,9 +2,10 @@
 //! and the CPU's ratio to *the floor*, which only reads the file and sends as many bytes.
 //!
 //! ```text
-//! cargo bench --bench whole -- [--case es|es-disk|loki|one-away|both|null|cri|cri-json|nginx] [--lines N] [--peer 'COMMAND {conf}']
+//! cargo bench --bench whole -- [--case NAME] [--lines N] [--peer 'COMMAND {conf}']
 //! ```
 //!
+//! The cases are in `tests/support/src/workload.rs`; the lines of all have about 400 bytes.
 //! `--peer` runs any other command over the same work, with a configuration that Fluent Bit reads.
 #![expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench that cannot run says so and ends")]

@@ -88,6 +88,8 @@ metrics! {
         long_line_truncated: Counter = "fluentbit_input_long_line_truncated_total" only "tail",
         /// Lines over the buffer limit that were left out.
         long_line_skipped: Counter = "fluentbit_input_long_line_skipped_total" only "tail",
+        /// Records of several lines cut at `multiline_buffer_limit`.
+        multiline_truncated: Counter = "fluentbit_input_multiline_truncated_total" only "tail",
         /// 1 while the input waits for room in the buffer.
         ingestion_paused: Gauge = "fluentbit_input_ingestion_paused",
         /// 1 while the input's chunks take more memory than `Mem_Buf_Limit`.

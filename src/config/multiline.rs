@@ -24,7 +24,7 @@ choices! {
 }
 
 properties! {
-    /// How lines become one record. Checked; no input joins lines yet.
+    /// How lines become one record. `tail` names it in `Multiline.Parser`.
     pub struct MultilineOptions for "MULTILINE_PARSER" as Parser {
         /// How inputs and filters call it.
         name: Option<String> ["Name"],

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use super::property::{Kind, Repeated};
-use super::value::{Limit, Reading, TIME_MAX, Value, Within};
+use super::value::{BinarySize, Limit, Reading, TIME_MAX, Value, Within};
 use super::{choices, properties};
 
 choices! {
@@ -106,12 +106,13 @@ properties! {
         /// Writes letters beyond ASCII as `\u00e9` in the JSON of `file` and in the lines and metadata of `loki`; for
         /// who reads JSON, as all other outputs' readers do, it means the same.
         json_escape_unicode: bool ["json.escape_unicode" = "on"],
+        /// The longest text that lines are joined to, in binary units: 1 K is 1,024 bytes. 0: 64 MB.
+        multiline_buffer_limit: BinarySize ["multiline_buffer_limit" = "2MB"],
         @accepted {
             "Daemon": "the agent stays in the foreground, where its supervisor sees it",
             "storage.metrics": "there is no `/api/v1/storage` yet; `/api/v1/metrics` has its numbers",
             "storage.backlog.mem_limit": "old chunks are read one by one, when they are sent",
             "storage.trim_files": "a file is never longer than what is in it",
-            "multiline_buffer_limit": "lines are not joined yet",
             "Hot_Reload": "start it anew: with a `DB`, nothing is lost",
             "dns.mode": "the system's resolver is asked",
             "dns.resolver": "the system's resolver is asked",

@@ -170,25 +170,46 @@ impl Value for Size {
     const KIND: Kind = Kind::Size;
 
     fn read(text: &str) -> Reading<Self> {
-        if text.eq_ignore_ascii_case("false") {
-            return Reading::Clear(Self(0));
-        }
-        let bad = || Reading::Bad("no size; write bytes, or a number with K, M or G".to_owned());
-        let (number, unit) = split_number(text, Fraction::Allowed);
-        let factor = match unit.to_ascii_uppercase().as_str() {
-            "" => 1,
-            "K" | "KB" => 1_000,
-            "M" | "MB" => 1_000_000,
-            "G" | "GB" => 1_000_000_000,
-            _ => return bad(),
-        };
-        if let Ok(whole) = number.parse::<u64>() {
-            return whole.checked_mul(factor).map_or_else(bad, |bytes| Reading::Clear(Self(bytes)));
-        }
-        match scaled(number, factor) {
+        match bytes(text, 1_000) {
             Some(bytes) => Reading::Clear(Self(bytes)),
-            None => bad(),
+            None => Reading::Bad(NO_SIZE.to_owned()),
         }
+    }
+}
+
+const NO_SIZE: &str = "no size; write bytes, or a number with K, M or G";
+
+/// Bytes in binary units, as Fluent Bit reads a few sizes: 1 K is 1,024 bytes. What cannot be read is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BinarySize(pub u64);
+
+impl Value for BinarySize {
+    const KIND: Kind = Kind::Size;
+
+    fn read(text: &str) -> Reading<Self> {
+        match bytes(text, 1_024) {
+            Some(bytes) => Reading::Clear(Self(bytes)),
+            None => Reading::Guess(Self(0), NO_SIZE.to_owned()),
+        }
+    }
+}
+
+/// The bytes that a size means where 1 K is `kilo`.
+fn bytes(text: &str, kilo: u64) -> Option<u64> {
+    if text.eq_ignore_ascii_case("false") {
+        return Some(0);
+    }
+    let (number, unit) = split_number(text, Fraction::Allowed);
+    let factor = match unit.to_ascii_uppercase().as_str() {
+        "" => 1,
+        "K" | "KB" => kilo,
+        "M" | "MB" => kilo * kilo,
+        "G" | "GB" => kilo * kilo * kilo,
+        _ => return None,
+    };
+    match number.parse::<u64>() {
+        Ok(whole) => whole.checked_mul(factor),
+        Err(_) => scaled(number, factor),
     }
 }
 

@@ -12,12 +12,14 @@
 //! | not UTF-8, or not what its encoding has | mended with U+FFFD, counted |
 
 use super::encoding::Encoding;
+use super::join::{self, Joiner, Joining, Spare};
 use crate::clock;
 use crate::metrics::InputMetrics;
 use crate::parser::{Parser, Scratch};
 use crate::record::{Batch, Field, Fields, Nanos, Record, Value};
 use bumpalo::Bump;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Room for fields that a record begins with: those of a container's line and `Path_Key`. As the last thing in the
 /// arena it grows in place.
@@ -41,6 +43,9 @@ pub(super) const CUT_KEY: &str = "log_truncated";
 #[derive(Debug)]
 pub(super) struct Lines {
     pub parser: Option<Arc<Parser>>,
+    /// How lines become records of several lines, if they do.
+    pub joining: Option<Arc<Joining>>,
+    pub spare: Spare,
     pub scratch: Scratch,
     /// That of what is split next.
     pub encoding: Encoding,
@@ -74,7 +79,7 @@ impl<'a> Origin<'a> {
     }
 
     /// `Path_Key` and `Offset_Key`.
-    fn push(&self, from: u64, fields: &mut Fields<'a>) {
+    pub(super) fn push(&self, from: u64, fields: &mut Fields<'a>) {
         if let Some(key) = self.path_key {
             fields.push(Field::new(key, Value::Str(self.path)));
         }
@@ -92,6 +97,7 @@ pub(super) struct Counts {
     pub repaired: u64,
     pub long_skipped: u64,
     pub long_cut: u64,
+    pub multiline_cut: u64,
 }
 
 impl std::ops::Add for Counts {
@@ -104,6 +110,7 @@ impl std::ops::Add for Counts {
             repaired: self.repaired + more.repaired,
             long_skipped: self.long_skipped + more.long_skipped,
             long_cut: self.long_cut + more.long_cut,
+            multiline_cut: self.multiline_cut + more.multiline_cut,
         }
     }
 }
@@ -116,12 +123,25 @@ impl Counts {
             (&metrics.repaired_json, self.repaired),
             (&metrics.long_line_skipped, self.long_skipped),
             (&metrics.long_line_truncated, self.long_cut),
+            (&metrics.multiline_truncated, self.multiline_cut),
         ] {
             if count > 0 {
                 cell.add(count);
             }
         }
     }
+}
+
+/// Where lines that are joined come from.
+#[derive(Debug)]
+pub(super) struct Seat<'s> {
+    pub joiner: &'s mut Joiner,
+    /// What the file has whose place this one took.
+    pub before: Option<&'s mut Joiner>,
+    /// Where the next line begins.
+    pub offset: u64,
+    /// When it is read.
+    pub since: Instant,
 }
 
 /// One line of a read.
@@ -146,15 +166,47 @@ impl Lines {
         origin: &Origin<'a>,
         batch: &mut Batch<'a>,
     ) -> Counts {
+        let mut counts = Counts::default();
+        let now = clock::now();
+        let newlines = memchr::memchr_iter(b'\n', bytes).count();
+        batch.records.reserve(newlines);
+        let from = batch.to;
+        batch.to = self.each_line(bytes, from, |lines, line| {
+            lines.push(line, origin, now, batch, &mut counts);
+        });
+        counts
+    }
+
+    /// Joins all complete lines in `bytes`, which begin at `seat.offset`; that moves behind the last one, and
+    /// `batch.to` to where a position may stand.
+    pub(super) fn split_joined<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        origin: &Origin<'a>,
+        batch: &mut Batch<'a>,
+        seat: &mut Seat<'_>,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        let now = clock::now();
+        seat.offset = self.each_line(bytes, seat.offset, |lines, line| {
+            lines.push_joined(line, origin, now, batch, seat, &mut counts);
+        });
+        batch.to = seat.joiner.hold(seat.offset);
+        counts
+    }
+
+    /// Calls `push` for all complete lines in `bytes`, which begin at `from`; returns where the next one begins.
+    fn each_line<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        from: u64,
+        mut push: impl FnMut(&mut Self, Line<'a>),
+    ) -> u64 {
         let encoding = self.encoding;
-        let bytes = begin_unit(encoding, bytes, batch);
+        let (bytes, base) = begin_unit(encoding, bytes, from);
         let complete = encoding.last_end(bytes);
         let (whole, rest) = bytes.split_at_checked(complete).unwrap_or_default();
-        let mut counts = Counts::default();
         let text = encoding.as_text(whole);
-        batch.records.reserve(memchr::memchr_iter(b'\n', whole).count());
-        let now = clock::now();
-        let base = batch.to;
         let unit = encoding.unit();
         let mut start = 0;
         for end in encoding.newlines(whole) {
@@ -164,12 +216,11 @@ impl Lines {
                 from: base + start as u64,
                 to: base + (end + unit) as u64,
             };
-            self.push(line, origin, now, batch, &mut counts);
+            push(self, line);
             start = end + unit;
         }
         // What stands before the next line belongs to no line.
-        batch.to = base + (complete + encoding.padding(rest)) as u64;
-        counts
+        base + (complete + encoding.padding(rest)) as u64
     }
 
     /// Makes a record of a single line that ends at `to`, of which `bytes`, beginning at `batch.to`, holds as much
@@ -182,10 +233,55 @@ impl Lines {
         batch: &mut Batch<'a>,
     ) -> Counts {
         let mut counts = Counts::default();
-        let bytes = begin_unit(self.encoding, bytes, batch);
-        let line = Line { bytes, text: None, from: batch.to, to };
+        let (bytes, from) = begin_unit(self.encoding, bytes, batch.to);
+        let line = Line { bytes, text: None, from, to };
         self.push(line, origin, clock::now(), batch, &mut counts);
         batch.to = to;
+        counts
+    }
+
+    /// The same for a line that is joined.
+    pub(super) fn push_one_joined<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        to: u64,
+        origin: &Origin<'a>,
+        batch: &mut Batch<'a>,
+        seat: &mut Seat<'_>,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        let (bytes, from) = begin_unit(self.encoding, bytes, seat.offset);
+        let line = Line { bytes, text: None, from, to };
+        self.push_joined(line, origin, clock::now(), batch, seat, &mut counts);
+        seat.offset = to;
+        batch.to = seat.joiner.hold(to);
+        counts
+    }
+
+    /// Hands over what became whole without another line.
+    pub(super) fn release<'a>(
+        &mut self,
+        origin: &Origin<'a>,
+        batch: &mut Batch<'a>,
+        seat: &mut Seat<'_>,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        if let Some(joining) = self.joining.clone() {
+            let Seat { joiner, since, .. } = seat;
+            joiner.release(&mut join::Desk {
+                joining: &joining,
+                parser: self.parser.as_deref(),
+                scratch: &mut self.scratch,
+                spare: &mut self.spare,
+                origin,
+                before: None,
+                batch,
+                counts: &mut counts,
+                now: clock::now(),
+                since: *since,
+            });
+        }
+        batch.to = seat.joiner.hold(seat.offset);
         counts
     }
 
@@ -197,22 +293,10 @@ impl Lines {
         batch: &mut Batch<'a>,
         counts: &mut Counts,
     ) {
-        let line = without_padding(self.encoding, line);
-        let is_long = line.bytes.len() >= self.bytes_max;
-        if is_long && self.long == LongLines::Skip {
-            counts.long_skipped += 1;
-            return;
-        }
         let bump = batch.bump;
-        let raw = match line.text {
-            Some(text) if !is_long => text,
-            Some(_) | None => self.text_of(line, is_long, bump, counts),
-        };
-        if self.skips_empty && matches!(raw, "" | "\r") {
-            return;
-        }
+        let Some((line, raw, is_long)) = self.read(line, bump, counts) else { return };
         let stripped = if self.strips_return { without_return(raw) } else { raw };
-        let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
+        let mut fields = room(bump);
         let parser =
             self.parser.as_deref().filter(|_| !is_long || self.long != LongLines::Truncate);
         let parsed = parser
@@ -229,7 +313,7 @@ impl Lines {
             None
         };
         if is_long && self.long == LongLines::Flag {
-            fields.push(Field::new(CUT_KEY, Value::True));
+            flag_cut(&mut fields);
         }
         batch.records.push(Record {
             time: time.unwrap_or(now),
@@ -239,6 +323,61 @@ impl Lines {
             ordinal: 0,
             fields,
         });
+    }
+
+    /// The line without what stands before it, its text, cut if it is longer than it may be, and whether it is.
+    /// `None`: it is left out.
+    #[inline]
+    fn read<'a>(
+        &self,
+        line: Line<'a>,
+        bump: &'a Bump,
+        counts: &mut Counts,
+    ) -> Option<(Line<'a>, &'a str, bool)> {
+        let line = without_padding(self.encoding, line);
+        let is_long = line.bytes.len() >= self.bytes_max;
+        if is_long && self.long == LongLines::Skip {
+            counts.long_skipped += 1;
+            return None;
+        }
+        let raw = match line.text {
+            Some(text) if !is_long => text,
+            Some(_) | None => self.text_of(line, is_long, bump, counts),
+        };
+        (!self.skips_empty || !matches!(raw, "" | "\r")).then_some((line, raw, is_long))
+    }
+
+    fn push_joined<'a>(
+        &mut self,
+        line: Line<'a>,
+        origin: &Origin<'a>,
+        now: Nanos,
+        batch: &mut Batch<'a>,
+        seat: &mut Seat<'_>,
+        counts: &mut Counts,
+    ) {
+        let Some((line, raw, is_long)) = self.read(line, batch.bump, counts) else { return };
+        let Some(joining) = self.joining.as_deref() else { return };
+        let Line { from, to, .. } = line;
+        let is_flagged = is_long && self.long == LongLines::Flag;
+        let line = join::Line { text: without_return(raw), from, to, is_cut: is_flagged };
+        let desk = &mut join::Desk {
+            joining,
+            parser: self.parser.as_deref(),
+            scratch: &mut self.scratch,
+            spare: &mut self.spare,
+            origin,
+            before: seat.before.as_deref_mut(),
+            batch,
+            counts,
+            now,
+            since: seat.since,
+        };
+        if is_long && self.long == LongLines::Truncate {
+            seat.joiner.take_alone(line, desk);
+        } else {
+            seat.joiner.take(line, desk);
+        }
     }
 
     /// The text of a line that does not stand there as it is wanted: it has to be cut, or decoded.
@@ -261,11 +400,21 @@ impl Lines {
     }
 }
 
-/// `bytes` without what is left of a unit at their start, behind which `batch.to` moves.
-fn begin_unit<'a>(encoding: Encoding, bytes: &'a [u8], batch: &mut Batch<'_>) -> &'a [u8] {
-    let rest = encoding.rest_of_unit(batch.to).min(bytes.len());
-    batch.to += rest as u64;
-    bytes.get(rest..).unwrap_or_default()
+/// No fields yet, and room for what most records have.
+#[inline]
+pub(super) fn room(bump: &Bump) -> Fields<'_> {
+    Fields::with_capacity_in(FIELDS_GUESS, bump)
+}
+
+/// Says of a record that its line was cut.
+pub(super) fn flag_cut(fields: &mut Fields<'_>) {
+    fields.push(Field::new(CUT_KEY, Value::True));
+}
+
+/// `bytes`, which begin at `from`, without what is left of a unit at their start, and where they begin then.
+fn begin_unit(encoding: Encoding, bytes: &[u8], from: u64) -> (&[u8], u64) {
+    let rest = encoding.rest_of_unit(from).min(bytes.len());
+    (bytes.get(rest..).unwrap_or_default(), from + rest as u64)
 }
 
 fn without_padding(encoding: Encoding, line: Line<'_>) -> Line<'_> {
@@ -297,6 +446,8 @@ mod tests {
         let scratch = Scratch::default();
         Lines {
             parser: None,
+            joining: None,
+            spare: Spare::default(),
             scratch,
             encoding: Encoding::Utf8,
             skips_empty: false,
@@ -396,7 +547,7 @@ mod tests {
                 100-106 {"at":100,"log":"café"}
                 106-111 {"at":106,"log":"�x�"}
                 111-115 {"at":111,"log":"€"}
-                to 115 Counts { unparsed: 0, invalid_utf8: 1, repaired: 0, long_skipped: 0, long_cut: 0 }"#]],
+                to 115 Counts { unparsed: 0, invalid_utf8: 1, repaired: 0, long_skipped: 0, long_cut: 0, multiline_cut: 0 }"#]],
         );
     }
 
@@ -409,7 +560,7 @@ mod tests {
             &expect![[r#"
                 100-103 {"at":100,"log":"ok"}
                 129-132 {"at":129,"log":"ok"}
-                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 3, long_cut: 0 }"#]],
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 3, long_cut: 0, multiline_cut: 0 }"#]],
         );
         check_with(
             lines(LongLines::Truncate, 6),
@@ -420,7 +571,7 @@ mod tests {
                 110-118 {"at":110,"log":"12345"}
                 118-129 {"at":118,"log":"123456"}
                 129-132 {"at":129,"log":"ok"}
-                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 0, long_cut: 3 }"#]],
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 0, long_cut: 3, multiline_cut: 0 }"#]],
         );
         check_with(
             lines(LongLines::Flag, 7),
@@ -431,7 +582,7 @@ mod tests {
                 110-118 {"at":110,"log":"12345é","log_truncated":true}
                 118-129 {"at":118,"log":"1234567","log_truncated":true}
                 129-132 {"at":129,"log":"ok"}
-                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 0, long_cut: 2 }"#]],
+                to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 0, long_cut: 2, multiline_cut: 0 }"#]],
         );
     }
 }

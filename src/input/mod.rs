@@ -2,6 +2,7 @@
 
 pub mod dummy;
 mod encoding;
+mod join;
 mod lines;
 mod objects;
 pub mod stdin;

@@ -7,6 +7,7 @@
 //! passed on as a line under `log` and counted; Fluent Bit would drop all that it has just read.
 
 use super::encoding::Encoding;
+use super::join::Spare;
 use super::lines::{Counts, Lines, LongLines, Origin};
 use super::objects::{self, NoObject};
 use super::{Input, Intake, Turn};
@@ -114,6 +115,8 @@ impl Stdin {
             is_text: parser.is_some(),
             lines: Lines {
                 parser,
+                joining: None,
+                spare: Spare::default(),
                 scratch,
                 encoding: Encoding::Utf8,
                 skips_empty: false,

@@ -45,6 +45,16 @@ impl Matcher {
     }
 }
 
+impl Matcher {
+    /// The names of its groups.
+    pub(super) fn names(&self) -> &[&'static str] {
+        match self {
+            Self::Pattern(_, _, names) => names,
+            Self::Cri(names) | Self::CriPiece(names) => names,
+        }
+    }
+}
+
 /// Room for the groups of each pattern that was used, by its number. As many as the owner of the
 /// scratch has parsers.
 #[derive(Debug, Default)]

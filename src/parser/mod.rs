@@ -65,6 +65,19 @@ impl Parser {
         &self.name
     }
 
+    /// Whether it reads JSON objects, whose fields nobody knows before.
+    pub fn reads_json(&self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+
+    /// Whether an expression names this field.
+    pub fn has_field(&self, name: &str) -> bool {
+        match &self.format {
+            Format::Regex(captured) => captured.matcher.names().contains(&name),
+            Format::Json | Format::Pairs(_) => false,
+        }
+    }
+
     /// Appends the fields of `text`. `None`: it does not match, and `fields` is as it was.
     ///
     /// Where the time's format lacks the year, it is that of `now`.

@@ -149,6 +149,26 @@ impl Multiline {
         })
     }
 
+    /// One that joins the pieces of lines which `parser` reads, if it says which are pieces.
+    pub fn of_pieces(parser: &Arc<Parser>) -> Option<Self> {
+        let of = |names: [&'static str; 2]| names.into_iter().find(|name| parser.has_field(name));
+        let (join, key_content, key_pattern) = if parser.reads_json() {
+            (Join::EndsWith { text: "\n".to_owned(), negate: false }, KEY, None)
+        } else {
+            let join = Join::Equal { text: "F".to_owned(), negate: false };
+            (join, of(["log", "message"])?, Some(of(["logtag", "_p"])?.to_owned()))
+        };
+        Some(Self {
+            name: parser.name().to_owned(),
+            parser: Some(Arc::clone(parser)),
+            join,
+            key_content: Some(key_content),
+            key_pattern,
+            key_group: Some("stream".to_owned()),
+            flush_timeout: FLUSH_TIMEOUT,
+        })
+    }
+
     fn build(
         definition: &MultilineParser,
         parsers: &Parsers,

@@ -14,12 +14,14 @@ use crate::config::{
     Diagnostics, FilterCommon, InputCommon, Instance, Located, Location, LogLevel, Model,
     OutputCommon, RetryLimit, ServiceOptions, StorageType, Verbatim,
 };
+use crate::input::tail::Means;
 use crate::mailbox;
 use crate::metrics::{InputMetrics, OutputMetrics, Registry};
 use crate::net::{Client, Doubts, Endpoint, Proxy};
 use crate::output::writer::{self, Closed};
 use crate::output::{Backoff, Courier, Local, Output, Policy};
 use crate::parser::Parsers;
+use crate::parser::multiline::MultilineParsers;
 use crate::record::Match;
 use std::fmt;
 use std::io;
@@ -114,8 +116,10 @@ impl Plan {
     /// Builds what the configuration asks for, without opening anything. Every problem is reported;
     /// `None` if one of them is an error.
     pub fn new(model: Model, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let parsers = Parsers::build(&model.parsers, diagnostics);
         let mut planner = Planner {
-            parsers: Parsers::build(&model.parsers, diagnostics),
+            multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
+            parsers,
             registry: Registry::new(SystemTime::now()),
             diagnostics,
         };
@@ -264,6 +268,7 @@ fn bind_admin(service: &ServiceOptions) -> Result<Option<Admin>, StartError> {
 /// What planning needs along the way.
 struct Planner<'a> {
     parsers: Parsers,
+    multiline: MultilineParsers,
     registry: Registry,
     diagnostics: &'a mut Diagnostics,
 }
@@ -278,8 +283,12 @@ impl Planner<'_> {
         let mem_buf_limit = if limit == 0 { MEM_BUF_LIMIT_DEFAULT } else { limit };
         let metrics = self.registry.input(&instance.name, instance.plugin.name);
         let on_disk = instance.common.storage_type(service) == StorageType::Filesystem;
-        let BuiltInput { database, open } =
-            plugins::input(&instance, &self.parsers, self.diagnostics)?;
+        let means = Means {
+            parsers: &self.parsers,
+            multiline: &self.multiline,
+            bytes_max: service.multiline_buffer_limit.0,
+        };
+        let BuiltInput { database, open } = plugins::input(&instance, means, self.diagnostics)?;
         Some(PlannedInput { name: instance.name, mem_buf_limit, on_disk, database, metrics, open })
     }
 

@@ -13,7 +13,7 @@ use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::input::Input;
 use crate::input::dummy::{Dummy, DummyOptions};
 use crate::input::stdin::{Stdin, StdinError, StdinOptions};
-use crate::input::tail::{Tail, TailError, TailOptions};
+use crate::input::tail::{Means, Tail, TailError, TailOptions};
 use crate::metrics::{FilterMetrics, InputMetrics};
 use crate::output::file::{File, FileOptions};
 use crate::output::loki::{Loki, LokiOptions};
@@ -95,12 +95,12 @@ pub(super) struct BuiltInput {
 /// Reads the section of an input; `None` if it cannot work, which is reported.
 pub(super) fn input(
     instance: &Instance<InputCommon>,
-    parsers: &Parsers,
+    means: Means<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<BuiltInput> {
     let tag = instance.common.tag.clone().unwrap_or_else(|| instance.name.clone());
     let mut find = |name: Option<&str>, missing| {
-        find_parser(name?, missing, parsers, &instance.section, diagnostics)
+        find_parser(name?, missing, means.parsers, &instance.section, diagnostics)
     };
     let (database, open): (_, OpenInput) = match instance.plugin.name {
         DummyOptions::NAME => {
@@ -125,9 +125,11 @@ pub(super) fn input(
                 let message = format!("`Tag_Regex`: {error}; `Tag` stays as it is");
                 diagnostics.warning(instance.section.location_of("Tag_Regex"), message);
             }
+            let joining =
+                options.joining(parser.as_ref(), means, &instance.section, diagnostics)?;
             let database = options.db.clone();
             let open = Box::new(move |number, metrics| {
-                Ok(Box::new(Tail::open(options, &tag, parser, number, metrics)?) as _)
+                Ok(Box::new(Tail::open(options, &tag, parser, joining, number, metrics)?) as _)
             });
             (database, open)
         }

@@ -15,4 +15,9 @@ fn every_case_ships_every_line() {
     check(Case::OneAway, 2_000);
     check(Case::Both, 4_000);
     check(Case::Null, 0);
+    check(Case::Raw, 0);
+    check(Case::RawJson, 0);
+    check(Case::Docker, 0);
+    check(Case::Pieces, 0);
+    check(Case::Traces, 0);
 }

@@ -29,7 +29,7 @@ impl Attended {
             clerk = Some(its_clerk);
             Ok(positions)
         };
-        let tail = Tail::open_with(options, tag, None, 0, metrics, begin).unwrap();
+        let tail = Tail::open_with(options, tag, None, None, 0, metrics, begin).unwrap();
         Self { tail, clerk: clerk.unwrap() }
     }
 

@@ -304,9 +304,13 @@ fn what_cannot_be_read_is_counted_once_and_does_not_stop_the_others() {
     let mut rig = rig(&[PATH, HEAD]);
     std::os::unix::fs::symlink("loop.log", rig.path("loop.log")).unwrap();
     fs::create_dir(rig.path("folder.log")).unwrap();
+    let pipe = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, rig.path("pipe.log"), pipe.0, pipe.1, 0).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(rig.path("socket.log")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", rig.path("device.log")).unwrap();
     rig.append("a.log", "1\n");
     rig.expect(&["1"]);
-    assert_eq!(rig.metrics.unreadable_files.value(), 1);
+    assert_eq!(rig.metrics.unreadable_files.value(), 5);
     fs::remove_file(rig.path("loop.log")).unwrap();
     rig.append("loop.log", "2\n");
     rig.expect(&["1", "2"]);
@@ -437,4 +441,79 @@ fn a_file_that_was_empty_is_registered_even_while_the_buffer_is_full() {
     rig.append("a.log", "3\n");
     rig.start();
     rig.expect(&["1", "2", "3"]);
+}
+
+/// With the next scan an hour away, nothing but events tells of what happens.
+fn told_by_events(properties: &[(&str, &str)]) -> Rig {
+    let mut rig = Rig::new(properties);
+    for (key, value) in [("Refresh_Interval", "3600"), ("Progress_Check_Interval", "3600")] {
+        rig.properties.push((key.into(), value.into()));
+    }
+    rig.start();
+    rig.drain();
+    rig
+}
+
+#[test]
+fn events_tell_of_files_that_come_and_go_and_are_renamed() {
+    let mut rig = told_by_events(&[("Path", "@/*.log, @/*/*/*.log*"), HEAD]);
+    rig.append("a.log", "1\n");
+    rig.expect(&["1"]);
+    // Folders within folders, and files in them at once.
+    fs::create_dir_all(rig.path("x/y")).unwrap();
+    rig.append("x/y/b.log", "2\n");
+    rig.expect(&["1", "2"]);
+    rig.rename("x/y/b.log", "x/y/b.log.1");
+    rig.append("x/y/b.log.1", "3\n");
+    rig.append("x/y/b.log", "4\n");
+    rig.expect(&["1", "2", "3", "4"]);
+    assert_eq!((rig.metrics.files_opened.value(), rig.metrics.files_rotated.value()), (3, 1));
+    // Out of what `Path` finds, and written to there.
+    rig.rename("a.log", "a.old");
+    rig.append("a.old", "5\n");
+    rig.expect(&["1", "2", "3", "4", "5"]);
+    assert_eq!(rig.metrics.files_rotated.value(), 2);
+    fs::remove_dir_all(rig.path("x")).unwrap();
+    rig.turn(Duration::from_millis(30));
+    for _ in 0..10 {
+        rig.turn(Duration::from_secs(5));
+    }
+    assert!(rig.tail.as_ref().unwrap().files.is_empty());
+}
+
+/// What a container's runtime and the kubelet make, in every order in which they may.
+#[test]
+fn a_pod_that_lives_for_an_instant_is_read_from_its_first_byte() {
+    let mut rig = told_by_events(&[("Path", "@/containers/*.log"), HEAD]);
+    fs::create_dir_all(rig.path("pods")).unwrap();
+    fs::create_dir_all(rig.path("containers")).unwrap();
+    rig.drain();
+    let mut lines = Vec::new();
+    for number in 0..3 {
+        let folder = format!("pods/{number}/app");
+        let (link, file) = (format!("containers/{number}.log"), format!("{folder}/0.log"));
+        lines.push(format!("line {number}"));
+        let link_it = |rig: &Rig| {
+            std::os::unix::fs::symlink(rig.path(&file), rig.path(&link)).unwrap();
+        };
+        if number == 0 {
+            link_it(&rig);
+            rig.drain();
+        }
+        fs::create_dir_all(rig.path(&folder)).unwrap();
+        if number == 1 {
+            link_it(&rig);
+            rig.drain();
+        }
+        rig.append(&file, format!("{}\n", lines[number]));
+        if number == 2 {
+            link_it(&rig);
+        }
+        rig.turn(Duration::from_millis(30));
+        // Its descriptor is all that is left of it.
+        fs::remove_dir_all(rig.path(&format!("pods/{number}"))).unwrap();
+        fs::remove_file(rig.path(&link)).unwrap();
+        let expected: Vec<_> = lines.iter().map(String::as_str).collect();
+        rig.expect(&expected);
+    }
 }

@@ -1,11 +1,12 @@
 //! The position database: Fluent Bit's table, which either program can go on with, and ours beside it.
 //!
-//! `in_tail_files` is as Fluent Bit 5.1 makes it. What it cannot hold lies in two tables that Fluent
+//! `in_tail_files` is as Fluent Bit 5.1 makes it. What it cannot hold lies in tables that Fluent
 //! Bit does not look at:
 //!
 //! | table | holds |
 //! |---|---|
 //! | `tailwater_node` | one row: the version of these tables, the node's random id |
+//! | `tailwater_cuts` | per row of `in_tail_files`: ends of lines behind which a record was ended for want of its next line |
 //! | `tailwater_files` | per row of `in_tail_files`: the file's identity and the name under which it was first found |
 //!
 //! A file's identity is its inode, the XXH3-128 of its first bytes (as many as there were when it was
@@ -21,6 +22,7 @@ use crate::record::{Nanos, SOURCE_KEY_LEN, SourceKey};
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
 };
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -60,7 +62,12 @@ const TABLES: &str = "
       first_seen      INTEGER NOT NULL,
       path            TEXT NOT NULL,
       real_path       TEXT NOT NULL
-    );";
+    );
+    CREATE TABLE IF NOT EXISTS tailwater_cuts (
+      id      INTEGER NOT NULL,
+      offset  INTEGER NOT NULL,
+      PRIMARY KEY (id, offset)
+    ) WITHOUT ROWID;";
 
 /// Columns that every release of Fluent Bit has made.
 const COLUMNS: [&str; 6] = ["id", "name", "offset", "inode", "created", "rotated"];
@@ -131,6 +138,8 @@ pub(super) struct Registration {
     pub first_seen: Nanos,
     /// The name that it was first found under: tags and `Path_Key` stay the same after a restart.
     pub path: PathBuf,
+    /// Ends of lines behind its offset at which a record was ended for want of its next line.
+    pub cuts: Vec<u64>,
 }
 
 /// One row, read.
@@ -162,6 +171,8 @@ pub(super) struct Database {
     connection: Connection,
     options: DatabaseOptions,
     node: [u8; 16],
+    /// Rows that may have cuts: as many as there are files.
+    cut_rows: HashSet<i64>,
 }
 
 impl Database {
@@ -200,7 +211,7 @@ impl Database {
         let node = migrate(&transaction)?;
         transaction.commit()?;
         connection.pragma_update(None, "synchronous", options.sync)?;
-        Ok(Self { connection, options, node })
+        Ok(Self { connection, options, node, cut_rows: HashSet::new() })
     }
 
     /// Registers files, all in one transaction that is on disk when this returns. `None`: the file is empty,
@@ -218,6 +229,8 @@ impl Database {
         let answers = answers.collect::<rusqlite::Result<Vec<_>>>()?;
         transaction.commit()?;
         self.connection.pragma_update(None, "synchronous", sync)?;
+        let has_cuts = |registration: &&Registration| !registration.cuts.is_empty();
+        self.cut_rows.extend(answers.iter().flatten().filter(has_cuts).map(|it| it.row));
         Ok(answers)
     }
 
@@ -239,6 +252,28 @@ impl Database {
                 position.marker.hash().cast_signed(),
                 signed(position.marker.len()),
             ])?;
+            if self.cut_rows.contains(&position.row) {
+                transaction
+                    .prepare_cached("DELETE FROM tailwater_cuts WHERE id = ?1 AND offset <= ?2")?
+                    .execute(params![position.row, position.offset.cast_signed()])?;
+            }
+        }
+        transaction.commit()
+    }
+
+    /// Writes down that records of these rows were ended at these ends of lines.
+    pub(super) fn cut<'c>(
+        &mut self,
+        cuts: impl Iterator<Item = (i64, &'c [u64])>,
+    ) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for (row, ends) in cuts {
+            self.cut_rows.insert(row);
+            let sql = "INSERT OR IGNORE INTO tailwater_cuts (id, offset) VALUES (?1, ?2)";
+            let mut statement = transaction.prepare_cached(sql)?;
+            for end in ends {
+                statement.execute(params![row, end.cast_signed()])?;
+            }
         }
         transaction.commit()
     }
@@ -469,7 +504,13 @@ impl Desk<'_> {
                 ])?;
             self.identify(row.id, candidate, view)?
         };
-        Ok(self.registration(row.id, identity, view.inode, offset, marker))
+        let mut registration = self.registration(row.id, identity, view.inode, offset, marker);
+        let sql = "SELECT offset FROM tailwater_cuts WHERE id = ?1 AND offset > ?2";
+        let mut statement = self.rows.prepare_cached(sql)?;
+        let end = |columns: &rusqlite::Row<'_>| Ok(columns.get::<_, i64>(0)?.cast_unsigned());
+        let cuts = statement.query_map(params![row.id, offset.cast_signed()], end)?;
+        registration.cuts = cuts.collect::<rusqlite::Result<_>>()?;
+        Ok(registration)
     }
 
     fn insert(
@@ -551,6 +592,7 @@ impl Desk<'_> {
             key: source_key(self.node, inode, identity.fingerprint, identity.first_seen),
             first_seen: identity.first_seen,
             path: PathBuf::from(identity.path),
+            cuts: Vec::new(),
         }
     }
 }
@@ -643,9 +685,11 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 }
 
 fn delete(connection: &Connection, row: i64) -> rusqlite::Result<()> {
-    for sql in
-        ["DELETE FROM in_tail_files WHERE id = ?1", "DELETE FROM tailwater_files WHERE id = ?1"]
-    {
+    for sql in [
+        "DELETE FROM in_tail_files WHERE id = ?1",
+        "DELETE FROM tailwater_files WHERE id = ?1",
+        "DELETE FROM tailwater_cuts WHERE id = ?1",
+    ] {
         connection.prepare_cached(sql)?.execute([row])?;
     }
     Ok(())

@@ -2,9 +2,10 @@
 
 use super::error::TailError;
 use glob::{MatchOptions, Pattern};
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
@@ -33,6 +34,11 @@ impl Place {
     pub(super) fn of(status: &Metadata) -> Self {
         Self { device: status.dev(), inode: status.ino() }
     }
+
+    /// The place that a name leads to.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        path.metadata().as_ref().map(Self::of).ok()
+    }
 }
 
 /// `Path` and `Exclude_Path`.
@@ -45,8 +51,19 @@ pub(super) struct Patterns {
 /// One pattern of `Path`.
 #[derive(Clone, Debug)]
 struct Included {
-    text: String,
     pattern: Pattern,
+    /// Where `parts` begin: `/`, or nothing, which is where the process runs.
+    root: PathBuf,
+    parts: Vec<Part>,
+}
+
+/// What stands between two slashes.
+#[derive(Clone, Debug)]
+enum Part {
+    /// A name.
+    Fixed(String),
+    /// Any name that matches.
+    Wild(Pattern),
 }
 
 /// What a scan found.
@@ -54,8 +71,10 @@ struct Included {
 pub(super) struct Scan {
     /// Regular files, in the order of the patterns and then of names. One file may be there by several names.
     pub found: Vec<Found>,
-    /// What could not be looked at.
+    /// What could not be looked at, or is no file.
     pub refused: Vec<(PathBuf, io::Error)>,
+    /// The folders in which a file or a further folder may appear.
+    pub folders: Vec<Folder>,
 }
 
 /// A regular file.
@@ -69,11 +88,13 @@ pub(super) struct Found {
 }
 
 /// A folder in which what matters may appear.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Folder {
     pub path: PathBuf,
     /// What matters there.
     pub names: Pattern,
+    /// The link that leads there; otherwise the name itself is what matters.
+    pub link: Option<PathBuf>,
 }
 
 impl Patterns {
@@ -82,10 +103,7 @@ impl Patterns {
         if paths.is_empty() {
             return Err(TailError::PathMissing);
         }
-        let include = |text: &String| {
-            let text = translate(&expand_home(text));
-            Ok(Included { pattern: compile(&text)?, text })
-        };
+        let include = |text: &String| Included::read(&translate(&expand_home(text)));
         let exclude = |text: &String| compile(&translate(text));
         Ok(Self {
             included: paths.iter().map(include).collect::<Result<_, TailError>>()?,
@@ -107,82 +125,171 @@ impl Patterns {
     /// Looks which files there are.
     pub(super) fn scan(&self) -> Scan {
         let mut scan = Scan::default();
-        for included in &self.included {
-            // Compiled before, so this is no error of the pattern.
-            let Ok(paths) = glob::glob_with(&included.text, AS_GLOB) else { continue };
-            for path in paths {
-                match path {
-                    Ok(path) if self.exclude(&path) => {}
-                    Ok(path) => scan.add(path),
-                    Err(error) => {
-                        let path = error.path().to_path_buf();
-                        scan.refused.push((path, io::Error::from(error)));
-                    }
+        for Included { root, parts, .. } in &self.included {
+            self.walk(parts, root, &mut scan);
+        }
+        scan
+    }
+
+    /// Looks at these names alone, and at what lies under them.
+    pub(super) fn scan_names<'a>(&self, names: impl IntoIterator<Item = &'a PathBuf>) -> Scan {
+        let mut scan = Scan::default();
+        for path in names {
+            for parts in self.included.iter().filter_map(|included| included.below(path)) {
+                if parts.is_empty() {
+                    self.add(path.clone(), &mut scan);
+                } else if path.is_dir() {
+                    self.walk(parts, path, &mut scan);
                 }
             }
         }
         scan
     }
 
-    /// The folders that exist now and in which a file or a further folder of `Path` may appear.
-    pub(super) fn folders(&self) -> Vec<Folder> {
-        self.included.iter().flat_map(|included| folders(&included.text)).collect()
+    /// Goes down from `parent`, which is a folder.
+    fn walk(&self, parts: &[Part], parent: &Path, scan: &mut Scan) {
+        let Some((part, rest)) = parts.split_first() else { return };
+        match part {
+            Part::Fixed(name) => {
+                let path = parent.join(name);
+                if rest.is_empty() {
+                    scan.watch(parent, escaped(name));
+                    self.add(path, scan);
+                } else if path.is_dir() {
+                    // A fixed folder that exists is not watched for: it would wake us for every file beside it.
+                    self.walk(rest, &path, scan);
+                } else {
+                    scan.watch(parent, escaped(name));
+                }
+            }
+            Part::Wild(pattern) => {
+                scan.watch(parent, Some(pattern.clone()));
+                for path in children(parent, pattern, scan) {
+                    if rest.is_empty() {
+                        self.add(path, scan);
+                    } else if path.is_dir() {
+                        self.walk(rest, &path, scan);
+                    }
+                }
+            }
+        }
     }
-}
 
-impl Scan {
-    fn add(&mut self, path: PathBuf) {
+    /// Takes a name into the scan, if it leads to a file.
+    fn add(&self, path: PathBuf, scan: &mut Scan) {
+        if self.exclude(&path) {
+            return;
+        }
         match path.metadata() {
-            Ok(status) if status.is_file() => self.found.push(Found {
+            Ok(status) if status.is_file() => scan.found.push(Found {
                 place: Place::of(&status),
                 size: status.len(),
                 modified: status.modified().ok(),
                 created: status.created().ok(),
                 path,
             }),
-            // A folder or a pipe; or a link that leads nowhere, as after a rotation.
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.refused.push((path, error)),
+            Ok(status) => scan.refused.push((path, io::Error::other(kind(&status)))),
+            // A link that leads nowhere, as between two steps of a rotation, or before its file is made.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                scan.folders.extend(behind_dangling(&path));
+            }
+            Err(error) => scan.refused.push((path, error)),
         }
     }
 }
 
-/// For each component of a pattern, the folders that may come to hold a match for it.
-fn folders(text: &str) -> Vec<Folder> {
-    let mut folders = Vec::new();
-    let mut parents = vec![PathBuf::from(if text.starts_with('/') { "/" } else { "." })];
-    let components = Path::new(text).components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
-        Component::ParentDir => Some("..".to_owned()),
-        _ => None,
-    });
-    let mut components = components.peekable();
-    while let Some(name) = components.next() {
-        let Ok(names) = compile(&name) else { break };
-        let is_fixed = !name.contains(['*', '?', '[']);
-        let is_last = components.peek().is_none();
-        let deeper: Vec<PathBuf> =
-            parents.iter().flat_map(|parent| children(parent, &name, is_fixed)).collect();
-        // A fixed folder that exists is not watched for: it would wake us for every file beside it.
-        if is_last || !is_fixed || deeper.is_empty() {
-            let path = |path: PathBuf| Folder { path, names: names.clone() };
-            folders.extend(parents.into_iter().map(path));
-        }
-        parents = deeper;
+impl Included {
+    fn read(text: &str) -> Result<Self, TailError> {
+        let root = if text.starts_with('/') { "/" } else { "" };
+        let parts = Path::new(text).components().filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            Component::ParentDir => Some("..".to_owned()),
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => None,
+        });
+        let part = |name: String| {
+            let is_fixed = !name.contains(['*', '?', '[']);
+            Ok(if is_fixed { Part::Fixed(name) } else { Part::Wild(compile(&name)?) })
+        };
+        Ok(Self {
+            pattern: compile(text)?,
+            root: PathBuf::from(root),
+            parts: parts.map(part).collect::<Result<_, TailError>>()?,
+        })
     }
-    folders
+
+    /// What of the pattern is to be found under this name; `None`: nothing is.
+    fn below(&self, path: &Path) -> Option<&[Part]> {
+        let mut parts = self.parts.as_slice();
+        for name in path.strip_prefix(&self.root).ok()? {
+            let (part, rest) = parts.split_first()?;
+            let is_it = match part {
+                Part::Fixed(fixed) => name == OsStr::new(fixed),
+                Part::Wild(pattern) => pattern.matches_with(&name.to_string_lossy(), AS_GLOB),
+            };
+            if !is_it {
+                return None;
+            }
+            parts = rest;
+        }
+        Some(parts)
+    }
 }
 
-/// The folders under `parent` that match one component.
-fn children(parent: &Path, name: &str, is_fixed: bool) -> Vec<PathBuf> {
-    if is_fixed {
-        let path = parent.join(name);
-        return if path.is_dir() { vec![path] } else { Vec::new() };
+impl Scan {
+    fn watch(&mut self, folder: &Path, names: Option<Pattern>) {
+        let path = or_here(folder).to_path_buf();
+        self.folders.extend(names.map(|names| Folder { path, names, link: None }));
     }
-    let pattern = format!("{}/{name}", Pattern::escape(&parent.to_string_lossy()));
-    let paths = glob::glob_with(&pattern, AS_GLOB).into_iter().flatten().flatten();
-    paths.filter(|path| path.is_dir()).collect()
+}
+
+/// The names under `parent` that match, in their order.
+fn children(parent: &Path, pattern: &Pattern, scan: &mut Scan) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(or_here(parent)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            scan.refused.push((parent.to_path_buf(), error));
+            return Vec::new();
+        }
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let mut names: Vec<_> =
+        names.filter(|name| pattern.matches_with(&name.to_string_lossy(), AS_GLOB)).collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| parent.join(name)).collect()
+}
+
+/// The folder in which the next step to the file of a link will appear that leads nowhere yet.
+fn behind_dangling(link: &Path) -> Option<Folder> {
+    let target = link.parent()?.join(std::fs::read_link(link).ok()?);
+    let missing = target.ancestors().find(|path| path.parent().is_some_and(Path::is_dir))?;
+    let names = escaped(&missing.file_name()?.to_string_lossy())?;
+    Some(Folder { path: missing.parent()?.to_path_buf(), names, link: Some(link.to_path_buf()) })
+}
+
+/// The pattern of one name.
+fn escaped(name: &str) -> Option<Pattern> {
+    // Nothing is special in it, so it cannot be wrong.
+    Pattern::new(&Pattern::escape(name)).ok()
+}
+
+/// The empty path is where the process runs.
+pub(super) fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// What it is that is no file.
+fn kind(status: &Metadata) -> &'static str {
+    let kind = status.file_type();
+    if kind.is_dir() {
+        "it is a folder, not a file"
+    } else if kind.is_fifo() {
+        "it is a pipe, not a file"
+    } else if kind.is_socket() {
+        "it is a socket, not a file"
+    } else {
+        "it is a device, not a file"
+    }
 }
 
 fn compile(text: &str) -> Result<Pattern, TailError> {
@@ -243,12 +350,19 @@ mod tests {
         let patterns = Patterns::read(&full(paths), &full(excluded)).unwrap();
         let shorten = |path: &Path| path.to_str().unwrap().replace(root, "");
         let mut text = String::new();
-        for found in patterns.scan().found {
+        let scan = patterns.scan();
+        for found in scan.found {
             assert!(patterns.select(&found.path));
+            let alone = patterns.scan_names([&found.path]);
+            assert!(alone.found.iter().all(|again| again.path == found.path), "{alone:?}");
+            assert!(!alone.found.is_empty(), "not found by its name: {}", found.path.display());
             writeln!(text, "{}", shorten(&found.path)).unwrap();
         }
-        for folder in patterns.folders() {
+        for folder in scan.folders {
             writeln!(text, "in {}/ {}", shorten(&folder.path), folder.names).unwrap();
+        }
+        for (path, error) in scan.refused {
+            writeln!(text, "{}: {error}", shorten(&path)).unwrap();
         }
         expected.assert_eq(&text);
     }
@@ -286,11 +400,20 @@ mod tests {
                 /p/2/y/0.log
                 in /p/ *
                 in /p/1/ *
-                in /p/2/ *
                 in /p/1/x/ *.log
+                in /p/2/ *
                 in /p/2/y/ *.log
             "#]],
         );
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_a_name() {
+        let home = tempfile::tempdir().unwrap();
+        let name = std::os::unix::ffi::OsStrExt::from_bytes(b"\xFF.log");
+        fs::write(home.path().join::<&OsStr>(name), "x").unwrap();
+        let patterns = Patterns::read(&[format!("{}/*.log", home.path().display())], &[]).unwrap();
+        assert_eq!(patterns.scan().found[0].path.file_name(), Some(name));
     }
 
     #[test]

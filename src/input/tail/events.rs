@@ -4,7 +4,9 @@ use super::database::Start;
 use super::file::Stage;
 use super::positions::Answer;
 use super::{Ending, Followed, Place, Tail};
+use std::collections::BTreeSet;
 use std::mem;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at events: bounds what a writer of many small lines costs, and how late a line is.
@@ -12,6 +14,13 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 
 /// Pause between two looks at all sizes when nobody tells of changes.
 const POLL_PAUSE: Duration = Duration::from_millis(250);
+
+/// Files that one look at sizes has time for in any case: as long as there are no more, it is at all of them.
+const CHECKED_MIN: usize = 1_000;
+
+/// Looks in which every file has its turn, if there are more: half a minute where the kernel tells of changes, four
+/// seconds where it does not.
+const CHECK_ROUND: usize = 16;
 
 impl Tail {
     /// Hears what the positions and the kernel have to say.
@@ -28,6 +37,7 @@ impl Tail {
                     // It may have been written to since.
                     self.enqueue(number);
                 }
+                Answer::Cut(number, ends) => self.close_cut(number, &ends),
                 Answer::Orphan(file, path, registration) => {
                     self.adopt(file, path, &registration, now);
                 }
@@ -38,6 +48,9 @@ impl Tail {
             return;
         }
         let events = self.watcher.take();
+        if !events.moved.is_empty() || !events.touched.is_empty() {
+            self.look(&events.touched, events.moved, now);
+        }
         for number in events.changed {
             self.enqueue(number);
         }
@@ -65,47 +78,58 @@ impl Tail {
         self.schedule.scan = Some(self.schedule.scan.map_or(earliest, |at| at.min(earliest)));
     }
 
-    /// Looks at all sizes and times, if that is due: for changes that nobody told of. A file written anew may have
-    /// the size that it had.
+    /// Looks at sizes and times, if that is due: for changes that nobody told of. A file written anew may have the
+    /// size that it had.
     pub(super) fn check_if_due(&mut self, now: Instant) {
         if self.schedule.check.is_some_and(|at| now < at) {
             return;
         }
+        let is_for_all = self.schedule.check.is_none();
         let nanos = Duration::from_nanos(self.options.progress_check_interval_nsec.into());
         let interval = self.options.progress_check_interval.0 + nanos;
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
-        let differs = |(number, followed): (&u64, &mut Followed)| {
-            let status = followed.file.metadata().ok()?;
-            let modified = status.modified().ok();
-            let is_modified = mem::replace(&mut followed.modified, modified) != modified;
-            let is_changed = match &followed.stage {
-                Stage::Empty => status.len() > 0,
-                Stage::Registering => false,
-                Stage::Reading(reader) => is_modified || status.len() != reader.seen,
-            };
-            is_changed.then_some(*number)
-        };
-        let changed: Vec<_> = self.files.iter_mut().filter_map(differs).collect();
-        for number in changed {
-            self.enqueue(number);
+        let numbers = if is_for_all { self.files.keys().copied().collect() } else { self.slice() };
+        let mut moved = BTreeSet::new();
+        for number in numbers {
+            let Some(followed) = self.files.get_mut(&number) else { continue };
+            // Without events, a name that leads elsewhere is noticed here.
+            if self.watcher.is_blind()
+                && followed.leaving.is_none()
+                && Place::at(&followed.path) != Some(followed.place)
+            {
+                moved.insert(number);
+            }
+            if has_changed(followed) {
+                self.enqueue(number);
+            }
         }
-        if self.watcher.is_blind() {
-            self.scan_for_renames(now);
+        if !moved.is_empty() {
+            self.want_scan(now);
         }
     }
 
-    /// Without events, a name that leads elsewhere is noticed here: as often as Fluent Bit looks.
-    pub(super) fn scan_for_renames(&mut self, now: Instant) {
-        let leads_elsewhere = |followed: &Followed| {
-            followed.leaving.is_none()
-                && followed
-                    .path
-                    .metadata()
-                    .map_or(true, |status| Place::of(&status) != followed.place)
-        };
-        if self.files.values().any(leads_elsewhere) {
-            self.want_scan(now);
-        }
+    /// The files whose turn it is to be looked at: those that are leaving, and some of the others.
+    fn slice(&mut self) -> Vec<u64> {
+        let least = self.files.len().div_ceil(CHECK_ROUND);
+        let count = least.max(CHECKED_MIN).min(self.files.len());
+        let behind = self.files.range((Bound::Excluded(self.checked), Bound::Unbounded));
+        let round = behind.chain(self.files.range(..=self.checked)).map(|(number, _)| *number);
+        let mut numbers: Vec<u64> = round.take(count).collect();
+        self.checked = numbers.last().copied().unwrap_or_default();
+        numbers.extend(&self.leaving);
+        numbers
+    }
+}
+
+/// Whether there is something in the file that was not there when it was looked at last.
+fn has_changed(followed: &mut Followed) -> bool {
+    let Ok(status) = followed.file.metadata() else { return false };
+    let modified = status.modified().ok();
+    let is_modified = mem::replace(&mut followed.modified, modified) != modified;
+    match &followed.stage {
+        Stage::Empty => status.len() > 0,
+        Stage::Registering => false,
+        Stage::Reading(reader) => is_modified || status.len() != reader.seen,
     }
 }

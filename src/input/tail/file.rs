@@ -1,11 +1,11 @@
 //! One followed file: its handle, its names, and how far it was read.
 
 use super::database::{Registration, Start};
-use super::discovery::{Folder, Place};
+use super::discovery::Place;
 use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
 use crate::input::encoding::Encoding;
+use crate::input::join::Joiner;
 use crate::record::{Source, Tag};
-use inotify::WatchDescriptor;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -26,15 +26,20 @@ pub(super) struct Followed {
     /// Where to begin if nobody knows it.
     pub start: Start,
     pub stage: Stage,
-    pub watch: Option<WatchDescriptor>,
-    /// Where the file itself lies, if a link led to it: its successor will appear there.
-    pub behind_link: Option<Folder>,
+    /// Whether the last scan found it by several names.
+    pub has_more_names: bool,
     /// Since when no `Path` finds it any more: it was renamed or deleted.
     pub leaving: Option<Instant>,
     /// Whether it is in the queue of files to be read.
     pub is_queued: bool,
     /// When it was last written to, as of the last look at all files.
     pub modified: Option<SystemTime>,
+    /// Whether it waits for what is closed in it to be written down.
+    pub is_cutting: bool,
+    /// Whether the last try to read it failed.
+    pub has_failed: bool,
+    /// The file that took its place, if that one waits for this one to be read to its end.
+    pub successor: Option<u64>,
 }
 
 /// How far it has come.
@@ -48,14 +53,18 @@ pub(super) enum Stage {
     Reading(Reader),
 }
 
-/// Where reading stands: `offset <= seen`.
+/// Where reading stands: `held <= offset <= seen`.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub source: Source,
     /// Its row in the position database.
     pub row: i64,
-    /// Everything before was handed over.
+    /// Everything before was taken from the file.
     pub offset: u64,
+    /// Everything before was handed over; from here up to `offset` lines wait to be joined.
+    pub held: u64,
+    /// How its lines are joined, if they are.
+    pub joiner: Option<Box<Joiner>>,
     /// What stands before `offset`: read again each time, so that a file that was cut or written anew is noticed.
     marker: Marker,
     /// What the file begins with: read again each time as well.
@@ -106,6 +115,8 @@ impl Reader {
             source,
             row: registration.row,
             offset: registration.offset,
+            held: registration.offset,
+            joiner: None,
             marker: registration.marker,
             head: registration.head,
             seen: registration.offset,

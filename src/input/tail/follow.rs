@@ -1,14 +1,15 @@
 //! How a file comes to be followed: found, registered, taken over.
 
 use super::database::{Candidate, Registration, Start};
-use super::discovery::{Folder, Found, Scan};
+use super::discovery::{Found, Scan};
 use super::file::{Reader, Stage};
 use super::{Followed, Place, Tail};
 use crate::clock;
 use crate::record::{Source, SourceId};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::mem;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 /// file systems are coarse.
 pub(super) const CREATED_SLACK: Duration = Duration::from_secs(2);
 
-/// Pause between two scans that events ask for: a scan looks at every file.
+/// Pause between two scans of everything.
 const SCAN_PAUSE: Duration = Duration::from_millis(100);
 
 impl Tail {
@@ -30,56 +31,93 @@ impl Tail {
         }
         self.schedule.scan = Some(now + self.options.refresh_interval.0);
         self.schedule.scan_earliest = Some(now + SCAN_PAUSE);
-        self.watch_folders();
-        let scan = self.patterns.scan();
-        self.note_refused(&scan);
-        let mut seen = HashMap::with_capacity(self.files.len());
+        let mut scan = self.patterns.scan();
+        if self.watcher.watch_only(mem::take(&mut scan.folders)) {
+            // What appeared there before it was watched told nobody of itself.
+            scan = self.patterns.scan();
+        }
+        self.forget_readable(&scan);
         let mut present = HashSet::new();
-        let mut has_link = false;
-        for found in scan.found {
-            present.insert(found.place.inode);
-            if let Some(number) = self.places.get(&found.place) {
-                let names: &mut Vec<PathBuf> = seen.entry(*number).or_default();
-                names.push(found.path);
-            } else if let Some(number) = self.follow(&found, is_first) {
-                let is_link =
-                    self.files.get(&number).is_some_and(|file| file.behind_link.is_some());
-                has_link |= is_link;
-                seen.insert(number, vec![found.path]);
-            }
-        }
-        self.reconcile(&seen, now);
-        if has_link {
-            self.watch_folders();
-        }
+        present.extend(scan.found.iter().map(|found| found.place.inode));
+        let seen = self.take_in(scan, is_first);
+        let all: Vec<_> = self.files.keys().copied().collect();
+        self.reconcile(all, &seen, now);
         if is_first {
             self.positions.sweep(self.patterns.clone(), present);
         }
     }
 
-    /// Watches the folders where files may appear: those of `Path`, and those that its links lead to.
-    pub(super) fn watch_folders(&mut self) {
-        let mut folders = self.patterns.folders();
-        folders.extend(self.files.values().filter_map(|file| file.behind_link.clone()));
-        self.watcher.watch_folders(folders);
+    /// Looks at the names that came and went, and at those of the files that `moved`.
+    pub(super) fn look(&mut self, touched: &BTreeSet<PathBuf>, moved: BTreeSet<u64>, now: Instant) {
+        let mut concerned = moved;
+        let mut names = touched.clone();
+        names.extend(
+            concerned.iter().filter_map(|number| Some(self.files.get(number)?.path.clone())),
+        );
+        let scan = self.scan_names(&names);
+        // By what was found, a file may have one more name.
+        let by_place = |found: &Found| self.places.get(&found.place).copied();
+        concerned.extend(scan.found.iter().filter_map(by_place));
+        let mut seen = self.take_in(scan, false);
+        for number in &concerned {
+            let Some(followed) = self.files.get(number) else { continue };
+            let is_known = seen.get(number).is_some_and(|names| names.contains(&followed.path));
+            if !is_known && Place::at(&followed.path) == Some(followed.place) {
+                seen.entry(*number).or_default().push(followed.path.clone());
+            } else if !is_known && followed.has_more_names {
+                // Only a look at everything tells by which others it is still there.
+                self.want_scan(now);
+            }
+        }
+        let has_unknown_names = |number: &u64| {
+            !seen.contains_key(number)
+                && self.files.get(number).is_some_and(|followed| followed.has_more_names)
+        };
+        concerned.retain(|number| !has_unknown_names(number));
+        self.reconcile(concerned, &seen, now);
     }
 
-    /// Counts what cannot be looked at, once each.
-    pub(super) fn note_refused(&mut self, scan: &Scan) {
-        let is_there = |path: &PathBuf| {
-            scan.refused.iter().any(|(refused, _)| refused == path)
-                || scan.found.iter().any(|found| found.path == *path)
-        };
-        self.unreadable.retain(is_there);
+    /// Scans these names alone; once more where folders came to be watched.
+    fn scan_names(&mut self, names: &BTreeSet<PathBuf>) -> Scan {
+        let mut scan = self.patterns.scan_names(names);
+        if self.watcher.watch_folders(mem::take(&mut scan.folders)) {
+            scan = self.patterns.scan_names(names);
+        }
+        scan
+    }
+
+    /// Begins to follow what is new; the names of each file that was found.
+    fn take_in(&mut self, scan: Scan, is_first: bool) -> HashMap<u64, Vec<PathBuf>> {
         for (path, error) in &scan.refused {
             self.note_unreadable(path, error);
         }
+        let mut seen: HashMap<u64, Vec<PathBuf>> = HashMap::with_capacity(scan.found.len());
+        for found in scan.found {
+            let known = self.places.get(&found.place).copied();
+            if let Some(number) = known.or_else(|| self.follow(&found, is_first)) {
+                let names = seen.entry(number).or_default();
+                if !names.contains(&found.path) {
+                    names.push(found.path);
+                }
+            }
+        }
+        seen
+    }
+
+    /// What is there no more, or can be looked at again, is said anew the next time.
+    fn forget_readable(&mut self, scan: &Scan) {
+        if self.unreadable.is_empty() {
+            return;
+        }
+        let found = scan.found.iter().map(|found| &found.path);
+        let present: HashSet<_> = found.chain(scan.refused.iter().map(|(path, _)| path)).collect();
+        self.unreadable.retain(|path| present.contains(path));
     }
 
     pub(super) fn note_unreadable(&mut self, path: &Path, error: &io::Error) {
         if self.unreadable.insert(path.to_path_buf()) {
             self.metrics.unreadable_files.add(1);
-            tracing::error!(path = %path.display(), %error, "cannot read; tried again at every scan");
+            tracing::error!(path = %path.display(), %error, "cannot be read; tried again at every scan");
         }
     }
 
@@ -113,11 +151,13 @@ impl Tail {
             place,
             start: self.start(found, is_first),
             stage: Stage::Empty,
-            watch: None,
-            behind_link: behind_link(&found.path),
+            has_more_names: false,
             leaving: None,
             is_queued: false,
             modified: None,
+            is_cutting: false,
+            has_failed: false,
+            successor: None,
         };
         let number = self.enter(followed);
         self.metrics.files_opened.add(1);
@@ -125,10 +165,13 @@ impl Tail {
         Some(number)
     }
 
-    pub(super) fn enter(&mut self, mut followed: Followed) -> u64 {
+    pub(super) fn enter(&mut self, followed: Followed) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        followed.watch = self.watcher.watch_file(&followed.file, number);
+        self.watcher.follow(number, &followed.path, &real_path(&followed.path));
+        if followed.leaving.is_some() {
+            self.leaving.insert(number);
+        }
         self.places.insert(followed.place, number);
         self.files.insert(number, followed);
         number
@@ -182,6 +225,7 @@ impl Tail {
             followed.shown = registration.path.to_string_lossy().into_owned();
             followed.tag = tag;
         }
+        self.begin_joining(number, registration.cuts.clone());
         self.enqueue(number);
     }
 
@@ -207,11 +251,13 @@ impl Tail {
             place,
             start: Start::Head,
             stage: Stage::Registering,
-            watch: None,
-            behind_link: None,
+            has_more_names: false,
             leaving: Some(now),
             is_queued: false,
             modified: None,
+            is_cutting: false,
+            has_failed: false,
+            successor: None,
         });
         self.metrics.files_opened.add(1);
         self.begin(number, registration);
@@ -225,13 +271,6 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Where the file lies that a link leads to.
-fn behind_link(path: &Path) -> Option<Folder> {
-    let real = std::fs::canonicalize(path).ok()?;
-    let folder = real.parent()?;
-    let is_beside = path.parent().and_then(|folder| folder.canonicalize().ok());
-    if is_beside.as_deref() == Some(folder) && real.file_name() == path.file_name() {
-        return None;
-    }
-    let name = glob::Pattern::escape(&real.file_name()?.to_string_lossy());
-    Some(Folder { path: folder.to_path_buf(), names: glob::Pattern::new(&name).ok()? })
+pub(super) fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }

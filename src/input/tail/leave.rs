@@ -2,6 +2,7 @@
 
 use super::database::Start;
 use super::file::Stage;
+use super::follow::real_path;
 use super::reading::Subject;
 use super::{Followed, Tail};
 use crate::input::Intake;
@@ -13,31 +14,45 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 impl Tail {
-    /// Compares the followed files with the names that were found for them.
-    pub(super) fn reconcile(&mut self, seen: &HashMap<u64, Vec<PathBuf>>, now: Instant) {
-        for (number, followed) in &mut self.files {
-            match seen.get(number) {
-                None if followed.leaving.is_none() => {
-                    followed.leaving = Some(now);
-                    // A deleted file is no rotated one, for Fluent Bit neither.
-                    let is_kept = followed.file.metadata().is_ok_and(|status| status.nlink() > 0);
-                    self.metrics.files_rotated.add(is_kept.into());
-                }
-                None => {}
-                Some(names) => {
-                    followed.leaving = None;
-                    let Some(first) = names.first() else { continue };
-                    if names.contains(&followed.path) {
-                        continue;
-                    }
-                    followed.path.clone_from(first);
-                    self.metrics.files_rotated.add(1);
-                    if let Stage::Reading(reader) = &followed.stage {
-                        self.positions.rename(reader.row, first.clone());
-                    }
-                }
+    /// Compares these files with the names that were found for them.
+    pub(super) fn reconcile(
+        &mut self,
+        concerned: impl IntoIterator<Item = u64>,
+        seen: &HashMap<u64, Vec<PathBuf>>,
+        now: Instant,
+    ) {
+        for number in concerned {
+            let Some(followed) = self.files.get_mut(&number) else { continue };
+            let Some(names) = seen.get(&number) else {
+                self.leave(number, now);
+                continue;
+            };
+            followed.leaving = None;
+            followed.has_more_names = names.len() > 1;
+            let Some(first) = names.first() else { continue };
+            if names.contains(&followed.path) {
+                continue;
+            }
+            followed.path.clone_from(first);
+            self.watcher.follow(number, first, &real_path(first));
+            self.metrics.files_rotated.add(1);
+            if let Stage::Reading(reader) = &followed.stage {
+                self.positions.rename(reader.row, first.clone());
             }
         }
+    }
+
+    /// No name leads to the file any more: it is read to its end, for `Rotate_Wait` at least.
+    fn leave(&mut self, number: u64, now: Instant) {
+        let Some(followed) = self.files.get_mut(&number) else { return };
+        if followed.leaving.is_some() {
+            return;
+        }
+        followed.leaving = Some(now);
+        self.leaving.insert(number);
+        // A deleted file is no rotated one, for Fluent Bit neither.
+        let is_kept = followed.file.metadata().is_ok_and(|status| status.nlink() > 0);
+        self.metrics.files_rotated.add(is_kept.into());
     }
 
     /// The file was cut or written anew: it is another source now, read from its first byte.
@@ -45,6 +60,7 @@ impl Tail {
         let Some(mut followed) = self.files.remove(&number) else { return };
         let Stage::Reading(reader) = &followed.stage else { return };
         let row = reader.row;
+        self.end_joining(number, &followed.shown);
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
         self.metrics.lost_bytes.add(reader.seen - reader.offset);
@@ -52,10 +68,11 @@ impl Tail {
         followed.start = Start::Head;
         let new = self.next_number;
         self.next_number += 1;
-        if let Some(watch) = &followed.watch {
-            self.watcher.renumber(watch, new);
-        }
+        self.watcher.renumber(number, new);
         self.places.insert(followed.place, new);
+        if followed.leaving.is_some() {
+            self.leaving.insert(new);
+        }
         self.files.insert(new, followed);
         self.register(new, Some(row));
     }
@@ -66,21 +83,24 @@ impl Tail {
         let is_over = |followed: &Followed| {
             !followed.is_queued && followed.leaving.is_some_and(|since| now >= since + wait)
         };
+        self.leaving.retain(|number| {
+            self.files.get(number).is_some_and(|followed| followed.leaving.is_some())
+        });
         let over: Vec<_> = self
-            .files
+            .leaving
             .iter()
-            .filter(|(_, file)| is_over(file))
-            .map(|(number, _)| *number)
+            .filter(|number| self.files.get(number).is_some_and(is_over))
+            .copied()
             .collect();
         for number in over {
             if intake.is_full() {
                 return;
             }
-            self.close(number, intake);
+            self.close(number, now, intake);
         }
     }
 
-    pub(super) fn close(&mut self, number: u64, intake: &mut dyn Intake) {
+    pub(super) fn close(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) {
         let Some(followed) = self.files.get_mut(&number) else { return };
         let size = followed.file.metadata().map_or(0, |status| status.len());
         let is_at_end = match &followed.stage {
@@ -91,26 +111,38 @@ impl Tail {
         if !is_at_end {
             return self.enqueue(number);
         }
-        let Some(mut followed) = self.files.remove(&number) else { return };
-        self.places.remove(&followed.place);
-        if let Some(watch) = &followed.watch {
-            self.watcher.unwatch_file(watch);
+        self.finish(number, now, intake);
+        self.note_joins(number, None);
+        if self.files.get(&number).is_some_and(Followed::has_waiting_lines) {
+            return;
         }
+        let Some(mut followed) = self.files.remove(&number) else { return };
+        self.end_joining(number, &followed.shown);
+        self.places.remove(&followed.place);
+        self.watcher.leave(number);
         self.metrics.files_closed.add(1);
         let stage = mem::replace(&mut followed.stage, Stage::Empty);
-        if let Stage::Reading(mut reader) = stage {
-            let subject =
-                Subject { file: &followed.file, path: &followed.shown, tag: &followed.tag };
-            let mut counts = Counts::default();
-            if let Err(error) = self.desk.finish(&mut reader, subject, intake, &mut counts) {
-                self.metrics.lost_bytes.add(reader.seen - reader.offset);
-                tracing::error!(path = %followed.path.display(), %error, "cannot read the last line");
-            }
-            counts.add_to(&self.metrics);
+        if let Stage::Reading(reader) = stage {
             self.positions.close(reader.row);
             self.closed.insert(number, (reader.row, reader.offset));
             self.forget_if_safe(number, reader.safe);
         }
+    }
+
+    /// Takes what stands behind the last newline.
+    fn finish(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) {
+        let Some(Followed { file, path, shown, tag, stage: Stage::Reading(reader), .. }) =
+            self.files.get_mut(&number)
+        else {
+            return;
+        };
+        let subject = Subject { file, path: shown, tag, now };
+        let mut counts = Counts::default();
+        if let Err(error) = self.desk.finish(reader, subject, intake, &mut counts) {
+            self.metrics.lost_bytes.add(reader.seen - reader.offset);
+            tracing::error!(path = %path.display(), %error, "cannot read the last line");
+        }
+        counts.add_to(&self.metrics);
     }
 
     /// A closed file that is all safe needs no row.

@@ -7,6 +7,8 @@
 //! | `events` | what tells that something is due |
 //! | `follow` | how a file comes to be followed |
 //! | `turns` | which file is read next |
+//! | `joining` | how lines are joined |
+//! | `joined` | lines that wait to be joined |
 //! | `leave` | how a file is left |
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
@@ -17,9 +19,12 @@
 //!
 //! A scan looks which files `Path` finds and compares them, by device and inode, with those that are
 //! followed: new ones are opened and registered, renamed ones go on under their new name, and those that no
-//! name leads to any more are *leaving*: read to their end, for `Rotate_Wait` at least, then closed. The
-//! kernel tells when a scan or a read is due; an interval is only the safety net. Events are looked at no
-//! more often than every `QUIET_PAUSE`, so that a writer of many small lines does not cost a wake-up each.
+//! name leads to any more are *leaving*: read to their end, for `Rotate_Wait` at least, then closed.
+//!
+//! The kernel tells what was written to and which names came and went, and only those are looked at: what
+//! this costs grows with the files that change, not with all. The scan of everything and the look at all sizes
+//! are only the safety net; the latter goes round in slices. Events are looked at no more often than every
+//! `QUIET_PAUSE`, so that a writer of many small lines does not cost a wake-up each.
 
 #[cfg(test)]
 mod attended;
@@ -33,6 +38,10 @@ mod error;
 mod events;
 mod file;
 mod follow;
+mod joined;
+mod joining;
+#[cfg(test)]
+mod joins;
 mod leave;
 mod marker;
 #[cfg(test)]
@@ -46,25 +55,29 @@ mod tag;
 mod turns;
 mod watch;
 
+pub use crate::input::join::Joining;
 #[cfg(test)]
 pub(crate) use attended::{Attended, Standing};
 pub use error::TailError;
+pub use joining::Means;
 pub use options::TailOptions;
 
 use self::database::{Database, DatabaseOptions};
 use self::discovery::{Patterns, Place};
 use self::file::{Followed, Stage};
+use self::joined::Joins;
 use self::positions::Positions;
 use self::reading::{Desk, Keys};
 use self::tag::TagMaker;
 use self::watch::Watcher;
 use super::encoding::{Encoding, Expected};
+use super::join::Spare;
 use super::lines::{Lines, LongLines};
 use super::{Input, Intake, Turn};
 use crate::metrics::InputMetrics;
 use crate::parser::{Parser, Scratch};
 use crate::record::SourceId;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -89,6 +102,10 @@ pub struct Tail {
     files: BTreeMap<u64, Followed>,
     /// Who of them is at which place.
     places: HashMap<Place, u64>,
+    /// Those of them that no name leads to any more; some more may be in here.
+    leaving: BTreeSet<u64>,
+    /// Which of them was looked at last by itself, without an event.
+    checked: u64,
     /// Files that may have something to read, in turn.
     queue: VecDeque<u64>,
     /// Closed files that are not all safe: row and end.
@@ -100,6 +117,7 @@ pub struct Tail {
     unreadable: HashSet<PathBuf>,
     schedule: Schedule,
     ending: Ending,
+    joins: Joins,
     /// When the database was last written to before this start.
     last_alive: Option<SystemTime>,
 }
@@ -122,7 +140,7 @@ struct Schedule {
     scan: Option<Instant>,
     /// No scan before this, whatever happens.
     scan_earliest: Option<Instant>,
-    /// The next look at all sizes.
+    /// The next look at sizes; `None`: at all of them.
     check: Option<Instant>,
     /// Events are left alone until then.
     listen: Option<Instant>,
@@ -130,15 +148,16 @@ struct Schedule {
 
 impl Tail {
     /// Opens the position database and what wakes the input; the first turn looks for files. `input` is the
-    /// index of this instance, `parser` the one that `Parser` names.
+    /// index of this instance, `parser` the one that `Parser` names, `joining` what joins lines.
     pub fn open(
         options: TailOptions,
         tag: &str,
         parser: Option<Arc<Parser>>,
+        joining: Option<Joining>,
         input: u32,
         metrics: Arc<InputMetrics>,
     ) -> Result<Self, TailError> {
-        Self::open_with(options, tag, parser, input, metrics, Positions::in_database)
+        Self::open_with(options, tag, parser, joining, input, metrics, Positions::in_database)
     }
 
     /// The same; `begin` says who does the work of the database.
@@ -146,6 +165,7 @@ impl Tail {
         options: TailOptions,
         tag: &str,
         parser: Option<Arc<Parser>>,
+        joining: Option<Joining>,
         input: u32,
         metrics: Arc<InputMetrics>,
         begin: impl FnOnce(Database) -> io::Result<Positions>,
@@ -166,7 +186,7 @@ impl Tail {
         let watcher = Watcher::new(positions.bell(), options.inotify_watcher)
             .map_err(|source| TailError::Setup { what: "what wakes the input", source })?;
         let expected = options.expected().ok_or(TailError::Encodings)?;
-        let desk = open_desk(&options, parser, expected);
+        let desk = open_desk(&options, parser, joining, expected);
         Ok(Self {
             options,
             input,
@@ -178,6 +198,8 @@ impl Tail {
             desk,
             files: BTreeMap::new(),
             places: HashMap::new(),
+            leaving: BTreeSet::new(),
+            checked: 0,
             queue: VecDeque::new(),
             closed: HashMap::new(),
             next_number: 0,
@@ -185,6 +207,7 @@ impl Tail {
             unreadable: HashSet::new(),
             schedule: Schedule { scan: None, scan_earliest: None, check: None, listen: None },
             ending: Ending::Sweeping,
+            joins: Joins::default(),
             last_alive,
         })
     }
@@ -196,6 +219,9 @@ impl Tail {
             && !self.files.is_empty()
             && self.queue.is_empty()
             && self.files.values().all(|file| !matches!(file.stage, Stage::Registering));
+        if is_read && !self.cut_all() {
+            return None;
+        }
         match self.ending {
             Ending::LastLook if is_read => Some(Turn::Done),
             Ending::Reading if is_read => {
@@ -213,6 +239,11 @@ impl Tail {
         }
     }
 
+    /// Whether a file that was renamed while nobody looked may still be found, whose last lines go on in another.
+    fn is_waiting_for_sweep(&self) -> bool {
+        self.ending == Ending::Sweeping && self.desk.lines.joining.is_some()
+    }
+
     /// When the next thing is due.
     fn next_due(&self, now: Instant, is_full: bool) -> Instant {
         let schedule = &self.schedule;
@@ -220,12 +251,18 @@ impl Tail {
         // Nothing is closed while the buffer is full: its last line could not be handed over.
         // Nor before its registration has come, for which the bell rings.
         let is_waited_for = |file: &&Followed| {
-            !file.is_queued && !is_full && !matches!(file.stage, Stage::Registering)
+            !file.is_queued
+                && !is_full
+                && !matches!(file.stage, Stage::Registering)
+                && !file.has_waiting_lines()
         };
-        let leaving = self.files.values().filter(is_waited_for);
+        let leaving = self.leaving.iter().filter_map(|number| self.files.get(number));
+        let leaving = leaving.filter(is_waited_for);
         let leaving =
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
-        let due = [schedule.scan, schedule.check, listen, leaving].into_iter().flatten().min();
+        let joins = self.joins_due();
+        let due = [schedule.scan, schedule.check, listen, leaving, joins];
+        let due = due.into_iter().flatten().min();
         due.unwrap_or(now).max(now)
     }
 }
@@ -235,23 +272,34 @@ impl Input for Tail {
         self.listen(now);
         self.scan_if_due(now);
         self.check_if_due(now);
-        self.read_queue(intake);
+        self.cut_due(now);
+        self.release_joined(now, intake);
+        self.read_queue(now, intake);
         self.close_leaving(now, intake);
-        if !self.queue.is_empty() && !intake.is_full() {
+        if !self.queue.is_empty() && !self.is_waiting_for_sweep() && !intake.is_full() {
             return Turn::More;
         }
         self.end(now).unwrap_or_else(|| Turn::Wait(self.next_due(now, intake.is_full())))
     }
 
     fn safe(&mut self, source: SourceId, to: u64) {
-        if let Some(Followed { stage: Stage::Reading(reader), .. }) =
-            self.files.get_mut(&source.number)
+        let number = source.number;
+        let row = if let Some(Followed { stage: Stage::Reading(reader), .. }) =
+            self.files.get_mut(&number)
         {
             reader.safe = reader.safe.max(to);
-            self.positions.safe(reader.row, to);
-        } else if let Some((row, _)) = self.closed.get(&source.number) {
-            self.positions.safe(*row, to);
-            self.forget_if_safe(source.number, to);
+            Some(reader.row)
+        } else {
+            self.closed.get(&number).map(|(row, _)| *row)
+        };
+        let waits = self.repay(number, row, to);
+        let Some(row) = row.filter(|_| !waits) else { return };
+        let others = self.take_debts(number, to);
+        let positions = others.iter().map(|(row, to, _)| (*row, *to));
+        self.positions.safe(std::iter::once((row, to)).chain(positions));
+        self.forget_if_safe(number, to);
+        for (_, to, number) in others {
+            self.forget_if_safe(number, to);
         }
     }
 
@@ -288,10 +336,17 @@ fn open_positions(
     Ok((begin(database).map_err(setup)?, last_alive))
 }
 
-fn open_desk(options: &TailOptions, parser: Option<Arc<Parser>>, expected: Expected) -> Desk {
+fn open_desk(
+    options: &TailOptions,
+    parser: Option<Arc<Parser>>,
+    joining: Option<Joining>,
+    expected: Expected,
+) -> Desk {
     let bytes_max = options.buffer_max_size.0.min(LINE_BYTES_MAX);
     let lines = Lines {
         parser,
+        joining: joining.map(Arc::new),
+        spare: Spare::default(),
         scratch: Scratch::default(),
         encoding: Encoding::Utf8,
         skips_empty: options.skip_empty_lines,

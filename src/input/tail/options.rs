@@ -1,7 +1,8 @@
 //! The properties of `tail`.
 
 use crate::config::{
-    ElseFirst, ElseSeconds, Kind, Reading, Size, Value, Verbatim, choices, properties,
+    ElseFirst, ElseSeconds, Kind, Ordered, Reading, Repeated, Size, Value, Verbatim, choices,
+    properties,
 };
 use crate::input::encoding::{Encoding, Expected};
 use std::time::Duration;
@@ -244,6 +245,30 @@ properties! {
         unicode_encoding: Option<Unicode> ["Unicode.Encoding"],
         /// The code page that files are written in; not together with `Unicode.Encoding`.
         generic_encoding: Option<CodePage> ["Generic.Encoding"],
+        /// Multiline parsers that join lines: `cri`, `docker`, `go`, `java`, `python`, `ruby`, or your own. The first one
+        /// that takes a line decides; a line that none takes is a record by itself.
+        multiline_parser: Repeated<Vec<String>> ["Multiline.Parser"],
+        /// Multiline parsers that join what containers write, once their lines are whole: stack traces within
+        /// `Multiline.Parser cri`, `docker`, or `tailwater.join_pieces`. For each stream by itself.
+        then_multiline_parser: Vec<String> ["tailwater.multiline.parser"],
+        /// Joins the pieces of long container lines that `Parser` reads: until `logtag` or `_p` says `F`, or, of JSON,
+        /// until `log` ends with a line feed. Off, as in Fluent Bit, each piece is a record.
+        join_pieces: bool ["tailwater.join_pieces" = "off"],
+        /// Joins lines to a record that begins with a line which `Parser_Firstline` reads.
+        multiline: bool ["Multiline" = "false"],
+        /// For `Multiline`: how long a record waits for its next line.
+        multiline_flush: Duration ["Multiline_Flush" = "4"],
+        /// For `Multiline`: the parser of a record's first line.
+        parser_firstline: Option<String> ["Parser_Firstline"],
+        /// For `Multiline`: parsers of further lines, `Parser_1` to `Parser_N`; what none of them reads is added to the
+        /// last field.
+        parser_others: Ordered ["Parser_*"],
+        /// Joins the JSON lines of Docker's log files whose `log` has no line feed at its end.
+        docker_mode: bool ["Docker_Mode" = "false"],
+        /// For `Docker_Mode`: seconds that a record waits for its next line.
+        docker_mode_flush: i64 ["Docker_Mode_Flush" = "4"],
+        /// For `Docker_Mode`: parser of the lines with which a record begins; what it does not read goes on.
+        docker_mode_parser: Option<String> ["Docker_Mode_Parser"],
         /// Named captures of the path, for `Tag kube.<name>`.
         tag_regex: Option<Verbatim> ["Tag_Regex"],
         @accepted {
@@ -252,16 +277,6 @@ properties! {
             "Static_Batch_Size": "files are read in turns of a fixed size",
             "Event_Batch_Size": "files are read in turns of a fixed size",
             "Windows.Path_Encoding" as PathEncoding: "there is no build for Windows",
-            "Docker_Mode_Flush": "it belongs to `Docker_Mode`",
-            "Docker_Mode_Parser": "it belongs to `Docker_Mode`",
-            "Multiline_Flush": "it belongs to `Multiline`",
-            "Parser_Firstline": "it belongs to `Multiline`",
-            "Parser_*": "it belongs to `Multiline`",
-        }
-        @refused {
-            "Multiline": "lines are not joined yet",
-            "Multiline.Parser": "lines are not joined yet",
-            "Docker_Mode": "lines are not joined yet",
         }
     }
 }

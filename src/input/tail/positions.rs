@@ -41,6 +41,8 @@ pub(super) enum Answer {
     Registered(Ticket, Registration),
     /// There is nothing in it yet by which it could be told from another; ask again when there is.
     Empty(Ticket),
+    /// It is written down that what was open at these ends of lines was closed.
+    Cut(Ticket, Vec<u64>),
     /// A file that no `Path` finds any more has bytes which are not safe yet: it was renamed while nobody looked.
     Orphan(Arc<File>, PathBuf, Registration),
     /// There are no more of those: the answer to a sweep.
@@ -73,6 +75,8 @@ type Dirty = Arc<Mutex<HashMap<i64, u64>>>;
 enum Command {
     Register(Ticket, Candidate),
     Rename(i64, PathBuf),
+    /// What is open at these ends of lines is closed.
+    Cut(Ticket, i64, Vec<u64>),
     /// The file is closed; its position may still move.
     Close(i64),
     /// Nothing will be asked about it again.
@@ -116,6 +120,7 @@ impl Positions {
             dirty: Arc::clone(&dirty),
             files: HashMap::new(),
             waiting: Vec::new(),
+            cuts: Vec::new(),
             due: None,
             is_failing: false,
             #[cfg(test)]
@@ -155,16 +160,33 @@ impl Positions {
         }
     }
 
-    /// Everything of the row's file before `offset` is safe.
-    pub(super) fn safe(&self, row: i64, offset: u64) {
+    /// Everything of the rows' files before the offsets is safe; they are written together.
+    pub(super) fn safe(&self, positions: impl IntoIterator<Item = (i64, u64)>) {
         let Keeper::Thread { dirty, .. } = &self.keeper else { return };
         let mut dirty = dirty.lock().unwrap_or_else(PoisonError::into_inner);
         let was_clean = dirty.is_empty();
-        dirty.insert(row, offset);
+        dirty.extend(positions);
         drop(dirty);
         if was_clean {
             self.ask(Command::Dirty);
         }
+    }
+
+    /// Asks for it to be written down that what was open at these ends of lines was closed; an [`Answer`] follows.
+    pub(super) fn cut(&self, ticket: Ticket, row: i64, ends: Vec<u64>) {
+        match &self.keeper {
+            Keeper::Thread { .. } => self.ask(Command::Cut(ticket, row, ends)),
+            Keeper::Memory { answer, .. } => {
+                if answer.send(Answer::Cut(ticket, ends)).is_ok() {
+                    ring(&self.bell);
+                }
+            }
+        }
+    }
+
+    /// Wakes the input.
+    pub(super) fn ring(&self) {
+        ring(&self.bell);
     }
 
     /// The file has another name now.
@@ -238,6 +260,8 @@ pub(super) struct Clerk {
     files: HashMap<i64, Entry>,
     /// Registrations not done yet: as many as there are files unregistered, each asked for once.
     waiting: Vec<(Ticket, Candidate)>,
+    /// Cuts not written yet: one of a file at a time.
+    cuts: Vec<(Ticket, i64, Vec<u64>)>,
     /// When positions are written next, and what was refused is tried again.
     due: Option<Instant>,
     /// Whether the last write was refused: said once.
@@ -295,7 +319,8 @@ impl Clerk {
             self.due = None;
         }
         self.register();
-        if !self.waiting.is_empty() || self.is_dirty() {
+        self.cut();
+        if !self.waiting.is_empty() || !self.cuts.is_empty() || self.is_dirty() {
             self.due = self.due.or(Some(clock::instant() + COMMIT_PAUSE));
         }
         if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -328,12 +353,15 @@ impl Clerk {
                     self.note("note the new name of a file", result);
                 }
             }
+            Command::Cut(ticket, row, ends) => self.cuts.push((ticket, row, ends)),
             Command::Close(row) => {
                 if let Some(entry) = self.files.get_mut(&row) {
                     entry.file = None;
                 }
             }
             Command::Forget(row) => {
+                // Another file's position may stand where it does because of this one's.
+                self.commit();
                 self.discard(row);
                 let result = self.database.delete(row);
                 self.note("delete the row of a file that is gone", result);
@@ -373,6 +401,20 @@ impl Clerk {
                 self.note("register files, which wait unread", Err(error));
             }
         }
+    }
+
+    /// Writes the cuts that wait.
+    fn cut(&mut self) {
+        if self.cuts.is_empty() {
+            return;
+        }
+        let result = self.database.cut(self.cuts.iter().map(|(_, row, ends)| (*row, &**ends)));
+        if result.is_ok() {
+            for (ticket, _, ends) in mem::take(&mut self.cuts) {
+                self.reply(Answer::Cut(ticket, ends));
+            }
+        }
+        self.note("write where records are parted", result);
     }
 
     fn enter(&mut self, candidate: &Candidate, registration: &Registration) {
@@ -525,6 +567,7 @@ fn register_in_memory(run: &[u8; 16], row: i64, candidate: &Candidate) -> Option
         key: source_key(run, status.ino(), xxh3_128(&row.to_le_bytes()), 0),
         first_seen: clock::now(),
         path: candidate.path.clone(),
+        cuts: Vec::new(),
     })
 }
 

@@ -4,11 +4,13 @@ use super::file::{Limits, Long, Read, Reader};
 use super::marker::{MARKER_BYTES, read_full_at};
 use crate::input::Intake;
 use crate::input::encoding::{self, Encoding, Expected};
-use crate::input::lines::{Counts, Lines, Origin};
+use crate::input::join::Joiner;
+use crate::input::lines::{Counts, Lines, Origin, Seat};
 use crate::record::{Batch, Tag};
 use bumpalo::Bump;
 use std::fs::File;
 use std::io;
+use std::time::Instant;
 
 /// One read: large enough that the system call vanishes beside the work on the lines.
 pub(super) const READ_BYTES: usize = 256 << 10;
@@ -45,6 +47,8 @@ pub(super) struct Subject<'a> {
     pub file: &'a File,
     pub path: &'a str,
     pub tag: &'a Tag,
+    /// When it is read.
+    pub now: Instant,
 }
 
 /// What a read left behind.
@@ -56,6 +60,8 @@ pub(super) enum Outcome {
     End,
     /// The file was cut or written anew.
     Replaced,
+    /// Nothing was read: something else comes first.
+    Later,
 }
 
 impl Desk {
@@ -63,11 +69,13 @@ impl Desk {
         Self { buffer: Vec::new(), bump: Bump::new(), lines, expected, keys }
     }
 
-    /// Reads once and hands over the lines that are complete.
+    /// Reads once and hands over the lines that are complete, or the records that they are joined to. `before`:
+    /// what the file has whose place this one took.
     pub(super) fn read(
         &mut self,
         reader: &mut Reader,
         subject: Subject<'_>,
+        before: Option<&mut Joiner>,
         intake: &mut dyn Intake,
         counts: &mut Counts,
     ) -> io::Result<Outcome> {
@@ -85,29 +93,61 @@ impl Desk {
         };
         let from = reader.offset;
         let bytes = self.buffer.get(start..end).unwrap_or_default();
-        let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, from);
+        let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, reader.held);
         let origin = self.keys.origin(subject.path);
-        if let Long::Ended(to) = reader.long {
-            let wanted = usize::try_from(to - from).unwrap_or(usize::MAX).min(self.lines.bytes_max);
-            let bytes = bytes.get(..wanted).unwrap_or(bytes);
-            *counts = self.lines.push_one(bytes, to, &origin, &mut batch);
+        let long_end = match reader.long {
+            Long::Ended(to) => Some(to),
+            Long::No | Long::Open(_) => None,
+        };
+        let wanted = long_end.map_or(bytes.len(), |to| {
+            usize::try_from(to - from).unwrap_or(usize::MAX).min(self.lines.bytes_max)
+        });
+        let bytes = bytes.get(..wanted).unwrap_or(bytes);
+        let lines = &mut self.lines;
+        let to = if let Some(joiner) = &mut reader.joiner {
+            let mut seat = Seat { joiner, before, offset: from, since: subject.now };
+            *counts = match long_end {
+                Some(to) => lines.push_one_joined(bytes, to, &origin, &mut batch, &mut seat),
+                None => lines.split_joined(bytes, &origin, &mut batch, &mut seat),
+            };
+            seat.offset
         } else {
-            *counts = self.lines.split(bytes, &origin, &mut batch);
-        }
-        let to = batch.to;
+            *counts = match long_end {
+                Some(to) => lines.push_one(bytes, to, &origin, &mut batch),
+                None => lines.split(bytes, &origin, &mut batch),
+            };
+            batch.to
+        };
         batch.bytes = to - from;
+        let has_records = !batch.records.is_empty();
+        hand_over(batch, reader, intake);
         if to > from {
-            if !batch.records.is_empty() {
+            if has_records {
                 reader.encoding = Some(encoding);
             }
-            intake.take(batch);
             let taken = usize::try_from(to - from).unwrap_or(usize::MAX);
             let before = self.buffer.get(..start.saturating_add(taken));
             reader.advance(to, before, subject.file);
-        } else {
-            drop(batch);
         }
         Ok(self.go_on(reader, to > from, is_all))
+    }
+
+    /// Hands over what became whole without another line.
+    pub(super) fn release(
+        &mut self,
+        reader: &mut Reader,
+        subject: Subject<'_>,
+        intake: &mut dyn Intake,
+        counts: &mut Counts,
+    ) {
+        let Some(joiner) = &mut reader.joiner else { return };
+        let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, reader.held);
+        let origin = self.keys.origin(subject.path);
+        let offset = reader.offset;
+        let mut seat = Seat { joiner, before: None, offset, since: subject.now };
+        *counts = self.lines.release(&origin, &mut batch, &mut seat);
+        hand_over(batch, reader, intake);
+        self.clear();
     }
 
     /// Hands over what stands behind the last newline of a file that nobody will write to any more.
@@ -124,7 +164,7 @@ impl Desk {
         }
         // Told that the line ends here, the next read hands it over.
         reader.long = Long::Ended(end);
-        self.read(reader, subject, intake, counts).map(drop)
+        self.read(reader, subject, None, intake, counts).map(drop)
     }
 
     /// How the file is written. Looked for anew until a record was made of it: it may only just have begun.
@@ -161,10 +201,7 @@ impl Desk {
 
     /// Makes room for what comes next.
     fn go_on(&mut self, reader: &mut Reader, has_moved: bool, is_all: bool) -> Outcome {
-        self.bump.reset();
-        if self.bump.allocated_bytes() > ARENA_BYTES_MAX {
-            self.bump = Bump::new();
-        }
+        self.clear();
         let scanned = self.lines.encoding.whole_units(reader.seen);
         let unfinished = scanned.saturating_sub(reader.offset);
         let is_too_long = unfinished >= self.lines.bytes_max as u64;
@@ -176,6 +213,21 @@ impl Desk {
             self.buffer.shrink_to_fit();
         }
         if is_all { Outcome::End } else { Outcome::More }
+    }
+
+    fn clear(&mut self) {
+        self.bump.reset();
+        if self.bump.allocated_bytes() > ARENA_BYTES_MAX {
+            self.bump = Bump::new();
+        }
+    }
+}
+
+/// Hands over a batch, unless it neither holds nor covers anything.
+fn hand_over(batch: Batch<'_>, reader: &mut Reader, intake: &mut dyn Intake) {
+    if batch.to > batch.from {
+        reader.held = batch.to;
+        intake.take(batch);
     }
 }
 

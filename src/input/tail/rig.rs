@@ -1,7 +1,9 @@
 //! What the tests of `tail` run: a folder, a `tail` on it, and a store that absorbs repeats by id.
 
 use super::*;
-use crate::config::{Diagnostics, Location, Section, SectionKind};
+use crate::config::{Diagnostics, Location, MultilineParser, Section, SectionKind, Severity};
+use crate::parser::fixture;
+use crate::parser::multiline::MultilineParsers;
 use crate::record::{Batch, Id, IdStream, write_json};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -12,8 +14,10 @@ use tempfile::TempDir;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     id: Id,
-    body: String,
+    pub body: String,
     source: SourceId,
+    pub from: u64,
+    pub to: u64,
 }
 
 /// An intake that keeps what it is given and settles it when it is told to.
@@ -41,7 +45,8 @@ impl Intake for Recorder {
             write_json(&record.fields, &mut body);
             let time = if record.own_time { record.time } else { batch.source.first_seen };
             let id = ids.id(time, record.from, record.to, record.ordinal);
-            sent.push(Sent { id, body: String::from_utf8(body).unwrap(), source });
+            let body = String::from_utf8(body).unwrap();
+            sent.push(Sent { id, body, source, from: record.from, to: record.to });
         }
         self.open.push_back((source, batch.to, sent));
     }
@@ -51,6 +56,22 @@ impl Intake for Recorder {
     }
 }
 
+/// Parsers that `Parser` and its like can name.
+const PARSERS: [&str; 4] = [
+    "Name cri\n Format regex\n Time_Key time\n Time_Format %Y-%m-%dT%H:%M:%S.%L%z\n Time_Keep on\n \
+     Regex ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<message>.*)$",
+    "Name docker\n Format json\n Time_Key time\n Time_Format %Y-%m-%dT%H:%M:%S.%L\n Time_Keep on",
+    "Name first\n Format regex\n Regex ^(?<level>[A-Z]+) (?<text>.*)$",
+    "Name more\n Format regex\n Regex ^and (?<second>.*)$",
+];
+
+/// Multiline parsers beside those that are built in.
+const MULTILINE_PARSERS: [&str; 2] = [
+    "Name begins\n Type regex\n Rule \"start_state\" \"/^[A-Z]/\" \"cont\"\n \
+     Rule \"cont\" \"/^[^A-Z]/\" \"cont\"\n Flush_Timeout 1000",
+    "Name until\n Type endswith\n Match_String .",
+];
+
 /// A folder, a `tail` on it, and a store that absorbs repeats by id.
 pub(super) struct Rig {
     pub home: TempDir,
@@ -59,6 +80,8 @@ pub(super) struct Rig {
     pub metrics: Arc<InputMetrics>,
     pub recorder: Recorder,
     pub stored: HashMap<Id, String>,
+    /// `multiline_buffer_limit`
+    pub joined_max: u64,
     now: Instant,
 }
 
@@ -74,6 +97,7 @@ impl Rig {
             metrics: Arc::default(),
             recorder: Recorder::default(),
             stored: HashMap::new(),
+            joined_max: 0,
             now: Instant::now(),
         }
     }
@@ -99,7 +123,18 @@ impl Rig {
         }
         let mut diagnostics = Diagnostics::default();
         let options = TailOptions::read(&mut section, &mut diagnostics);
-        Tail::open(options, "t.*", None, 0, Arc::clone(&self.metrics))
+        let parsers = fixture::parsers(&PARSERS, &mut diagnostics);
+        let definitions = MULTILINE_PARSERS.iter().filter_map(|lines| {
+            let section = fixture::section(SectionKind::MultilineParser, lines);
+            MultilineParser::read(section, &mut diagnostics)
+        });
+        let definitions: Vec<_> = definitions.collect();
+        let multiline = MultilineParsers::build(&definitions, &parsers, &mut diagnostics);
+        let means = Means { parsers: &parsers, multiline: &multiline, bytes_max: self.joined_max };
+        let parser = options.parser.as_deref().map(|name| Arc::clone(parsers.get(name).unwrap()));
+        let joining = options.joining(parser.as_ref(), means, &section, &mut diagnostics);
+        assert_eq!(diagnostics.report(Severity::Warning), "");
+        Tail::open(options, "t.*", parser, joining.unwrap(), 0, Arc::clone(&self.metrics))
     }
 
     pub(super) fn start(&mut self) {

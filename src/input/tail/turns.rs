@@ -1,12 +1,14 @@
 //! Files are read in turn, so that no one of them holds up the others.
 
 use super::file::Stage;
+use super::joined::Readiness;
 use super::reading::{Outcome, Subject};
 use super::{Followed, Tail};
 use crate::clock;
 use crate::input::Intake;
 use crate::input::lines::Counts;
 use std::fs::File;
+use std::time::Instant;
 
 /// Reads in one turn: 4 MiB, so that other inputs and the outputs' answers do not wait.
 const TURN_READS_MAX: usize = 16;
@@ -33,7 +35,10 @@ impl Tail {
     }
 
     /// Reads files in turn, each once, until the turn's share is used up.
-    pub(super) fn read_queue(&mut self, intake: &mut dyn Intake) {
+    pub(super) fn read_queue(&mut self, now: Instant, intake: &mut dyn Intake) {
+        if self.is_waiting_for_sweep() {
+            return;
+        }
         for _ in 0..TURN_READS_MAX {
             if intake.is_full() {
                 return;
@@ -41,32 +46,43 @@ impl Tail {
             let Some(number) = self.queue.pop_front() else { return };
             let Some(followed) = self.files.get_mut(&number) else { continue };
             followed.is_queued = false;
-            if self.read(number, intake) == Outcome::More {
-                self.enqueue(number);
+            match self.read(number, now, intake) {
+                Outcome::More => self.enqueue(number),
+                Outcome::End => self.wake_successor(number),
+                Outcome::Replaced | Outcome::Later => {}
             }
         }
     }
 
     /// Reads one file once.
-    pub(super) fn read(&mut self, number: u64, intake: &mut dyn Intake) -> Outcome {
+    pub(super) fn read(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) -> Outcome {
+        let Readiness::Ready(before) = self.readiness(number) else { return Outcome::Later };
+        let mut lender = before.and_then(|before| self.take_joiner(before));
         let Some(followed) = self.files.get_mut(&number) else { return Outcome::End };
         let Followed { file, shown, tag, stage, .. } = followed;
         let Stage::Reading(reader) = stage else { return Outcome::End };
         let from = reader.offset;
-        let subject = Subject { file, path: shown, tag };
+        let subject = Subject { file, path: shown, tag, now };
         let mut counts = Counts::default();
-        let outcome = self.desk.read(reader, subject, intake, &mut counts);
+        let outcome = self.desk.read(reader, subject, lender.as_deref_mut(), intake, &mut counts);
         if self.options.file_cache_advise {
             forget_pages(file, from, reader.offset);
         }
         counts.add_to(&self.metrics);
+        followed.has_failed = outcome.is_err();
+        if let Some(before) = before {
+            self.give_joiner(before, lender);
+        }
+        self.note_joins(number, before);
         match outcome {
             Ok(Outcome::Replaced) => {
+                self.release_all(number, now, intake);
                 self.restart(number);
-                Outcome::End
+                Outcome::Replaced
             }
             Ok(outcome) => outcome,
             Err(error) => {
+                let Some(followed) = self.files.get_mut(&number) else { return Outcome::End };
                 let path = followed.path.clone();
                 // One that is leaving is tried again after another `Rotate_Wait`, not without pause.
                 followed.leaving = followed.leaving.and(Some(clock::instant()));

@@ -1,14 +1,18 @@
-//! What wakes the input: inotify on folders and files, and the bell of the positions.
+//! What wakes the input: inotify on folders, and the bell of the positions.
+//!
+//! A folder's watch tells of every file in it, so that there are as many watches as folders, however many files
+//! there are, and an event names what it is about: only that is looked at.
 
-use super::discovery::Folder;
-use glob::Pattern;
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
+use super::discovery::{Folder, or_here};
+use inotify::{Event, EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 use rustix::event::epoll::{self, EventData, EventFlags};
-use std::collections::HashMap;
-use std::fs::File;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of events that are read at once: some 200 of a busy file, which are then one.
 const EVENT_BYTES: usize = 8 << 10;
@@ -16,12 +20,24 @@ const EVENT_BYTES: usize = 8 << 10;
 /// Reads of events in one turn; what is left wakes the next turn.
 const EVENT_READS_MAX: usize = 16;
 
+/// What is asked of a folder's watch.
+const FOLDER_EVENTS: WatchMask = WatchMask::CREATE
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MODIFY)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::MOVE_SELF)
+    .union(WatchMask::ONLYDIR);
+
 /// What happened since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    /// Numbers of files that changed; may repeat.
-    pub changed: Vec<u64>,
-    /// Names may have changed: look which files there are.
+    /// Numbers of files that changed.
+    pub changed: BTreeSet<u64>,
+    /// Numbers of files whose names may lead elsewhere now.
+    pub moved: BTreeSet<u64>,
+    /// Names that came or went.
+    pub touched: BTreeSet<PathBuf>,
+    /// A folder went away: look which files there are.
     pub scan: bool,
     /// Events were lost: look at everything.
     pub overflow: bool,
@@ -39,14 +55,33 @@ pub(super) struct Watcher {
     is_armed: bool,
     /// Whether something is not watched, so that it must be polled.
     is_blind: bool,
-    folders: HashMap<WatchDescriptor, Vec<Pattern>>,
-    files: HashMap<WatchDescriptor, u64>,
+    folders: HashMap<WatchDescriptor, Watched>,
+    /// Where each followed file lies: under the name that was found for it, and where a link leads to.
+    spots: HashMap<u64, Vec<Spot>>,
+    /// A file that was just renamed, and what tells where to.
+    moving: Option<(u32, u64)>,
     buffer: Vec<u8>,
+}
+
+/// A name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Spot {
+    folder: WatchDescriptor,
+    name: Arc<OsStr>,
+}
+
+/// A folder that is watched.
+#[derive(Debug, Default)]
+struct Watched {
+    /// In which names something may appear, ...
+    wanted: Vec<Folder>,
+    /// ... and the followed files that lie there.
+    files: HashMap<Arc<OsStr>, u64>,
 }
 
 impl std::fmt::Debug for Watcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watcher").field("files", &self.files.len()).finish_non_exhaustive()
+        f.debug_struct("Watcher").field("folders", &self.folders.len()).finish_non_exhaustive()
     }
 }
 
@@ -62,7 +97,8 @@ impl Watcher {
             is_armed: false,
             is_blind: !wants_inotify,
             folders: HashMap::new(),
-            files: HashMap::new(),
+            spots: HashMap::new(),
+            moving: None,
             buffer: Vec::new(),
         };
         if wants_inotify {
@@ -119,75 +155,147 @@ impl Watcher {
     /// Takes the events that have gathered.
     pub(super) fn take(&mut self) -> Events {
         let mut events = Events::default();
-        let Some(inotify) = &mut self.inotify else { return events };
+        let Some(mut inotify) = self.inotify.take() else { return events };
+        let mut buffer = mem::take(&mut self.buffer);
         for _ in 0..EVENT_READS_MAX {
-            let Ok(batch) = inotify.read_events(&mut self.buffer) else { break };
+            let Ok(batch) = inotify.read_events(&mut buffer) else { break };
             for event in batch {
                 events.any = true;
-                if event.mask.contains(EventMask::Q_OVERFLOW) {
-                    events.overflow = true;
-                } else if event.mask.contains(EventMask::IGNORED) {
-                    // The watch is gone with its folder or file.
-                    self.folders.remove(&event.wd);
-                    self.files.remove(&event.wd);
-                } else if let Some(number) = self.files.get(&event.wd) {
-                    events.changed.push(*number);
-                    events.scan |= !event.mask.contains(EventMask::MODIFY);
-                } else if let (Some(patterns), Some(name)) =
-                    (self.folders.get(&event.wd), event.name.and_then(|name| name.to_str()))
-                {
-                    events.scan |= patterns.iter().any(|pattern| pattern.matches(name));
-                }
+                self.hear(&event, &mut events);
             }
         }
+        self.buffer = buffer;
+        self.inotify = Some(inotify);
         events
     }
 
-    /// Watches these folders for new names, and leaves the others.
-    pub(super) fn watch_folders(&mut self, folders: Vec<Folder>) {
-        let mut wanted: HashMap<PathBuf, Vec<Pattern>> = HashMap::new();
-        for folder in folders {
-            wanted.entry(folder.path).or_default().push(folder.names);
+    fn hear(&mut self, event: &Event<&OsStr>, events: &mut Events) {
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            events.overflow = true;
         }
-        let mut watched = HashMap::with_capacity(wanted.len());
-        let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
-        for (path, patterns) in wanted {
-            if let Some(watch) = self.watch(&path, mask) {
-                // Two names may lead to one folder.
-                watched.entry(watch).or_insert_with(Vec::new).extend(patterns);
+        if event.mask.intersects(EventMask::IGNORED | EventMask::MOVE_SELF) {
+            self.lose_folder(event, events);
+        }
+        let Some(watched) = self.folders.get_mut(&event.wd) else { return };
+        let Some(name) = event.name else { return };
+        if event.mask.contains(EventMask::MODIFY) {
+            let number = watched.files.get(name);
+            events.changed.extend(number);
+            if number.is_some() {
+                return;
+            }
+            // Perhaps one that was too old so far.
+        }
+        for folder in &watched.wanted {
+            if folder.names.matches(&name.to_string_lossy()) {
+                let link = folder.link.clone();
+                events.touched.insert(link.unwrap_or_else(|| folder.path.join(name)));
             }
         }
-        for watch in self.folders.keys().filter(|watch| !watched.contains_key(watch)) {
-            unwatch(self.watches.as_mut(), watch);
-        }
-        self.folders = watched;
-    }
-
-    /// Watches an open file, whatever its name is now.
-    pub(super) fn watch_file(&mut self, file: &File, number: u64) -> Option<WatchDescriptor> {
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let mask = WatchMask::MODIFY | WatchMask::ATTRIB | WatchMask::MOVE_SELF;
-        let watch = self.watch(Path::new(&path), mask)?;
-        self.files.insert(watch.clone(), number);
-        Some(watch)
-    }
-
-    /// The file behind `watch` has another number now.
-    pub(super) fn renumber(&mut self, watch: &WatchDescriptor, number: u64) {
-        if let Some(known) = self.files.get_mut(watch) {
-            *known = number;
+        events.moved.extend(watched.files.get(name));
+        if event.mask.contains(EventMask::MOVED_FROM) {
+            self.moving = watched.files.get(name).map(|number| (event.cookie, *number));
+        } else if event.mask.contains(EventMask::MOVED_TO)
+            && let Some((cookie, number)) = self.moving.take()
+            && cookie == event.cookie
+        {
+            // It is written to under its new name.
+            self.enter(number, Spot { folder: event.wd.clone(), name: Arc::from(name) });
         }
     }
 
-    /// Watches a file no more.
-    pub(super) fn unwatch_file(&mut self, watch: &WatchDescriptor) {
-        if self.files.remove(watch).is_some() {
-            unwatch(self.watches.as_mut(), watch);
+    /// A folder is gone, or lies elsewhere.
+    fn lose_folder(&mut self, event: &Event<&OsStr>, events: &mut Events) {
+        let Some(watched) = self.folders.remove(&event.wd) else { return };
+        events.moved.extend(watched.files.values());
+        // In a folder that is watched itself, its end has a name, unless it may come again.
+        events.scan |= event.mask.contains(EventMask::MOVE_SELF) || !watched.wanted.is_empty();
+        if !event.mask.contains(EventMask::IGNORED) {
+            unwatch(self.watches.as_mut(), &event.wd);
         }
     }
 
-    fn watch(&mut self, path: &Path, mask: WatchMask) -> Option<WatchDescriptor> {
-        match self.watches.as_mut()?.add(path, mask) {
+    /// Watches these folders as well; whether one of them was not watched before.
+    pub(super) fn watch_folders(&mut self, folders: Vec<Folder>) -> bool {
+        let mut is_new = false;
+        for folder in folders {
+            let Some(watch) = self.watch(&folder.path) else { continue };
+            is_new |= !self.folders.contains_key(&watch);
+            let wanted = &mut self.folders.entry(watch).or_default().wanted;
+            // Two paths may lead to one folder.
+            if !wanted.contains(&folder) {
+                wanted.push(folder);
+            }
+        }
+        is_new
+    }
+
+    /// Watches these folders, those where followed files lie, and no others; whether one of them is new.
+    pub(super) fn watch_only(&mut self, folders: Vec<Folder>) -> bool {
+        for watched in self.folders.values_mut() {
+            watched.wanted.clear();
+        }
+        let is_new = self.watch_folders(folders);
+        let is_needed = |watched: &Watched| !watched.wanted.is_empty() || !watched.files.is_empty();
+        let watches = &mut self.watches;
+        self.folders.retain(|watch, watched| {
+            let is_needed = is_needed(watched);
+            if !is_needed {
+                unwatch(watches.as_mut(), watch);
+            }
+            is_needed
+        });
+        is_new
+    }
+
+    /// Listens for changes of a file that was found as `path` and lies at `real`.
+    pub(super) fn follow(&mut self, number: u64, path: &Path, real: &Path) {
+        self.leave(number);
+        for path in [path, real] {
+            if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+                && let Some(folder) = self.watch(folder)
+            {
+                self.enter(number, Spot { folder, name: Arc::from(name) });
+            }
+        }
+    }
+
+    fn enter(&mut self, number: u64, spot: Spot) {
+        let watched = self.folders.entry(spot.folder.clone()).or_default();
+        watched.files.insert(Arc::clone(&spot.name), number);
+        let spots = self.spots.entry(number).or_default();
+        if !spots.contains(&spot) {
+            spots.push(spot);
+        }
+    }
+
+    /// The file has another number now.
+    pub(super) fn renumber(&mut self, number: u64, new: u64) {
+        for spot in self.take_spots(number) {
+            self.enter(new, spot);
+        }
+    }
+
+    /// Listens for changes of a file no more.
+    pub(super) fn leave(&mut self, number: u64) {
+        self.take_spots(number);
+    }
+
+    fn take_spots(&mut self, number: u64) -> Vec<Spot> {
+        let spots = self.spots.remove(&number).unwrap_or_default();
+        for Spot { folder, name } in &spots {
+            if let Some(watched) = self.folders.get_mut(folder)
+                // Another file may have its name.
+                && watched.files.get(name) == Some(&number)
+            {
+                watched.files.remove(name);
+            }
+        }
+        spots
+    }
+
+    fn watch(&mut self, folder: &Path) -> Option<WatchDescriptor> {
+        match self.watches.as_mut()?.add(or_here(folder), FOLDER_EVENTS) {
             Ok(watch) => Some(watch),
             // It went away in the meantime; the next scan will tell.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

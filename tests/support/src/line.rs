@@ -84,15 +84,19 @@ impl Mix {
             write!(out, "connection from 10.0.{}.7 closed seq={number}", number % 256).unwrap();
         }
         let end = if json { "\"}\n" } else { "\n" };
-        while out.len() - start + end.len() < self.line_bytes {
-            let left = self.line_bytes - (out.len() - start + end.len());
-            out.extend_from_slice(&FILLING[..left.min(FILLING.len())]);
-        }
-        out.extend_from_slice(end.as_bytes());
+        fill(out, start + self.line_bytes, end);
     }
 }
 
-const FILLING: &[u8] = b" and so it went on for a while as messages of services do";
+/// Goes on until `out` is `len` long, `end` at its end counted.
+pub(crate) fn fill(out: &mut Vec<u8>, len: usize, end: &str) {
+    const FILLING: &[u8] = b" and so it went on for a while as messages of services do";
+    while out.len() + end.len() < len {
+        let left = len - (out.len() + end.len());
+        out.extend_from_slice(&FILLING[..left.min(FILLING.len())]);
+    }
+    out.extend_from_slice(end.as_bytes());
+}
 
 fn every(count: u64, number: u64) -> bool {
     count > 0 && number % count == count / 2

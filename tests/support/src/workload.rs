@@ -1,6 +1,7 @@
 //! What the bench runs: lines, and the configuration that says what is done with them.
 
 use crate::Mix;
+use crate::line::fill;
 use crate::measure::READ_BYTES;
 use std::fmt;
 use std::fs::File;
@@ -22,25 +23,40 @@ pub enum Case {
     OneAway,
     /// The same to nowhere: reading, parsing and filtering alone.
     Null,
+    /// Lines of text as they are, without a parser, to nowhere.
+    Raw,
+    /// Container lines as they are, their JSON to be escaped, without a parser, to nowhere.
+    RawJson,
     /// Container lines, to nowhere.
     Cri,
     /// Container lines with JSON in them, both parsed, to nowhere.
     CriJson,
+    /// Lines of Docker's json-file driver, to nowhere.
+    Docker,
     /// An nginx access log, to nowhere.
     Nginx,
+    /// Container lines, pieces of them joined, to nowhere.
+    Pieces,
+    /// The same with stack traces in them, joined as well. Fluent Bit cannot join both in its input.
+    Traces,
 }
 
 /// Every case and its name on the command line.
-const CASES: [(Case, &str); 9] = [
+const CASES: [(Case, &str); 14] = [
     (Case::Both, "both"),
     (Case::Es, "es"),
     (Case::EsDisk, "es-disk"),
     (Case::Loki, "loki"),
     (Case::OneAway, "one-away"),
     (Case::Null, "null"),
+    (Case::Raw, "raw"),
+    (Case::RawJson, "raw-json"),
     (Case::Cri, "cri"),
     (Case::CriJson, "cri-json"),
+    (Case::Docker, "docker"),
     (Case::Nginx, "nginx"),
+    (Case::Pieces, "pieces"),
+    (Case::Traces, "traces"),
 ];
 
 impl fmt::Display for Case {
@@ -68,10 +84,12 @@ impl Case {
         let mut line = Vec::new();
         for number in 0..lines {
             line.clear();
-            if self == Self::Nginx {
-                write_access_line(number, &mut line);
-            } else {
-                mix.write(number, &mut line);
+            match self {
+                Self::Raw => write_text_line(number, &mut line),
+                Self::Docker => write_docker_line(number, &mut line),
+                Self::Nginx => write_access_line(number, &mut line),
+                Self::Pieces | Self::Traces => write_trace_line(number, &mut line),
+                _ => mix.write(number, &mut line),
             }
             file.write_all(&line).unwrap();
         }
@@ -100,11 +118,24 @@ impl Case {
             _ => "\n[OUTPUT]\n    Name null\n    Match *\n".to_owned(),
         };
         let filters = match self {
-            Self::Cri | Self::Nginx => String::new(),
+            Self::Raw
+            | Self::RawJson
+            | Self::Cri
+            | Self::Docker
+            | Self::Nginx
+            | Self::Pieces
+            | Self::Traces => String::new(),
             Self::CriJson => PARSER_FILTER.to_owned(),
             _ => format!("{PARSER_FILTER}{OTHER_FILTERS}"),
         };
-        let parser = if self == Self::Nginx { "nginx" } else { "cri" };
+        let parser = match self {
+            Self::Raw | Self::RawJson => "",
+            Self::Docker => "    Parser docker\n",
+            Self::Nginx => "    Parser nginx\n",
+            Self::Pieces => "    Multiline.Parser cri\n",
+            Self::Traces => "    Multiline.Parser cri\n    tailwater.multiline.parser java\n",
+            _ => "    Parser cri\n",
+        };
         let (path, kind) = if self == Self::EsDisk {
             let path = format!("    storage.path {}/storage\n", run_folder.display());
             (path, "    storage.type filesystem\n")
@@ -114,7 +145,7 @@ impl Case {
         let end_at_eof = if self.is_local() { "On" } else { "Off" };
         format!(
             "[SERVICE]\n    Flush 1\n    Log_Level error\n    Grace 1\n    Parsers_File {folder}/parsers.conf\n\
-             {path}\n[INPUT]\n    Name tail\n{kind}    Path {folder}/bench.log\n    Parser {parser}\n    Tag kube.*\n    \
+             {path}\n[INPUT]\n    Name tail\n{kind}    Path {folder}/bench.log\n{parser}    Tag kube.*\n    \
              Read_from_Head On\n    Mem_Buf_Limit 5MB\n    Skip_Long_Lines On\n    \
              DB {run_folder}/positions.db\n    Exit_On_Eof {end_at_eof}\n{filters}{outputs}",
             folder = folder.display(),
@@ -123,12 +154,79 @@ impl Case {
     }
 }
 
-/// About 225 bytes; twenty in a second.
+/// The lines of every case have about so many bytes.
+const LINE_BYTES: usize = 400;
+
+/// Twenty lines in a second: minute and second of this one.
+fn minute_and_second(number: u64) -> (u64, u64) {
+    (number / 1_200 % 60, number / 20 % 60)
+}
+
+/// What a service writes that does not know of JSON: two quotes in the line, nothing else to be escaped.
+fn write_text_line(number: u64, out: &mut Vec<u8>) {
+    let (minute, second) = minute_and_second(number);
+    write!(
+        out,
+        r#"2026-11-21 10:{minute:02}:{second:02},{:03} INFO [worker-{}] com.example.shop.checkout.OrderService - order {number} of customer {} handled in {} ms, state "{}":"#,
+        number % 20 * 50,
+        number % 16,
+        number % 50_000,
+        number % 900,
+        if number.is_multiple_of(13) { "refused" } else { "paid" },
+    )
+    .unwrap();
+    fill(out, LINE_BYTES, "\n");
+}
+
+/// As a container runtime keeps what a service writes: of ten lines five are a stack trace, and every twentieth is in
+/// two pieces.
+fn write_trace_line(number: u64, out: &mut Vec<u8>) {
+    let (minute, second) = minute_and_second(number);
+    let tag = if number.is_multiple_of(20) { 'P' } else { 'F' };
+    write!(
+        out,
+        "2026-11-21T10:{minute:02}:{second:02}.{:09}Z stdout {tag} ",
+        number % 20 * 50_000_000
+    )
+    .unwrap();
+    match number % 10 {
+        3 => write!(
+            out,
+            "Exception in thread \"main\" java.lang.IllegalStateException: order {number} "
+        ),
+        4..=7 => {
+            write!(out, "\tat com.example.shop.checkout.Order.step{number}(Order.java:{number}) ")
+        }
+        _ => write!(out, "INFO com.example.shop.checkout.OrderService - order {number} handled "),
+    }
+    .unwrap();
+    fill(out, LINE_BYTES, "\n");
+}
+
+/// As Docker keeps a line: the application's own JSON, escaped, in a string.
+fn write_docker_line(number: u64, out: &mut Vec<u8>) {
+    let (minute, second) = minute_and_second(number);
+    write!(
+        out,
+        r#"{{"log":"{{\"level\":\"info\",\"seq\":{number},\"service\":\"checkout\",\"path\":\"/api/v1/orders/{}\",\"status\":{},\"message\":\"order handled"#,
+        number % 9973,
+        if number.is_multiple_of(13) { 404 } else { 200 },
+    )
+    .unwrap();
+    let end = format!(
+        r#"\"}}\n","stream":"stdout","time":"2026-11-21T10:{minute:02}:{second:02}.{:09}Z"}}
+"#,
+        number % 20 * 50_000_000,
+    );
+    fill(out, LINE_BYTES, &end);
+}
+
+/// A long path and a long agent, as where they are forwarded through shops and campaigns.
 fn write_access_line(number: u64, out: &mut Vec<u8>) {
-    let (minute, second) = (number / 1_200 % 60, number / 20 % 60);
+    let (minute, second) = minute_and_second(number);
     writeln!(
         out,
-        r#"10.{}.{}.7 - - [21/Nov/2026:10:{minute:02}:{second:02} +0000] "GET /api/v1/orders/{}?page={} HTTP/1.1" {} {} "https://shop.example.com/cart/{}" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0 Safari/537.36""#,
+        r#"10.{}.{}.7 - - [21/Nov/2026:10:{minute:02}:{second:02} +0000] "GET /api/v1/orders/{}?page={}&utm_source=newsletter&utm_medium=email&utm_campaign=autumn-2026&session=7f3c9a51d2e84b6f HTTP/1.1" {} {} "https://shop.example.com/cart/{}?utm_source=newsletter&utm_medium=email" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0 Safari/537.36 Edg/131.0.2903.70""#,
         number / 256 % 256,
         number % 256,
         number % 99_991,
@@ -177,6 +275,12 @@ pub const PARSERS: &str = r#"[PARSER]
     Time_Format %Y-%m-%dT%H:%M:%S.%L%z
 
 [PARSER]
+    Name        docker
+    Format      json
+    Time_Key    time
+    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
+
+[PARSER]
     Name        json-log
     Format      json
     Time_Key    timestamp
@@ -190,3 +294,18 @@ pub const PARSERS: &str = r#"[PARSER]
     Time_Key    time
     Time_Format %d/%b/%Y:%H:%M:%S %z
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise the cases' figures could not be compared.
+    #[test]
+    fn the_lines_of_all_cases_are_about_as_long() {
+        for (case, name) in CASES {
+            let folder = crate::folder();
+            let bytes = case.write_log(&folder.path().join("log"), 1_000);
+            assert!((370_000..=400_000).contains(&bytes), "{name}: {bytes} bytes in 1,000 lines");
+        }
+    }
+}

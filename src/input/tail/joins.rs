@@ -1,0 +1,401 @@
+//! What becomes of lines that are joined: in one file, across reads, rotation, restarts and crashes.
+
+use super::rig::Rig;
+use expect_test::{Expect, expect};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// What waits is overdue after so long.
+const LONG: Duration = Duration::from_secs(5);
+
+fn rig(properties: &[(&str, &str)]) -> Rig {
+    let mut rig = Rig::new(&[("Path", "@/*.log"), ("Read_from_Head", "on"), ("DB", "@/db")]);
+    for (key, value) in properties {
+        rig.properties.push(((*key).to_owned(), (*value).to_owned()));
+    }
+    rig
+}
+
+/// Turns until what waited is overdue, and handed over.
+fn outwait(rig: &mut Rig) {
+    rig.drain();
+    rig.turn(LONG);
+    for _ in 0..20 {
+        rig.turn(Duration::from_millis(30));
+    }
+    rig.drain();
+}
+
+/// What was handed over, with where it lies, in order.
+fn shown(rig: &Rig) -> String {
+    let mut text = String::new();
+    for one in rig.recorder.open.iter().flat_map(|(_, _, sent)| sent) {
+        writeln!(text, "{}-{} {}", one.from, one.to, one.body).unwrap();
+    }
+    text.replace(rig.home.path().to_str().unwrap(), "@")
+}
+
+/// What lines become: all at once, and the same when they come byte by byte.
+fn check(properties: &[(&str, &str)], text: &str, expected: &Expect) {
+    let mut whole = rig(properties);
+    whole.append("a.log", text);
+    whole.start();
+    outwait(&mut whole);
+    let shown_whole = shown(&whole);
+    expected.assert_eq(&shown_whole);
+
+    let mut pieces = rig(properties);
+    pieces.start();
+    for piece in text.as_bytes().chunks(7) {
+        pieces.append("a.log", piece);
+        for _ in 0..3 {
+            pieces.turn(Duration::from_millis(25));
+        }
+    }
+    outwait(&mut pieces);
+    assert_eq!(shown_whole, shown(&pieces), "in one read, and in many");
+}
+
+const CRI: (&str, &str) = ("Multiline.Parser", "cri");
+
+#[test]
+fn pieces_of_a_containers_line() {
+    check(
+        &[CRI],
+        "2021-01-01T00:00:00.1Z stdout P one \n\
+         2021-01-01T00:00:00.2Z stdout F two\n\
+         2021-01-01T00:00:00.3Z stdout F three\n\
+         2021-01-01T00:00:00.4Z stderr F \n\
+         garbage\n",
+        &expect![[r#"
+            0-73 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","_p":"P","log":"one two"}
+            73-111 {"time":"2021-01-01T00:00:00.3Z","stream":"stdout","_p":"F","log":"three"}
+            111-144 {"time":"2021-01-01T00:00:00.4Z","stream":"stderr","_p":"F","log":""}
+            144-152 {"log":"garbage"}
+        "#]],
+    );
+}
+
+#[test]
+fn streams_are_kept_apart_and_stay_in_order() {
+    check(
+        &[CRI],
+        "2021-01-01T00:00:00.1Z stdout P one \n\
+         2021-01-01T00:00:00.2Z stderr P uno \n\
+         2021-01-01T00:00:00.3Z stdout F two\n\
+         2021-01-01T00:00:00.4Z stderr F dos\n\
+         2021-01-01T00:00:00.5Z stderr P left \n\
+         2021-01-01T00:00:00.6Z stdout F last\n",
+        &expect![[r#"
+            0-110 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","_p":"P","log":"one two"}
+            37-146 {"time":"2021-01-01T00:00:00.2Z","stream":"stderr","_p":"P","log":"uno dos"}
+            146-184 {"time":"2021-01-01T00:00:00.5Z","stream":"stderr","_p":"P","log":"left "}
+            184-221 {"time":"2021-01-01T00:00:00.6Z","stream":"stdout","_p":"F","log":"last"}
+        "#]],
+    );
+}
+
+#[test]
+fn dockers_lines() {
+    check(
+        &[("Multiline.Parser", "docker, cri"), ("Path_Key", "file"), ("Offset_Key", "at")],
+        "{\"log\":\"one, \",\"stream\":\"stdout\",\"time\":\"2021-02-01T01:40:03.53413Z\"}\n\
+         {\"log\":\"two\\n\",\"stream\":\"stdout\",\"time\":\"2021-02-01T01:40:03.53414Z\"}\n\
+         2021-01-01T00:00:00.1Z stdout F cri\n\
+         {\"log\":\"\\\"x\\\"\\n\",\"stream\":\"stderr\",\"time\":\"2021-02-01T01:40:03.53414Z\"}\n",
+        &expect![[r#"
+            0-140 {"log":"one, two\n","stream":"stdout","time":"2021-02-01T01:40:03.53413Z","file":"@/a.log","at":0}
+            140-176 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","_p":"F","log":"cri","file":"@/a.log","at":140}
+            176-248 {"log":"\"x\"\n","stream":"stderr","time":"2021-02-01T01:40:03.53414Z","file":"@/a.log","at":176}
+        "#]],
+    );
+}
+
+#[test]
+fn stack_traces() {
+    check(
+        &[("Multiline.Parser", "java, go")],
+        "start\n\
+         x Exception: a\n\
+         \tat b\n\
+         \n\
+         \tat c\n\
+         end\n\
+         panic: p\n\
+         \n\
+         goroutine 1 [running]:\n",
+        &expect![[r#"
+            0-6 {"log":"start\n"}
+            6-27 {"log":"x Exception: a\n\tat b\n"}
+            28-34 {"log":"\tat c\n"}
+            34-38 {"log":"end\n"}
+            38-71 {"log":"panic: p\n\ngoroutine 1 [running]:\n"}
+        "#]],
+    );
+}
+
+#[test]
+fn stack_traces_in_containers_lines() {
+    check(
+        &[CRI, ("tailwater.multiline.parser", "java")],
+        "2021-01-01T00:00:00.1Z stdout F x Exception: a\n\
+         2021-01-01T00:00:00.2Z stderr F other\n\
+         2021-01-01T00:00:00.3Z stdout P \tat b\n\
+         2021-01-01T00:00:00.4Z stdout F ...\n\
+         2021-01-01T00:00:00.5Z stdout F done\n\
+         2021-01-01T00:00:00.6Z stdout P y Exception: \n\
+         2021-01-01T00:00:00.7Z stdout F of two\n\
+         2021-01-01T00:00:00.8Z stdout F \tat c\n",
+        &expect![[r#"
+            0-159 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","_p":"F","log":"x Exception: a\n\tat b..."}
+            47-85 {"time":"2021-01-01T00:00:00.2Z","stream":"stderr","_p":"F","log":"other"}
+            159-196 {"time":"2021-01-01T00:00:00.5Z","stream":"stdout","_p":"F","log":"done"}
+            196-319 {"time":"2021-01-01T00:00:00.6Z","stream":"stdout","_p":"P","log":"y Exception: of two\n\tat c"}
+        "#]],
+    );
+}
+
+#[test]
+fn pieces_of_what_parser_reads() {
+    let parser = ("Parser", "cri");
+    let text = "2021-01-01T00:00:00.1Z stdout P one \n\
+                2021-01-01T00:00:00.2Z stdout F two\n\
+                garbage\n";
+    check(
+        &[parser],
+        text,
+        &expect![[r#"
+        0-37 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","logtag":"P","message":"one "}
+        37-73 {"time":"2021-01-01T00:00:00.2Z","stream":"stdout","logtag":"F","message":"two"}
+        73-81 {"log":"garbage"}
+    "#]],
+    );
+    check(
+        &[parser, ("tailwater.join_pieces", "on")],
+        text,
+        &expect![[r#"
+        0-73 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","logtag":"P","message":"one two"}
+        73-81 {"log":"garbage"}
+    "#]],
+    );
+}
+
+#[test]
+fn own_rules_and_ends() {
+    check(
+        &[("Multiline.Parser", "begins")],
+        "before\nOne\n a\nb\nTwo\n\nThree\n",
+        &expect![[r#"
+            0-7 {"log":"before\n"}
+            7-16 {"log":"One\n a\nb\n"}
+            16-20 {"log":"Two\n"}
+            21-27 {"log":"Three\n"}
+        "#]],
+    );
+    check(
+        &[("Multiline.Parser", "until")],
+        "a\nb.\nc.\nd\n",
+        &expect![[r#"
+        0-5 {"log":"a\nb.\n"}
+        5-8 {"log":"c.\n"}
+        8-10 {"log":"d\n"}
+    "#]],
+    );
+}
+
+#[test]
+fn first_lines() {
+    check(
+        &[("Multiline", "on"), ("Parser_Firstline", "first"), ("Parser_1", "more")],
+        "lone\nINFO a\nb\nand c\nd\nWARN e\n",
+        &expect![[r#"
+            0-5 {"log":"lone"}
+            5-22 {"level":"INFO","text":"a\nb","second":"c\nd"}
+            22-29 {"level":"WARN","text":"e"}
+        "#]],
+    );
+}
+
+#[test]
+fn dockers_old_mode() {
+    check(
+        &[("Docker_Mode", "on"), ("Parser", "docker")],
+        "{\"log\":\"one \",\"stream\":\"stdout\",\"time\":\"2021-02-01T01:40:03.1Z\"}\n\
+         {\"log\":\"\\\"two\\\"\\n\",\"stream\":\"stdout\",\"time\":\"2021-02-01T01:40:03.2Z\"}\n\
+         no json\n\
+         {\"log\":\"three\\n\",\"stream\":\"stdout\",\"time\":\"2021-02-01T01:40:03.3Z\"}\n\
+         {\"log\":\"left\",\"stream\":\"stdout\",\"time\":\"2021-02-01T01:40:03.4Z\"}\n",
+        &expect![[r#"
+            0-135 {"log":"one \"two\"\n","stream":"stdout","time":"2021-02-01T01:40:03.2Z"}
+            135-143 {"log":"no json"}
+            143-211 {"log":"three\n","stream":"stdout","time":"2021-02-01T01:40:03.3Z"}
+            211-276 {"log":"left","stream":"stdout","time":"2021-02-01T01:40:03.4Z"}
+        "#]],
+    );
+}
+
+/// A line of a container.
+fn line(tag: char, text: &str) -> String {
+    format!("2021-01-01T00:00:00.1Z stdout {tag} {text}\n")
+}
+
+/// Turns a little, so that everything is read and nothing is overdue.
+fn look(rig: &mut Rig) {
+    for _ in 0..8 {
+        rig.turn(Duration::from_millis(30));
+    }
+}
+
+/// The texts that the store has.
+fn stored(rig: &Rig) -> Vec<String> {
+    let text =
+        |body: &&str| body.rsplit_once("\"log\":").unwrap().1.trim_end_matches('}').to_owned();
+    let mut texts: Vec<_> = rig.bodies().iter().map(text).collect();
+    texts.sort_unstable();
+    texts
+}
+
+#[test]
+fn a_position_never_stands_behind_a_piece() {
+    let mut rig = rig(&[CRI]);
+    rig.start();
+    rig.append("a.log", line('F', "zero") + &line('P', "one "));
+    look(&mut rig);
+    rig.settle(9);
+    rig.kill();
+    rig.append("a.log", line('P', "two "));
+    rig.start();
+    look(&mut rig);
+    rig.settle(9);
+    rig.stop();
+    rig.append("a.log", line('F', "three"));
+    rig.start();
+    look(&mut rig);
+    rig.settle(9);
+    assert_eq!(stored(&rig), [r#""one two three""#, r#""zero""#]);
+}
+
+#[test]
+fn what_was_parted_for_want_of_a_line_stays_parted() {
+    let mut rig = rig(&[("Multiline.Parser", "begins")]);
+    rig.start();
+    rig.append("a.log", "One\n a\n");
+    outwait(&mut rig);
+    // It was sent, but that is not known when the process dies; and then its next line comes.
+    let sent: Vec<_> = rig.recorder.open.drain(..).collect();
+    for (_, _, sent) in sent {
+        rig.store(sent);
+    }
+    rig.kill();
+    rig.append("a.log", " b\nTwo\n");
+    rig.start();
+    outwait(&mut rig);
+    rig.settle(9);
+    assert_eq!(stored(&rig), [r#"" b\n""#, r#""One\n a\n""#, r#""Two\n""#]);
+    // Once the position is behind it, the cut is forgotten.
+    rig.stop();
+    let database = rusqlite::Connection::open(rig.path("db")).unwrap();
+    let cuts: i64 =
+        database.query_row("SELECT count(*) FROM tailwater_cuts", [], |row| row.get(0)).unwrap();
+    assert_eq!(cuts, 0);
+}
+
+/// A line in two pieces, the second of which comes to a new file after a rotation. `die`: the process is killed when
+/// so much was done.
+fn check_rotation(die: usize) {
+    let mut rig = rig(&[CRI]);
+    rig.properties.push(("Rotate_Wait".to_owned(), "1".to_owned()));
+    rig.start();
+    rig.append("a.log", line('F', "zero") + &line('P', "one "));
+    look(&mut rig);
+    let steps: [&dyn Fn(&mut Rig); 5] = [
+        &|rig| rig.rename("a.log", "a.log.1"),
+        &|rig| rig.append("a.log", line('P', "two ")),
+        &|rig| rig.append("a.log", line('F', "three") + &line('F', "four")),
+        &|rig| rig.settle(2),
+        &|rig| rig.settle(9),
+    ];
+    for (index, step) in steps.iter().enumerate() {
+        step(&mut rig);
+        look(&mut rig);
+        if index == die {
+            let sent: Vec<_> = rig.recorder.open.drain(..).collect();
+            for (_, _, sent) in sent.into_iter().take(die % 3) {
+                rig.store(sent);
+            }
+            rig.kill();
+            rig.start();
+            look(&mut rig);
+        }
+    }
+    outwait(&mut rig);
+    rig.settle(99);
+    look(&mut rig);
+    rig.settle(99);
+    assert_eq!(stored(&rig), [r#""four""#, r#""one two three""#, r#""zero""#], "killed at {die}");
+    // And all of it is safe: nothing is sent again.
+    rig.stop();
+    rig.start();
+    outwait(&mut rig);
+    assert_eq!(shown(&rig), "", "killed at {die}");
+}
+
+#[test]
+fn a_line_goes_on_behind_a_rotation() {
+    for die in 0..6 {
+        check_rotation(die);
+    }
+}
+
+#[test]
+fn a_trace_ends_with_its_file_if_the_next_one_begins_anew() {
+    let mut rig = rig(&[("Multiline.Parser", "java")]);
+    rig.start();
+    rig.append("a.log", "x Exception: a\n\tat b\n");
+    look(&mut rig);
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "\tat c\nplain\n");
+    look(&mut rig);
+    rig.rename("a.log", "a.log.2");
+    rig.append("a.log", "y Exception: d\n");
+    look(&mut rig);
+    rig.rename("a.log", "a.log.3");
+    rig.append("a.log", "plain\n");
+    outwait(&mut rig);
+    rig.settle(99);
+    let expected = [
+        r#""plain\n""#,
+        r#""plain\n""#,
+        r#""x Exception: a\n\tat b\n\tat c\n""#,
+        r#""y Exception: d\n""#,
+    ];
+    assert_eq!(stored(&rig), expected);
+}
+
+#[test]
+fn what_is_longer_than_it_may_be_is_cut_and_counted() {
+    let mut rig = rig(&[("Multiline.Parser", "java")]);
+    rig.joined_max = 24;
+    rig.append("a.log", "x Exception: a\n\tat b\n\tat cdef\n\tat g\nplain\n");
+    rig.start();
+    outwait(&mut rig);
+    expect![[r#"
+        0-30 {"log":"x Exception: a\n\tat b\n\tat\n"}
+        30-36 {"log":"\tat g\n"}
+        36-42 {"log":"plain\n"}
+    "#]]
+    .assert_eq(&shown(&rig));
+    assert_eq!(rig.metrics.multiline_truncated.value(), 1);
+}
+
+#[test]
+fn a_file_that_is_cut_hands_over_what_waits() {
+    let mut rig = rig(&[("Multiline.Parser", "java")]);
+    rig.start();
+    rig.append("a.log", "x Exception: a\n\tat b\n");
+    look(&mut rig);
+    std::fs::write(rig.path("a.log"), "plain\n").unwrap();
+    look(&mut rig);
+    rig.settle(99);
+    assert_eq!(stored(&rig), [r#""plain\n""#, r#""x Exception: a\n\tat b\n""#]);
+}
