@@ -16,6 +16,7 @@ mod delivery;
 mod disk;
 mod docs;
 mod endpoints;
+mod long_lines;
 mod once;
 mod readme;
 mod resume;
