@@ -201,7 +201,10 @@ impl Multiline {
             let message = "a multiline parser with `Parser` needs `Key_Content`: it joins nothing";
             diagnostics.warning(&definition.location, message);
         }
-        let flush_ms = u64::try_from(options.flush_timeout).unwrap_or(0);
+        let flush_timeout = match u64::try_from(options.flush_timeout) {
+            Ok(0) | Err(_) => FLUSH_TIMEOUT,
+            Ok(millis) => Duration::from_millis(millis),
+        };
         Some(Self {
             name: definition.name.clone(),
             parser,
@@ -209,7 +212,7 @@ impl Multiline {
             key_content: options.key_content.as_deref().map(keep_name),
             key_pattern: options.key_pattern.clone(),
             key_group: options.key_group.clone(),
-            flush_timeout: Duration::from_millis(flush_ms),
+            flush_timeout,
         })
     }
 

@@ -1,6 +1,6 @@
 //! One record that is not whole yet, or waits for one before it.
 
-use super::{Desk, Line, Mode, Spare, with_newline};
+use super::{Desk, Line, Mode};
 use crate::input::lines::room;
 use crate::record::{Field, Fields, Nanos, Value};
 use std::time::Instant;
@@ -130,44 +130,33 @@ impl Entry {
 
     /// Makes the record and hands it over.
     pub(super) fn hand_over(self, desk: &mut Desk<'_, '_>) {
-        let content: &str = desk.batch.bump.alloc_str(&self.content);
-        let (fields, time) = match self.by {
-            By::Parser(index) => self.fields_of_parser(index, content, desk),
+        let made = match self.by {
+            By::Parser(index) => self.fields_of_parser(index, desk),
             By::FirstLine => self.fields_of_parts(desk),
             By::Docker => fields_of_docker(&self, desk),
-            By::Nobody => None,
+            By::Nobody => {
+                let text = desk.batch.bump.alloc_str(&self.content);
+                desk.fields_of_text(text, None).map(|fields| (fields, None))
+            }
+        };
+        if let Some((fields, time)) = made {
+            desk.push(self.from, self.to, self.is_cut, fields, time, self.now);
         }
-        .unwrap_or_else(|| {
-            let text =
-                if desk.joining.mode.ends_lines() { with_newline(content, desk) } else { content };
-            let key = desk.joining.mode.key(desk.origin);
-            let mut fields = room(desk.batch.bump);
-            fields.push(Field::new(key, Value::Str(text)));
-            (fields, None)
-        });
-        desk.push(self.from, self.to, self.is_cut, fields, time, self.now);
-        self.give_back(desk.spare);
-    }
-
-    fn give_back(self, spare: &mut Spare) {
-        spare.keep(self.first);
-        spare.keep(self.content);
+        desk.spare.keep(self.first);
+        desk.spare.keep(self.content);
     }
 
     fn fields_of_parser<'a>(
         &self,
         index: usize,
-        content: &'a str,
         desk: &mut Desk<'_, 'a>,
     ) -> Option<(Fields<'a>, Option<Nanos>)> {
         let Mode::Parsers { parsers, .. } = &desk.joining.mode else { return None };
         let parser = parsers.get(index)?;
         let bump = desk.batch.bump;
+        let content = bump.alloc_str(&self.content);
         if self.first.is_empty() {
-            let text = if parser.ends_lines() { with_newline(content, desk) } else { content };
-            let mut fields = room(bump);
-            fields.push(Field::new(parser.key(), Value::Str(text)));
-            return Some((fields, None));
+            return desk.fields_of_text(content, Some(parser)).map(|fields| (fields, None));
         }
         parser.fields(bump.alloc_str(&self.first), content, desk.scratch, bump, self.now)
     }

@@ -176,7 +176,7 @@ impl Joiner {
     /// Takes a line that belongs to no other: it was cut, and is not to be parsed.
     pub(super) fn take_alone<'a>(&mut self, line: Line<'a>, desk: &mut Desk<'_, 'a>) {
         self.close_all();
-        self.push_alone(line, line.text, desk);
+        self.push_alone(line, desk);
         self.release(desk);
     }
 
@@ -364,36 +364,19 @@ impl Joiner {
         self.next_id - 1
     }
 
-    /// Makes a record of a line that belongs to no other, of which `text` is kept. As in Fluent Bit, `multiline.parser`
-    /// leaves out what is empty.
-    fn push_alone<'a>(&mut self, line: Line<'a>, text: &'a str, desk: &mut Desk<'_, 'a>) {
-        if text.is_empty() && matches!(desk.joining.mode, Mode::Parsers { .. }) {
-            return;
-        }
+    /// Makes a record of a line that belongs to no other.
+    fn push_alone<'a>(&mut self, line: Line<'a>, desk: &mut Desk<'_, 'a>) {
         if !self.entries.is_empty() {
             let mut entry = Entry::new(By::Nobody, line, desk);
-            entry.content.push_str(text);
+            entry.content.push_str(line.text);
             entry.phase = Phase::Closed;
             self.push_entry(entry);
             return;
         }
-        let key = desk.joining.mode.key(desk.origin);
-        let text = if desk.joining.mode.ends_lines() { with_newline(text, desk) } else { text };
-        let mut fields = room(desk.batch.bump);
-        fields.push(Field::new(key, Value::Str(text)));
-        desk.push(line.from, line.to, line.is_cut, fields, None, desk.now);
+        if let Some(fields) = desk.fields_of_text(line.text, None) {
+            desk.push(line.from, line.to, line.is_cut, fields, None, desk.now);
+        }
     }
-}
-
-/// The text with a line feed at its end, unless it has one or is empty.
-fn with_newline<'a>(text: &'a str, desk: &Desk<'_, 'a>) -> &'a str {
-    if text.is_empty() || text.ends_with('\n') {
-        return text;
-    }
-    let mut ended = bumpalo::collections::String::with_capacity_in(text.len() + 1, desk.batch.bump);
-    ended.push_str(text);
-    ended.push('\n');
-    ended.into_bump_str()
 }
 
 impl Mode {
@@ -415,6 +398,30 @@ impl Mode {
 }
 
 impl<'a> Desk<'_, 'a> {
+    /// The fields of a text that no parser took apart: under the key of the multiline parser that joined it, or, for a
+    /// line that nobody took, of the mode. As in Fluent Bit, `multiline.parser` leaves out what is empty, and some
+    /// end the text with a line feed.
+    fn fields_of_text(&self, text: &'a str, parser: Option<&Multiline>) -> Option<Fields<'a>> {
+        let mode = &self.joining.mode;
+        if text.is_empty() && matches!(mode, Mode::Parsers { .. }) {
+            return None;
+        }
+        let key = match parser {
+            Some(parser) => parser.key(),
+            None => mode.key(self.origin),
+        };
+        let ends = parser.map_or_else(|| mode.ends_lines(), Multiline::ends_lines);
+        let bump = self.batch.bump;
+        let text = if ends && !text.ends_with('\n') {
+            bumpalo::format!(in bump, "{}\n", text).into_bump_str()
+        } else {
+            text
+        };
+        let mut fields = room(bump);
+        fields.push(Field::new(key, Value::Str(text)));
+        Some(fields)
+    }
+
     /// Hands over a record. Its time is `time`, or `now`.
     fn push(
         &mut self,

@@ -34,8 +34,6 @@ pub(super) struct Followed {
     pub is_queued: bool,
     /// When it was last written to, as of the last look at all files.
     pub modified: Option<SystemTime>,
-    /// Whether it waits for what is closed in it to be written down.
-    pub is_cutting: bool,
     /// Whether the last try to read it failed.
     pub has_failed: bool,
     /// The file that took its place, if that one waits for this one to be read to its end.

@@ -155,7 +155,6 @@ impl Tail {
             leaving: None,
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor: None,
         };
@@ -255,7 +254,6 @@ impl Tail {
             leaving: Some(now),
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor: None,
         });

@@ -22,6 +22,8 @@ pub(super) struct Joins {
     names: HashMap<String, Vec<(Nanos, u64)>>,
     /// Files with lines that wait.
     waiting: BTreeSet<u64>,
+    /// Files that wait for what is closed in them to be written down.
+    cutting: BTreeSet<u64>,
     /// Files of which something became whole without a line.
     releases: Vec<u64>,
     /// Records that wait in one file for being settled in another.
@@ -87,6 +89,7 @@ impl Tail {
     /// A file is not read any more.
     pub(super) fn end_joining(&mut self, number: u64, shown: &str) {
         self.joins.waiting.remove(&number);
+        self.joins.cutting.remove(&number);
         if let Some(names) = self.joins.names.get_mut(shown) {
             names.retain(|(_, other)| *other != number);
             if names.is_empty() {
@@ -101,14 +104,10 @@ impl Tail {
         if !self.joins_lines() {
             return Readiness::Ready(None);
         }
-        let Some(followed) = self.files.get(&number) else { return Readiness::Waits };
-        if followed.is_cutting {
+        if self.joins.cutting.contains(&number) {
             return Readiness::Waits;
         }
-        let before = self.joins.names.get(&followed.shown).and_then(|names| {
-            let at = names.iter().position(|(_, other)| *other == number)?;
-            names.get(at.checked_sub(1)?).map(|(_, before)| *before)
-        });
+        let before = self.before(number);
         let unread = before.and_then(|before| self.files.get_mut(&before)).filter(|before| {
             let size = before.file.metadata().map_or(0, |status| status.len());
             let is_read = matches!(&before.stage, Stage::Reading(reader) if reader.seen == size);
@@ -190,11 +189,8 @@ impl Tail {
     /// When the next of the waiting lines has waited for long enough.
     pub(super) fn joins_due(&self) -> Option<Instant> {
         let flush = self.flush_timeout();
-        let of_file = |number: &u64| {
-            let followed = self.files.get(number).filter(|followed| !followed.is_cutting)?;
-            followed.joiner()?.due(flush)
-        };
-        self.joins.waiting.iter().filter_map(of_file).min()
+        let of_file = |number: &u64| self.files.get(number)?.joiner()?.due(flush);
+        self.joins.waiting.difference(&self.joins.cutting).filter_map(of_file).min()
     }
 
     /// Closes all that waits, as nothing will come any more. Whether nothing waits.
@@ -208,24 +204,20 @@ impl Tail {
     /// Writes down where records are parted from what may still come: those that are overdue, or all.
     fn cut(&mut self, number: u64, now: Option<Instant>) {
         let flush = self.flush_timeout();
-        let Some(followed) = self.files.get_mut(&number).filter(|it| !it.is_cutting) else {
-            return;
-        };
+        let Some(followed) = self.files.get(&number) else { return };
         let Stage::Reading(Reader { row, joiner: Some(joiner), .. }) = &followed.stage else {
             return;
         };
         let ends = joiner.overdue(now, flush);
-        if !ends.is_empty() {
-            followed.is_cutting = true;
+        if !ends.is_empty() && self.joins.cutting.insert(number) {
             self.positions.cut(number, *row, ends);
         }
     }
 
     /// It is written down: what ends there is closed.
     pub(super) fn close_cut(&mut self, number: u64, ends: &[u64]) {
-        let Some(followed) = self.files.get_mut(&number) else { return };
-        followed.is_cutting = false;
-        if let Stage::Reading(Reader { joiner: Some(joiner), .. }) = &mut followed.stage {
+        self.joins.cutting.remove(&number);
+        if let Some(joiner) = self.reader(number).and_then(|reader| reader.joiner.as_mut()) {
             for end in ends {
                 joiner.close_at(*end);
             }
@@ -261,6 +253,7 @@ impl Tail {
         self.note_joins(number, before);
     }
 
+    /// The file whose place this one took, and which may end within a record.
     fn before(&self, number: u64) -> Option<u64> {
         let names = self.joins.names.get(&self.files.get(&number)?.shown)?;
         let at = names.iter().position(|(_, other)| *other == number)?;
