@@ -161,6 +161,18 @@ const ROWS: &[(&str, &str, &str)] = &[
         "#,
     ),
     (
+        "path_as_written",
+        "Path @//*.log; Path_Key file; Tag path_as_written.*; Read_from_Head on",
+        r#"
+        a.log << one\n
+        start
+        path_as_written.@.a.log {"file":"@//a.log","log":"one"}
+        now
+        b.log << two\n
+        path_as_written.@.b.log {"file":"@//b.log","log":"two"}
+        "#,
+    ),
+    (
         "offset_key",
         "Path @/*.log; Offset_Key at; Read_from_Head on",
         r#"
