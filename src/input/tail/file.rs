@@ -173,7 +173,9 @@ impl Reader {
         if count == 0 && file.metadata()?.len() < scanned {
             return Ok(Read::Replaced);
         }
-        if Marker::before(file, self.offset)? != self.marker || !self.begins_as_before(file)? {
+        let before = Marker::before(file, self.offset)?;
+        let is_there = before.as_bytes().ends_with(self.marker.as_bytes());
+        if !is_there || !self.begins_as_before(file)? {
             return Ok(Read::Replaced);
         }
         let bytes = buffer.get(..count).unwrap_or_default();
