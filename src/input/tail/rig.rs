@@ -174,17 +174,21 @@ impl Rig {
         self.turn(Duration::from_secs(2));
         for _ in 0..2_000 {
             let turn = self.turn(Duration::from_millis(30));
-            let tail = self.tail.as_ref().unwrap();
-            let is_read = |file: &Followed| match &file.stage {
-                Stage::Empty => file.file.metadata().unwrap().len() == 0,
-                Stage::Registering => false,
-                Stage::Reading(reader) => file.file.metadata().unwrap().len() == reader.seen,
-            };
-            if turn != Turn::More && tail.files.values().all(is_read) {
+            if turn != Turn::More && self.is_read() {
                 return;
             }
         }
         panic!("never read to the end: {:?}", self.tail.as_ref().unwrap().files);
+    }
+
+    /// Whether everything that is there was read.
+    pub(super) fn is_read(&self) -> bool {
+        let is_read = |file: &Followed| match &file.stage {
+            Stage::Empty => file.file.metadata().unwrap().len() == 0,
+            Stage::Registering => false,
+            Stage::Reading(reader) => file.file.metadata().unwrap().len() == reader.seen,
+        };
+        self.tail.as_ref().unwrap().files.values().all(is_read)
     }
 
     /// Whether this file is registered: one that comes and goes between two looks was never seen.
