@@ -200,12 +200,12 @@ const ROWS: &[(&str, &str, &str)] = &[
         "db",
         "Path @/*.log; DB @/p.db; DB.Sync full; Read_from_Head on",
         r#"
-        a.log << one\ntwo\n
+        a.log << one\ntwo\nthr
         start
         {"log":"one"}
         {"log":"two"}
         stop
-        a.log << three\n
+        a.log << ee\n
         start
         {"log":"three"}
         "#,
