@@ -211,6 +211,22 @@ const ROWS: &[(&str, &str, &str)] = &[
         "#,
     ),
     (
+        "db_half_a_line",
+        "Path @/*.log; DB @/p.db",
+        r#"
+        no.txt << no\n
+        start
+        now
+        a.log << o
+        z.log << a.log is known\n
+        {"log":"a.log is known"}
+        stop
+        a.log << ne\n
+        start
+        {"log":"one"}
+        "#,
+    ),
+    (
         "db_file_name",
         "Path @/*.log; DB @/p.db; Read_from_Head on",
         r#"
