@@ -197,15 +197,15 @@ impl Tail {
         metrics: Arc<InputMetrics>,
         begin: impl FnOnce(Database) -> io::Result<Positions>,
     ) -> Result<Self, TailError> {
-        if options.buffer_max_size < options.buffer_chunk_size {
+        if options.buffer_max_size.0 < options.buffer_chunk_size.0 {
             return Err(TailError::BufferSizes);
         }
-        for (name, interval) in
-            [("Refresh_Interval", options.refresh_interval), ("Rotate_Wait", options.rotate_wait)]
-        {
-            if interval.is_zero() {
-                return Err(TailError::Interval(name));
-            }
+        if options.refresh_interval.0.is_zero() {
+            return Err(TailError::Interval("Refresh_Interval", "longer than 0"));
+        }
+        // Fluent Bit counts whole seconds here.
+        if options.rotate_wait.as_secs() == 0 {
+            return Err(TailError::Interval("Rotate_Wait", "at least 1 s"));
         }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
         let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()));
