@@ -1,5 +1,6 @@
 //! What `tail` does with files, one behaviour a test.
 
+use super::doze::Openings;
 use super::follow::CREATED_SLACK;
 use super::rig::Rig;
 use super::*;
@@ -40,6 +41,18 @@ fn without_head_only_what_is_new_is_read() {
     assert!(created.is_ok_and(|created| created + CREATED_SLACK > clock));
     rig.start();
     rig.expect(&["1", "2", "3", "4"]);
+}
+
+#[test]
+fn of_a_file_that_is_empty_everything_is_new() {
+    for properties in [&[PATH][..], &[PATH, DB]] {
+        let mut rig = Rig::new(properties);
+        rig.append("empty.log", "");
+        rig.start();
+        rig.drain();
+        rig.append("empty.log", "1\n");
+        rig.expect(&["1"]);
+    }
 }
 
 #[test]
@@ -232,7 +245,7 @@ fn options_that_cannot_work_are_refused() {
     let check = |properties: &[(&str, &str)], expected: &str| {
         assert_eq!(Rig::new(properties).open().unwrap_err().to_string(), expected);
     };
-    check(&[PATH, ("Rotate_Wait", "0")], "`Rotate_Wait` must be longer than 0");
+    check(&[PATH, ("Rotate_Wait", "0.5")], "`Rotate_Wait` must be at least 1 s");
     check(&[PATH, ("Refresh_Interval", "0")], "`Refresh_Interval` must be longer than 0");
     let sizes = "`Buffer_Max_Size` must not be smaller than `Buffer_Chunk_Size`";
     for size in ["16k", "0", "false"] {
@@ -657,5 +670,131 @@ fn a_pod_that_lives_for_an_instant_is_read_from_its_first_byte() {
         fs::remove_file(rig.path(&link)).unwrap();
         let expected: Vec<_> = lines.iter().map(String::as_str).collect();
         rig.expect(&expected);
+    }
+}
+
+#[test]
+fn a_file_that_was_read_and_is_old_is_left_until_it_is_written_to() {
+    let options = [PATH, DB, HEAD, ("Ignore_Older", "60"), ("Ignore_Active_Older_Files", "on")];
+    let mut rig = rig(&options);
+    rig.append("a.log", "1\nbegun");
+    rig.append("b.log", "2\n");
+    rig.expect(&["1", "2"]);
+    for name in ["a.log", "b.log"] {
+        let file = OpenOptions::new().write(true).open(rig.path(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_mins(2)).unwrap();
+    }
+    rig.turn(Duration::from_secs(3));
+    rig.turn(Duration::from_secs(3));
+    assert!(rig.is_followed("a.log"), "its last line is not read yet");
+    assert!(!rig.is_followed("b.log"));
+    assert_eq!(rig.metrics.files_closed.value(), 1);
+    rig.append("b.log", "3\n");
+    rig.expect(&["1", "2", "3"]);
+    assert_eq!(rig.metrics.files_opened.value(), 3);
+}
+
+/// Takes what it is given, and counts it.
+#[derive(Default)]
+struct Tally(u64);
+
+impl Intake for Tally {
+    fn take(&mut self, batch: crate::record::Batch<'_>) {
+        self.0 += batch.bytes;
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn one_turn_reads_as_much_as_it_may_and_of_every_file() {
+    let check = |properties: &[(&str, &str)], least: u64, most: u64| {
+        let mut rig = Rig::new(&[PATH, HEAD]);
+        for (key, value) in properties {
+            rig.properties.push(((*key).to_owned(), (*value).to_owned()));
+        }
+        let line = format!("{}\n", "x".repeat(1023));
+        rig.append("chatty.log", line.repeat(6 << 10));
+        rig.append("quiet.log", "1\n");
+        let mut tail = rig.open().unwrap();
+        let mut tally = Tally::default();
+        let now = Instant::now();
+        tail.turn(now, &mut tally);
+        tally.0 = 0;
+        assert_eq!(tail.turn(now, &mut tally), Turn::More);
+        assert!((least..=most).contains(&tally.0), "{properties:?}: {} bytes", tally.0);
+        let chatty = tail.queue.front().map(|number| tail.files[number].shown.contains("chatty"));
+        assert!(least < 512 << 10 || (tail.queue.len() == 1 && chatty == Some(true)));
+    };
+    check(&[], 4 << 20, 5 << 20);
+    check(&[("Static_Batch_Size", "0"), ("Event_Batch_Size", "0")], 4 << 20, 5 << 20);
+    check(&[("Static_Batch_Size", "1M")], 1_000_000, 1_500_000);
+    check(&[("Event_Batch_Size", "1k")], 2, 256 << 10);
+}
+
+/// Far more files than may be open: told by events, and by looking.
+#[test]
+fn more_files_than_descriptors_are_followed() {
+    for inotify in ["on", "off"] {
+        let mut rig = Rig::new(&[PATH, DB, HEAD, ("Inotify_Watcher", inotify)]);
+        rig.openings = Openings { wanted: 3, most: 5 };
+        let mut lines = Vec::new();
+        let names: Vec<_> = (0..20).map(|number| format!("{number:02}.log")).collect();
+        let append = |rig: &Rig, lines: &mut Vec<String>, name: &str| {
+            lines.push(format!("line {}", lines.len()));
+            rig.append(name, format!("{}\n", lines[lines.len() - 1]));
+        };
+        let expect = |rig: &mut Rig, lines: &[String]| {
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            rig.expect(&lines);
+            for _ in 0..20 {
+                rig.turn(Duration::from_millis(300));
+            }
+            let tail = rig.tail.as_ref().unwrap();
+            assert!(tail.files.len() <= 3, "{} are open", tail.files.len());
+            assert_eq!(tail.files.len() + tail.dozing.len(), 20);
+        };
+        for name in &names {
+            append(&rig, &mut lines, name);
+        }
+        rig.append("20.log", "");
+        fs::remove_file(rig.path("19.log")).unwrap();
+        lines.pop();
+        rig.start();
+        rig.turn(Duration::ZERO);
+        assert_eq!(rig.tail.as_ref().unwrap().files.len(), 5);
+        expect(&mut rig, &lines);
+        for name in ["03.log", "20.log", "17.log"] {
+            append(&rig, &mut lines, name);
+            expect(&mut rig, &lines);
+        }
+        // Rotated while nothing of it is open, and written to before and after that.
+        append(&rig, &mut lines, "05.log");
+        rig.rename("05.log", "05.log.1");
+        append(&rig, &mut lines, "05.log.1");
+        append(&rig, &mut lines, "05.log");
+        rig.turn(Duration::from_millis(300));
+        for _ in 0..5 {
+            rig.turn(Duration::from_secs(2));
+        }
+        expect(&mut rig, &lines);
+        // Cut, deleted, and deleted with a successor.
+        fs::write(rig.path("06.log"), "").unwrap();
+        append(&rig, &mut lines, "06.log");
+        fs::remove_file(rig.path("07.log")).unwrap();
+        append(&rig, &mut lines, "new.log");
+        fs::remove_file(rig.path("08.log")).unwrap();
+        append(&rig, &mut lines, "08.log");
+        rig.turn(Duration::from_millis(300));
+        for _ in 0..5 {
+            rig.turn(Duration::from_secs(2));
+        }
+        expect(&mut rig, &lines);
+        rig.kill();
+        append(&rig, &mut lines, "09.log");
+        rig.start();
+        expect(&mut rig, &lines);
     }
 }

@@ -74,6 +74,12 @@ const TABLES: &str = "
       PRIMARY KEY (id, offset)
     ) WITHOUT ROWID;";
 
+/// Files are looked up by inode: without these, a start with 10,000 of them reads the tables 10,000 times. Fluent
+/// Bit minds neither.
+const INDICES: &str = "
+    CREATE INDEX IF NOT EXISTS tailwater_by_inode ON in_tail_files (inode);
+    CREATE INDEX IF NOT EXISTS tailwater_files_by_inode ON tailwater_files (inode, first_seen);";
+
 /// Columns that every release of Fluent Bit has made.
 const COLUMNS: [&str; 6] = ["id", "name", "offset", "inode", "created", "rotated"];
 
@@ -765,6 +771,7 @@ fn migrate(transaction: &Transaction<'_>) -> Result<[u8; 16], Unusable> {
             transaction.execute_batch(&sql)?;
         }
     }
+    transaction.execute_batch(INDICES)?;
     transaction.execute(
         "INSERT OR IGNORE INTO tailwater_node (id, version, node) VALUES (1, ?1, randomblob(16))",
         [VERSION],

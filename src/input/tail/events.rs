@@ -1,5 +1,6 @@
 //! What tells that something is due: the kernel, the positions, the clock.
 
+use super::database::Start;
 use super::file::Stage;
 use super::positions::Answer;
 use super::{Ending, Followed, Place, Tail};
@@ -30,6 +31,8 @@ impl Tail {
                 Answer::Empty(number) => {
                     if let Some(followed) = self.files.get_mut(&number) {
                         followed.stage = Stage::Empty;
+                        // Whatever comes is new.
+                        followed.start = Start::Head;
                     }
                     // It may have been written to since.
                     self.enqueue(number);
@@ -93,10 +96,12 @@ impl Tail {
         }
         let is_for_all = self.schedule.check.is_none();
         let nanos = Duration::from_nanos(self.options.progress_check_interval_nsec.into());
-        let interval = self.options.progress_check_interval + nanos;
+        let interval = self.options.progress_check_interval.0 + nanos;
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
         let numbers = if is_for_all { self.files.keys().copied().collect() } else { self.slice() };
+        let dozing = self.dozing.len();
+        self.check_dozing(if is_for_all { dozing } else { slice_len(dozing) });
         let mut moved = BTreeSet::new();
         for number in numbers {
             let Some(followed) = self.files.get_mut(&number) else { continue };
@@ -110,6 +115,8 @@ impl Tail {
             if has_changed(followed) {
                 self.changed.push(number);
                 self.enqueue(number);
+            } else {
+                self.leave_if_aged(number);
             }
         }
         self.measure_leaving();
@@ -120,8 +127,7 @@ impl Tail {
 
     /// The files whose turn it is to be looked at: those that are leaving, and some of the others.
     fn slice(&mut self) -> Vec<u64> {
-        let least = self.files.len().div_ceil(CHECK_ROUND);
-        let count = least.max(CHECKED_MIN).min(self.files.len());
+        let count = slice_len(self.files.len());
         let behind = self.files.range((Bound::Excluded(self.checked), Bound::Unbounded));
         let round = behind.chain(self.files.range(..=self.checked)).map(|(number, _)| *number);
         let mut numbers: Vec<u64> = round.take(count).collect();
@@ -129,6 +135,11 @@ impl Tail {
         numbers.extend(&self.leaving);
         numbers
     }
+}
+
+/// How many of so many files one look is at.
+fn slice_len(files: usize) -> usize {
+    files.div_ceil(CHECK_ROUND).max(CHECKED_MIN).min(files)
 }
 
 /// Whether there is something in the file that was not there when it was looked at last.

@@ -12,7 +12,7 @@ use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A file made this much before the database was last written to may have been made after it: clocks of
 /// file systems are coarse.
@@ -28,7 +28,7 @@ impl Tail {
         if self.schedule.scan.is_some_and(|at| now < at) {
             return;
         }
-        self.schedule.scan = Some(now + self.options.refresh_interval);
+        self.schedule.scan = Some(now + self.options.refresh_interval.0);
         self.schedule.scan_earliest = Some(now + SCAN_PAUSE);
         let mut scan = self.patterns.scan();
         if self.watcher.watch_only(mem::take(&mut scan.folders)) {
@@ -39,6 +39,7 @@ impl Tail {
         let mut present = HashSet::new();
         present.extend(scan.found.iter().map(|found| found.place.inode));
         let seen = self.take_in(scan, is_first);
+        self.rouse_moved(&seen);
         let all: Vec<_> = self.files.keys().copied().collect();
         self.reconcile(all, &seen, now);
         if is_first {
@@ -49,6 +50,7 @@ impl Tail {
     /// Looks at the names that came and went, and at those of the files that `moved`.
     pub(super) fn look(&mut self, touched: &BTreeSet<PathBuf>, moved: BTreeSet<u64>, now: Instant) {
         let mut concerned = moved;
+        concerned.retain(|number| self.rouse(*number));
         let mut names = touched.clone();
         names.extend(
             concerned.iter().filter_map(|number| Some(self.files.get(number)?.path.clone())),
@@ -63,14 +65,14 @@ impl Tail {
             let is_known = seen.get(number).is_some_and(|names| names.contains(&followed.path));
             if !is_known && Place::at(&followed.path) == Some(followed.place) {
                 seen.entry(*number).or_default().push(followed.path.clone());
-            } else if !is_known && followed.has_more_names {
+            } else if !is_known && followed.names > 1 {
                 // Only a look at everything tells by which others it is still there.
                 self.want_scan(now);
             }
         }
         let has_unknown_names = |number: &u64| {
             !seen.contains_key(number)
-                && self.files.get(number).is_some_and(|followed| followed.has_more_names)
+                && self.files.get(number).is_some_and(|followed| followed.names > 1)
         };
         concerned.retain(|number| !has_unknown_names(number));
         self.reconcile(concerned, &seen, now);
@@ -122,11 +124,14 @@ impl Tail {
 
     /// Begins to follow a file that was found. `None`: not now.
     pub(super) fn follow(&mut self, found: &Found, is_first: bool) -> Option<u64> {
-        if self.is_too_old(found) {
+        if self.is_old(found.modified) {
             self.ignored.insert(found.place, found.size);
             return None;
         }
         let tag = self.tags.tag(&found.path)?;
+        if self.has_no_room(found, is_first) {
+            return None;
+        }
         let file = match Content::open(&found.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -150,7 +155,7 @@ impl Tail {
             place,
             start: self.start(found, is_first),
             stage: Stage::Empty,
-            has_more_names: false,
+            names: 1,
             leaving: None,
             is_queued: false,
             modified: None,
@@ -175,9 +180,10 @@ impl Tail {
         number
     }
 
-    pub(super) fn is_too_old(&self, found: &Found) -> bool {
-        let limit = self.options.ignore_older;
-        let age = found.modified.and_then(|at| clock::system_time().duration_since(at).ok());
+    /// Whether `Ignore_Older` leaves out what was written to at this time last.
+    pub(super) fn is_old(&self, modified: Option<SystemTime>) -> bool {
+        let limit = self.options.ignore_older.0;
+        let age = modified.and_then(|at| clock::system_time().duration_since(at).ok());
         !limit.is_zero() && age.is_some_and(|age| age > limit)
     }
 
@@ -249,7 +255,7 @@ impl Tail {
             place,
             start: Start::Head,
             stage: Stage::Registering,
-            has_more_names: false,
+            names: 1,
             leaving: Some(now),
             is_queued: false,
             modified: None,

@@ -29,7 +29,7 @@ impl Tail {
                 continue;
             };
             followed.leaving = None;
-            followed.has_more_names = names.len() > 1;
+            followed.names = names.len();
             let Some(first) = names.first() else { continue };
             if names.contains(&followed.path) {
                 continue;
@@ -66,6 +66,7 @@ impl Tail {
         let Stage::Reading(reader) = &followed.stage else { return };
         let replaced = reader.replaced();
         self.end_joining(number, &followed.shown);
+        self.joins.knots.release(number);
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
         self.metrics.lost_bytes.add(reader.lost);
@@ -80,6 +81,30 @@ impl Tail {
         }
         self.files.insert(new, followed);
         self.register(new, Some(replaced));
+    }
+
+    /// Closes a file that is read and was not written to for longer than `Ignore_Older`, if `Ignore_Active_Older_Files`
+    /// asks for that. Its row stays: it goes on from there when it is written to.
+    pub(super) fn leave_if_aged(&mut self, number: u64) {
+        if !self.options.ignore_active_older_files {
+            return;
+        }
+        let Some(followed) = self.files.get(&number) else { return };
+        let Stage::Reading(reader) = &followed.stage else { return };
+        let (row, end) = (reader.row, reader.seen);
+        let is_idle = followed.leaving.is_none()
+            && !followed.is_queued
+            && !followed.has_waiting_lines()
+            && (reader.offset, reader.safe) == (end, end);
+        if is_idle && self.is_old(followed.modified) {
+            let Some(followed) = self.files.remove(&number) else { return };
+            self.end_joining(number, &followed.shown);
+            self.places.remove(&followed.place);
+            self.ignored.insert(followed.place, end);
+            self.watcher.leave(number);
+            self.positions.close(row);
+            self.metrics.files_closed.add(1);
+        }
     }
 
     /// Closes leaving files whose time is over, if they are read to their end.
@@ -114,7 +139,7 @@ impl Tail {
             return self.enqueue(number);
         }
         self.finish(number, now, intake);
-        self.note_joins(number, None);
+        self.note_joins(number);
         if self.files.get(&number).is_some_and(Followed::has_waiting_lines) {
             return;
         }
@@ -153,6 +178,7 @@ impl Tail {
     pub(super) fn forget_if_safe(&mut self, number: u64, safe: u64) {
         if let Some((row, end)) = self.closed.get(&number).copied()
             && safe >= end
+            && !self.joins.knots.hold(number)
         {
             self.closed.remove(&number);
             self.positions.forget(row);

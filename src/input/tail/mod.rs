@@ -8,7 +8,7 @@
 //! | `follow` | how a file comes to be followed |
 //! | `turns` | which file is read next |
 //! | `joining` | how lines are joined |
-//! | `joined` | lines that wait to be joined |
+//! | `joined`, `knots` | lines that wait to be joined, positions that wait for each other |
 //! | `leave` | how a file is left |
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
@@ -17,6 +17,7 @@
 //! | `marker` | how a replaced file is noticed |
 //! | `positions`, `database` | where files stand, and who they are |
 //! | `trace` | what became of a file that is not where it was |
+//! | `doze` | quiet files without a descriptor |
 //! | `rest` | files that wait unopened until they can be read |
 //! | `tag` | the tag of a file |
 //!
@@ -38,6 +39,7 @@ mod bytes;
 mod content;
 mod database;
 mod discovery;
+mod doze;
 mod error;
 mod events;
 mod file;
@@ -46,6 +48,7 @@ mod joined;
 mod joining;
 #[cfg(test)]
 mod joins;
+mod knots;
 mod leave;
 mod marker;
 #[cfg(test)]
@@ -69,9 +72,11 @@ pub use joining::Means;
 pub use options::TailOptions;
 
 use self::database::{Database, DatabaseOptions};
-use self::discovery::{Patterns, Place};
+use self::discovery::{Found, Patterns, Place};
+use self::doze::{Dozing, Openings};
 use self::file::{Followed, Stage};
 use self::joined::Joins;
+use self::knots::Due;
 use self::positions::Positions;
 use self::reading::{Desk, Keys};
 use self::rest::{LEAVING_OPEN_MAX, Resting};
@@ -113,6 +118,14 @@ pub struct Tail {
     leaving: BTreeSet<u64>,
     /// Which of them was looked at last by itself, without an event.
     checked: u64,
+    /// Quiet files that are not open, by the number of their source.
+    dozing: BTreeMap<u64, Dozing>,
+    /// Which of them was looked at last by itself, and which file was found out last whether it can doze.
+    checked_dozing: u64,
+    dozed: u64,
+    openings: Openings,
+    /// Files that wait for room, and whether they were there at the start.
+    arrivals: BTreeMap<PathBuf, (Found, bool)>,
     /// Files that may have something to read, in turn.
     queue: VecDeque<u64>,
     /// Files that changed, which may have to be looked at before there is room for what they hold; as long as a turn
@@ -184,15 +197,15 @@ impl Tail {
         metrics: Arc<InputMetrics>,
         begin: impl FnOnce(Database) -> io::Result<Positions>,
     ) -> Result<Self, TailError> {
-        if options.buffer_max_size < options.buffer_chunk_size {
+        if options.buffer_max_size.0 < options.buffer_chunk_size.0 {
             return Err(TailError::BufferSizes);
         }
-        for (name, interval) in
-            [("Refresh_Interval", options.refresh_interval), ("Rotate_Wait", options.rotate_wait)]
-        {
-            if interval.is_zero() {
-                return Err(TailError::Interval(name));
-            }
+        if options.refresh_interval.0.is_zero() {
+            return Err(TailError::Interval("Refresh_Interval", "longer than 0"));
+        }
+        // Fluent Bit counts whole seconds here.
+        if options.rotate_wait.as_secs() == 0 {
+            return Err(TailError::Interval("Rotate_Wait", "at least 1 s"));
         }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
         let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()));
@@ -214,6 +227,11 @@ impl Tail {
             places: HashMap::new(),
             leaving: BTreeSet::new(),
             checked: 0,
+            dozing: BTreeMap::new(),
+            checked_dozing: 0,
+            dozed: 0,
+            openings: Openings::of_process(),
+            arrivals: BTreeMap::new(),
             queue: VecDeque::new(),
             changed: Vec::new(),
             resting: BTreeMap::new(),
@@ -233,9 +251,10 @@ impl Tail {
     /// found nothing new. `None`: it is off, or not fulfilled.
     fn end(&mut self, now: Instant) -> Option<Turn> {
         let is_read = self.options.exit_on_eof
-            && !self.files.is_empty()
+            && !(self.files.is_empty() && self.dozing.is_empty())
             && self.queue.is_empty()
             && self.resting.is_empty()
+            && self.arrivals.is_empty()
             && self.files.values().all(|file| !matches!(file.stage, Stage::Registering));
         if is_read && !self.cut_all() {
             return None;
@@ -296,6 +315,8 @@ impl Input for Tail {
         self.look_at_changed(intake);
         self.close_leaving(now, intake);
         self.wake_resting(now, intake);
+        self.doze();
+        self.let_in();
         if !self.queue.is_empty() && !self.is_waiting_for_sweep() && !intake.is_full() {
             return Turn::More;
         }
@@ -315,14 +336,20 @@ impl Input for Tail {
         } else {
             self.closed.get(&number).map(|(row, _)| *row)
         };
-        let waits = self.repay(number, row, to);
-        let Some(row) = row.filter(|_| !waits) else { return };
-        let others = self.take_debts(number, to);
-        let positions = others.iter().map(|(row, to, _)| (*row, *to));
-        self.positions.safe(std::iter::once((row, to)).chain(positions));
-        self.forget_if_safe(number, to);
-        for (_, to, number) in others {
-            self.forget_if_safe(number, to);
+        let Some(row) = row else { return };
+        self.repay(number, row, to);
+        match self.joins.knots.reach(number, to) {
+            Due::Alone => {
+                self.positions.safe([(row, to)]);
+                self.forget_if_safe(number, to);
+            }
+            Due::Nothing => {}
+            Due::All(all) => {
+                self.positions.safe(all.iter().map(|tied| (tied.row, tied.reached)));
+                for tied in all {
+                    self.forget_if_safe(tied.number, tied.reached);
+                }
+            }
         }
     }
 

@@ -59,6 +59,10 @@ impl Tail {
         }
         let order = |(number, file): (u64, &Followed)| {
             let Stage::Reading(reader) = &file.stage else { return None };
+            // What waits to be joined is handed over soon, and with the file it would be gone.
+            if file.has_waiting_lines() {
+                return None;
+            }
             let status = file.file.metadata().ok()?;
             let is_last = status.nlink() == 0 && reader.offset < status.len();
             Some((is_last, file.leaving?, number))
@@ -145,7 +149,7 @@ impl Tail {
             place,
             start: Start::Head,
             stage: Stage::Reading(reader),
-            has_more_names: false,
+            names: 1,
             leaving: Some(now),
             is_queued: false,
             modified: None,

@@ -11,8 +11,11 @@ use crate::input::lines::Counts;
 use std::mem;
 use std::time::Instant;
 
-/// Reads in one turn: 4 MiB, so that other inputs and the outputs' answers do not wait.
-const TURN_READS_MAX: usize = 16;
+/// Bytes of one turn, so that other inputs and the outputs' answers do not wait.
+const TURN_BYTES_MAX: u64 = 4 << 20;
+
+/// Reads in one turn, however little each brings.
+const TURN_READS_MAX: usize = 256;
 
 /// After this much of a file was read, the kernel is told that it need not keep it.
 const FORGET_BYTES: u64 = 8 << 20;
@@ -21,6 +24,7 @@ impl Tail {
     /// The file may have something to read. One that was empty so far is registered at once, however full the
     /// buffer is: should it be rotated away and the process be killed, only its row leads back to it.
     pub(super) fn enqueue(&mut self, number: u64) {
+        self.rouse(number);
         let Some(followed) = self.files.get_mut(&number) else { return };
         match &followed.stage {
             Stage::Empty if followed.file.len().is_ok_and(|len| len > 0) => {
@@ -40,18 +44,35 @@ impl Tail {
         if self.is_waiting_for_sweep() {
             return;
         }
+        let mut left = self.turn_bytes();
         for _ in 0..TURN_READS_MAX {
-            if intake.is_full() {
+            if intake.is_full() || left == 0 {
                 return;
             }
             let Some(number) = self.queue.pop_front() else { return };
             let Some(followed) = self.files.get_mut(&number) else { continue };
             followed.is_queued = false;
+            let seen = self.seen(number);
             match self.read(number, now, intake) {
                 Outcome::More => self.enqueue(number),
                 Outcome::End => self.wake_successor(number),
                 Outcome::Replaced | Outcome::Later => {}
             }
+            left = left.saturating_sub(self.seen(number).saturating_sub(seen));
+        }
+    }
+
+    /// What one turn reads, about: at least one read.
+    fn turn_bytes(&self) -> u64 {
+        let batches = [self.options.static_batch_size.0, self.options.event_batch_size.0];
+        batches.into_iter().filter(|size| *size > 0).fold(TURN_BYTES_MAX, u64::min)
+    }
+
+    /// How far the file was looked at.
+    fn seen(&self, number: u64) -> u64 {
+        match self.files.get(&number).map(|followed| &followed.stage) {
+            Some(Stage::Reading(reader)) => reader.seen,
+            _ => 0,
         }
     }
 
@@ -71,24 +92,22 @@ impl Tail {
     /// Reads one file once.
     pub(super) fn read(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) -> Outcome {
         let Readiness::Ready(before) = self.readiness(number) else { return Outcome::Later };
-        let mut lender = before.and_then(|before| self.take_joiner(before));
+        let mut lenders = self.take_joiners(&before);
         let Some(followed) = self.files.get_mut(&number) else { return Outcome::End };
         let Followed { file, shown, tag, stage, .. } = followed;
         let Stage::Reading(reader) = stage else { return Outcome::End };
         let from = reader.offset;
         let subject = Subject { file, path: shown, tag, now };
         let mut counts = Counts::default();
-        let outcome = self.desk.read(reader, subject, lender.as_deref_mut(), intake, &mut counts);
+        let outcome = self.desk.read(reader, subject, &mut lenders, intake, &mut counts);
         self.metrics.lost_bytes.add(mem::take(&mut reader.lost));
         if self.options.file_cache_advise {
             forget_pages(file, from, reader.offset);
         }
         counts.add_to(&self.metrics);
         followed.has_failed = outcome.is_err();
-        if let Some(before) = before {
-            self.give_joiner(before, lender);
-        }
-        self.note_joins(number, before);
+        self.give_joiners(lenders);
+        self.note_joins(number);
         match outcome {
             Ok(Outcome::Replaced) => {
                 self.release_all(number, now, intake);

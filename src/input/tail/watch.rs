@@ -73,6 +73,7 @@ struct Spot {
 /// A folder that is watched.
 #[derive(Debug, Default)]
 struct Watched {
+    path: PathBuf,
     /// In which names something may appear, ...
     wanted: Vec<Folder>,
     /// ... and the followed files that lie there.
@@ -219,12 +220,14 @@ impl Watcher {
     pub(super) fn watch_folders(&mut self, folders: Vec<Folder>) -> bool {
         let mut is_new = false;
         for folder in folders {
+            let known = self.folders.len();
             let Some(watch) = self.watch(&folder.path) else { continue };
-            is_new |= !self.folders.contains_key(&watch);
-            let wanted = &mut self.folders.entry(watch).or_default().wanted;
+            is_new |= known < self.folders.len();
             // Two paths may lead to one folder.
-            if !wanted.contains(&folder) {
-                wanted.push(folder);
+            if let Some(watched) = self.folders.get_mut(&watch)
+                && !watched.wanted.contains(&folder)
+            {
+                watched.wanted.push(folder);
             }
         }
         is_new
@@ -261,7 +264,7 @@ impl Watcher {
     }
 
     fn enter(&mut self, number: u64, spot: Spot) {
-        let watched = self.folders.entry(spot.folder.clone()).or_default();
+        let Some(watched) = self.folders.get_mut(&spot.folder) else { return };
         watched.files.insert(Arc::clone(&spot.name), number);
         let spots = self.spots.entry(number).or_default();
         if !spots.contains(&spot) {
@@ -274,6 +277,13 @@ impl Watcher {
         for spot in self.take_spots(number) {
             self.enter(new, spot);
         }
+    }
+
+    /// Where a file lies, as far as events told; the newest name first.
+    pub(super) fn whereabouts(&self, number: u64) -> Vec<PathBuf> {
+        let spots = self.spots.get(&number).into_iter().flatten().rev();
+        let path = |spot: &Spot| Some(self.folders.get(&spot.folder)?.path.join(&*spot.name));
+        spots.filter_map(path).collect()
     }
 
     /// Listens for changes of a file no more.
@@ -296,7 +306,11 @@ impl Watcher {
 
     fn watch(&mut self, folder: &Path) -> Option<WatchDescriptor> {
         match self.watches.as_mut()?.add(or_here(folder), FOLDER_EVENTS) {
-            Ok(watch) => Some(watch),
+            Ok(watch) => {
+                let new = || Watched { path: folder.to_path_buf(), ..Watched::default() };
+                self.folders.entry(watch.clone()).or_insert_with(new);
+                Some(watch)
+            }
             // It went away in the meantime; the next scan will tell.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
