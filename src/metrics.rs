@@ -110,8 +110,14 @@ metrics! {
         unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail",
         /// Files that were cut or written anew in place, and read from their start again.
         files_truncated: Counter = "tailwater_input_files_truncated_total" only "tail",
-        /// Bytes of unfinished lines that were gone before their line ended: in files cut short.
+        /// Bytes that were seen in a file and went away before they were read: it was cut, written anew or deleted.
         lost_bytes: Counter = "tailwater_input_lost_bytes_total" only "tail",
+        /// Files that went away while they were not open and not known to be safe to their end: what was written to them unseen, nobody can count.
+        files_gone: Counter = "tailwater_input_files_gone_total" only "tail",
+        /// Renamed or deleted files that are still read.
+        files_leaving: Gauge = "tailwater_input_files_leaving" only "tail",
+        /// Bytes in them that are not read yet.
+        leaving_bytes: Gauge = "tailwater_input_leaving_bytes" only "tail",
     }
 }
 

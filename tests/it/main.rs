@@ -20,6 +20,7 @@ mod long_lines;
 mod once;
 mod readme;
 mod resume;
+mod rotate;
 mod shutdown;
 mod stock_parsers;
 mod tail_properties;

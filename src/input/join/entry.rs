@@ -1,6 +1,6 @@
 //! One record that is not whole yet, or waits for one before it.
 
-use super::{Desk, Line, Mode};
+use super::{Desk, Line, Loan, Mode};
 use crate::input::lines::room;
 use crate::record::{Field, Fields, Nanos, Value};
 use std::time::Instant;
@@ -27,8 +27,8 @@ pub(super) struct Entry {
     pub since: Instant,
     /// When its first line was read: its time, if it says none.
     pub now: Nanos,
-    /// The entries of the file before that it goes on with.
-    pub heir_of: Vec<u64>,
+    /// The entries of files before that it goes on with.
+    pub heir_of: Vec<Loan>,
 }
 
 /// What an entry waits for.
@@ -109,8 +109,10 @@ impl Entry {
     }
 
     /// What the file that takes this one's place goes on with, from a line that begins at `from`.
-    pub(super) fn lend(&mut self, from: u64, since: Instant) -> Self {
+    pub(super) fn lend(&mut self, loan: Loan, from: u64, since: Instant) -> Self {
         self.phase = Phase::Lent;
+        let mut heir_of = self.heir_of.clone();
+        heir_of.push(loan);
         Self {
             id: 0,
             from,
@@ -124,7 +126,7 @@ impl Entry {
             is_full: self.is_full,
             since,
             now: self.now,
-            heir_of: vec![self.id],
+            heir_of,
         }
     }
 

@@ -28,7 +28,7 @@ impl Joiner {
         let others = (0..parsers.len()).filter(|index| *index != self.last);
         for index in std::iter::once(self.last).chain(others) {
             let Some(parser) = parsers.get(index) else { continue };
-            let state = |group: &str| self.state(index, group, desk.before.as_deref());
+            let state = |group: &str| self.state(index, group, desk.before);
             let bump = desk.batch.bump;
             let taken = parser.take(line.text, desk.scratch, bump, desk.now, state);
             let Some(taken) = taken else { continue };
@@ -43,7 +43,7 @@ impl Joiner {
         }
         // A line that nobody takes ends what is open.
         self.close_all();
-        if let Some(before) = &mut desk.before {
+        for before in desk.before.iter_mut() {
             before.close_all();
         }
         desk.counts.unparsed += u64::from(parsers.iter().any(|parser| parser.has_parser()));

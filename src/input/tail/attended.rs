@@ -75,7 +75,7 @@ impl Attended {
     /// Whether everything that is there was read, and every file closed that is gone.
     pub(crate) fn is_idle(&self) -> bool {
         self.tail.files.values().all(|followed| {
-            let size = followed.file.metadata().unwrap().len();
+            let size = followed.file.len().unwrap();
             followed.leaving.is_none()
                 && match &followed.stage {
                     Stage::Empty => size == 0,

@@ -3,6 +3,8 @@
 use super::follow::CREATED_SLACK;
 use super::rig::Rig;
 use super::*;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
@@ -82,12 +84,16 @@ fn a_rotated_file_is_read_to_its_end_however_long_that_takes() {
         rig.turn(Duration::from_secs(1));
     }
     assert_eq!(rig.tail.as_ref().unwrap().files.len(), 1);
+    let leaving =
+        |rig: &Rig| (rig.metrics.files_leaving.value(), rig.metrics.leaving_bytes.value());
+    assert_eq!(leaving(&rig), (1, 12));
     rig.recorder.is_full = false;
     for _ in 0..20 {
         rig.turn(Duration::from_secs(1));
     }
     assert_eq!(rig.tail.as_ref().unwrap().files.len(), 0);
     assert_eq!((rig.metrics.files_opened.value(), rig.metrics.files_closed.value()), (1, 1));
+    assert_eq!(leaving(&rig), (0, 0));
     rig.expect(&["1", "2", "no newline"]);
 }
 
@@ -441,6 +447,153 @@ fn a_file_that_was_empty_is_registered_even_while_the_buffer_is_full() {
     rig.append("a.log", "3\n");
     rig.start();
     rig.expect(&["1", "2", "3"]);
+}
+
+fn pack(rig: &Rig, from: &str, to: &str) {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&fs::read(rig.path(from)).unwrap()).unwrap();
+    fs::write(rig.path(to), encoder.finish().unwrap()).unwrap();
+    fs::remove_file(rig.path(from)).unwrap();
+}
+
+/// What logrotate, the kubelet and `copytruncate` leave of a file while nobody looks, and what of it is lost.
+#[test]
+fn what_became_of_a_file_while_nobody_looked_is_found() {
+    let check = |lines: &[&str], lost: u64, change: &dyn Fn(&Rig)| {
+        let mut rig = rig(&[PATH, DB, HEAD]);
+        rig.append("a.log", "1 is the first line\n");
+        rig.expect(&["1 is the first line"]);
+        rig.append("a.log", "2\n");
+        rig.drain();
+        // What was not settled comes again, with the same id.
+        let open: Vec<_> = rig.recorder.open.drain(..).collect();
+        for (_, _, sent) in open {
+            rig.store(sent);
+        }
+        rig.stop();
+        change(&rig);
+        rig.start();
+        rig.expect(lines);
+        let is_counted = (0..500).any(|_| {
+            rig.turn(Duration::from_millis(30));
+            rig.metrics.lost_bytes.value() == lost
+        });
+        assert!(is_counted, "{} bytes lost", rig.metrics.lost_bytes.value());
+        let is_gone = lost > 0 && !rig.path("a.log").exists();
+        assert_eq!(rig.metrics.files_gone.value(), u64::from(is_gone));
+    };
+    let both = ["1 is the first line", "2"];
+    check(&both, 0, &|_| {});
+    check(&both, 0, &|rig| rig.rename("a.log", "a.log.1"));
+    check(&both, 0, &|rig| pack(rig, "a.log", "a.log.2.gz"));
+    check(&["1 is the first line", "2", "3", "4"], 0, &|rig| {
+        rig.append("a.log", "3\n");
+        pack(rig, "a.log", "a-20260101.log.GZ");
+        rig.append("a.log", "4\n");
+    });
+    check(&["1 is the first line", "2", "3", "4"], 0, &|rig| {
+        rig.append("a.log", "3\n");
+        fs::copy(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+        fs::write(rig.path("a.log"), "4\n").unwrap();
+    });
+    // Packed, but something else.
+    check(&both, 2, &|rig| {
+        fs::remove_file(rig.path("a.log")).unwrap();
+        rig.append("b", "1 is the first line of another file\n");
+        pack(rig, "b", "a.log.1.gz");
+    });
+    check(&both, 2, &|rig| fs::remove_file(rig.path("a.log")).unwrap());
+}
+
+#[test]
+fn a_packed_file_that_path_finds_is_read_unpacked_and_gone_on_with() {
+    let mut rig = rig(&[("Path", "@/*.gz"), DB, HEAD, ("Offset_Key", "o")]);
+    rig.append("plain", "1\n22\n");
+    pack(&rig, "plain", "a.log.gz");
+    rig.append("damaged.gz", "this is not packed at all");
+    rig.drain();
+    rig.settle(9);
+    assert_eq!(rig.bodies(), [r#"{"o":0,"log":"1"}"#, r#"{"o":2,"log":"22"}"#]);
+    assert_eq!(rig.metrics.unreadable_files.value(), 1);
+    rig.stop();
+    let more = fs::read(rig.path("a.log.gz")).unwrap();
+    rig.start();
+    // Another member behind the first, as `gzip >>` makes it.
+    rig.append("a.log.gz", more);
+    rig.drain();
+    rig.settle(9);
+    let second = [r#"{"o":5,"log":"1"}"#, r#"{"o":7,"log":"22"}"#];
+    assert_eq!(rig.bodies()[1..3], [r#"{"o":2,"log":"22"}"#, second[0]]);
+    assert_eq!((rig.bodies().len(), rig.bodies()[3]), (4, second[1]));
+}
+
+#[test]
+fn what_is_cut_off_unread_is_counted_when_it_was_seen() {
+    let mut rig = rig(&[PATH, HEAD]);
+    rig.append("a.log", "1\n");
+    rig.drain();
+    rig.recorder.is_full = true;
+    rig.append("a.log", "2\n33\n");
+    rig.turn(Duration::from_secs(3));
+    // In the middle of what was read, of what was not, and behind it.
+    let file = OpenOptions::new().write(true).open(rig.path("a.log")).unwrap();
+    file.set_len(6).unwrap();
+    rig.turn(Duration::from_secs(3));
+    assert_eq!(rig.metrics.files_truncated.value(), 0);
+    file.set_len(1).unwrap();
+    rig.turn(Duration::from_secs(3));
+    rig.recorder.is_full = false;
+    rig.drain();
+    assert_eq!(rig.metrics.files_truncated.value(), 1);
+    assert_eq!(rig.metrics.lost_bytes.value(), 5);
+}
+
+/// Its descriptor leads to it, but only so many are kept.
+#[test]
+fn a_rotated_file_that_was_closed_for_others_is_found_again() {
+    let mut rig = rig(&[PATH, HEAD]);
+    rig.stop();
+    rig.leaving_open_max = 1;
+    rig.start();
+    rig.recorder.is_full = true;
+    for number in 0..4 {
+        rig.append("a.log", format!("{number} begins\n"));
+        let is_followed = (0..500).any(|_| {
+            rig.turn(Duration::from_secs(1));
+            rig.is_followed("a.log")
+        });
+        assert!(is_followed);
+        rig.append("a.log", format!("{number} ends\n"));
+        rig.turn(Duration::from_secs(3));
+        rig.rename("a.log", &format!("a.log.{number}"));
+        rig.turn(Duration::from_secs(3));
+    }
+    let tail = rig.tail.as_ref().unwrap();
+    assert_eq!((tail.resting.len(), rig.metrics.files_leaving.value()), (3, 4));
+    fs::remove_file(rig.path("a.log.0")).unwrap();
+    pack(&rig, "a.log.1", "a.log.1.gz");
+    rig.rename("a.log.2", "a.log.9");
+    rig.recorder.is_full = false;
+    rig.expect(&["1 begins", "1 ends", "2 begins", "2 ends", "3 begins", "3 ends"]);
+    assert_eq!((rig.metrics.lost_bytes.value(), rig.metrics.files_gone.value()), (16, 1));
+}
+
+#[test]
+fn a_file_that_gives_errors_is_named_once_and_the_others_go_on() {
+    let mut rig = rig(&[PATH, HEAD, DB]);
+    // Says that it has a page of text, and gives an error when that is read.
+    std::os::unix::fs::symlink("/sys/class/net/lo/speed", rig.path("disk.log")).unwrap();
+    rig.append("a.log", "1\n");
+    let is_read = (0..500).any(|_| {
+        rig.turn(Duration::from_secs(1));
+        rig.settle(9);
+        rig.bodies() == [r#"{"log":"1"}"#] && rig.metrics.unreadable_files.value() == 1
+    });
+    assert!(is_read);
+    for _ in 0..20 {
+        rig.turn(Duration::from_secs(1));
+    }
+    assert_eq!(rig.metrics.unreadable_files.value(), 1);
 }
 
 /// With the next scan an hour away, nothing but events tells of what happens.

@@ -7,23 +7,27 @@
 //! |---|---|
 //! | `tailwater_node` | one row: the version of these tables, the node's random id |
 //! | `tailwater_cuts` | per row of `in_tail_files`: ends of lines behind which a record was ended for want of its next line |
-//! | `tailwater_files` | per row of `in_tail_files`: the file's identity and the name under which it was first found |
+//! | `tailwater_files` | per row of `in_tail_files`: the file's identity, the name under which it was first found, and how far it was seen to reach |
 //!
 //! A file's identity is its inode, the XXH3-128 of its first bytes (as many as there were when it was
 //! first seen, at most [`FINGERPRINT_BYTES_MAX`]) and the moment when it was first seen. That moment
 //! tells two files apart whose beginnings are equal: a file that is truncated and written anew gets a
 //! new one. All of it is on disk before the file's first record is handed over, and so a source's key
 //! is the same whenever the process dies.
+//!
+//! A row whose inode another file has now stays until it is known what became of its own: perhaps that was packed
+//! (`x.log.2.gz`) or copied (copytruncate), and is read to its end there. Its inode in `in_tail_files` is 0 then.
 
+use super::content::Content;
 use super::error::TailError;
-use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
+use super::marker::{FINGERPRINT_BYTES_MAX, Head, MARKER_BYTES, Marker};
 use crate::clock;
 use crate::record::{Nanos, SOURCE_KEY_LEN, SourceKey};
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 use std::collections::HashSet;
-use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +65,8 @@ const TABLES: &str = "
       fingerprint_len INTEGER NOT NULL,
       first_seen      INTEGER NOT NULL,
       path            TEXT NOT NULL,
-      real_path       TEXT NOT NULL
+      real_path       TEXT NOT NULL,
+      size            INTEGER NOT NULL DEFAULT 0
     );
     CREATE TABLE IF NOT EXISTS tailwater_cuts (
       id      INTEGER NOT NULL,
@@ -72,15 +77,19 @@ const TABLES: &str = "
 /// Columns that every release of Fluent Bit has made.
 const COLUMNS: [&str; 6] = ["id", "name", "offset", "inode", "created", "rotated"];
 
-/// Columns that Fluent Bit added later: an older database lacks them.
-const COLUMNS_ADDED: [&str; 2] = ["offset_marker", "offset_marker_size"];
+/// Columns that were added later, by Fluent Bit or by us: an older database lacks them.
+const COLUMNS_ADDED: [(&str, &str); 3] = [
+    ("in_tail_files", "offset_marker"),
+    ("in_tail_files", "offset_marker_size"),
+    ("tailwater_files", "size"),
+];
 
 /// A row with what we know of it beyond Fluent Bit, if that belongs to the same inode: Fluent Bit may have
-/// deleted a row and given its number to another file.
+/// deleted a row and given its number to another file. Inode 0 is one that another file has now.
 const ROWS: &str = "
     SELECT f.id, f.name, f.offset, f.inode, f.offset_marker, f.offset_marker_size,
-           t.device, t.fingerprint, t.fingerprint_len, t.first_seen, t.path, t.real_path
-    FROM in_tail_files f LEFT JOIN tailwater_files t ON t.id = f.id AND t.inode = f.inode";
+           t.device, t.fingerprint, t.fingerprint_len, t.first_seen, t.path, t.real_path, t.inode, t.size
+    FROM in_tail_files f LEFT JOIN tailwater_files t ON t.id = f.id AND f.inode IN (t.inode, 0)";
 
 /// How the database is to be opened.
 #[derive(Clone, Debug)]
@@ -97,6 +106,10 @@ pub(super) struct DatabaseOptions {
     pub compares_names: bool,
 }
 
+/// Where a file stands of which nothing is to be read: what it holds is read in another, of which it is a packed
+/// copy.
+pub(super) const ELSEWHERE: u64 = i64::MAX.cast_unsigned();
+
 /// Where a file that nobody knows is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
@@ -106,19 +119,49 @@ pub(super) enum Start {
     End,
     /// This offset: it was skipped up to here as too old.
     At(u64),
+    /// Nowhere: what it holds is read in another file.
+    Elsewhere,
 }
 
 /// A file that is to be followed.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     /// The open file.
-    pub file: Arc<File>,
+    pub file: Arc<Content>,
     /// The name that it was found under.
     pub path: PathBuf,
     /// Where to begin if it is not known.
     pub start: Start,
-    /// Set if it was followed already and then replaced in place: the row that it had.
-    pub replaces: Option<i64>,
+    /// Set if it was followed already and then replaced in place.
+    pub replaces: Option<Replaced>,
+}
+
+/// What a file was that was cut or written anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replaced {
+    /// The row that it had.
+    pub row: i64,
+    /// What it began with.
+    pub head: Head,
+    /// How far it had been read.
+    pub offset: u64,
+    /// What stood before that.
+    pub marker: Marker,
+    /// How far it had been seen to reach.
+    pub reach: u64,
+}
+
+impl Replaced {
+    /// Bytes that had been seen, and not read.
+    pub(super) fn unread(&self) -> u64 {
+        self.reach.saturating_sub(self.offset)
+    }
+
+    /// Whether `file` holds what was there.
+    pub(super) fn stands_in(&self, file: &Content) -> bool {
+        self.head.stands_in(file).unwrap_or(false)
+            && Marker::before(file, self.offset).is_ok_and(|marker| marker == self.marker)
+    }
 }
 
 /// What a file is called across restarts, and where it stands.
@@ -152,11 +195,14 @@ pub(super) struct Row {
     marker: u64,
     marker_size: u64,
     identity: Option<Identity>,
+    /// How far the file was seen to reach.
+    size: u64,
 }
 
 /// What `tailwater_files` says.
 #[derive(Clone, Debug)]
 struct Identity {
+    inode: u64,
     device: u64,
     fingerprint: u128,
     fingerprint_len: usize,
@@ -215,11 +261,11 @@ impl Database {
     }
 
     /// Registers files, all in one transaction that is on disk when this returns. `None`: the file is empty,
-    /// and nothing can tell it from another yet.
+    /// and nothing can tell it from another yet. An inner error: the file cannot be read.
     pub(super) fn register(
         &mut self,
         candidates: &[Candidate],
-    ) -> rusqlite::Result<Vec<Option<Registration>>> {
+    ) -> rusqlite::Result<Vec<io::Result<Option<Registration>>>> {
         let sync = self.options.sync;
         self.connection.pragma_update(None, "synchronous", durable(sync))?;
         let transaction =
@@ -230,7 +276,7 @@ impl Database {
         transaction.commit()?;
         self.connection.pragma_update(None, "synchronous", sync)?;
         let has_cuts = |registration: &&Registration| !registration.cuts.is_empty();
-        self.cut_rows.extend(answers.iter().flatten().filter(has_cuts).map(|it| it.row));
+        self.cut_rows.extend(answers.iter().flatten().flatten().filter(has_cuts).map(|it| it.row));
         Ok(answers)
     }
 
@@ -252,6 +298,7 @@ impl Database {
                 position.marker.hash().cast_signed(),
                 signed(position.marker.len()),
             ])?;
+            note_size(&transaction, position.row, position.size)?;
             if self.cut_rows.contains(&position.row) {
                 transaction
                     .prepare_cached("DELETE FROM tailwater_cuts WHERE id = ?1 AND offset <= ?2")?
@@ -278,15 +325,62 @@ impl Database {
         transaction.commit()
     }
 
+    /// Notes how far files reach, so that it is known what was lost should they go while nobody looks.
+    pub(super) fn note_sizes(
+        &mut self,
+        sizes: impl Iterator<Item = (i64, u64)>,
+    ) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for (row, size) in sizes {
+            note_size(&transaction, row, size)?;
+        }
+        transaction.commit()
+    }
+
+    /// Goes on with a row in another file than the one that it was made for: one that holds the same bytes.
+    /// `None`: it cannot be read.
+    pub(super) fn resume(
+        &mut self,
+        row: Row,
+        file: &Content,
+    ) -> rusqlite::Result<Option<Registration>> {
+        let sync = self.options.sync;
+        self.connection.pragma_update(None, "synchronous", durable(sync))?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let desk = Desk { rows: &transaction, options: &self.options, node: &self.node };
+        let Ok(view) = View::of(file) else { return Ok(None) };
+        let offset = row.offset;
+        let path = PathBuf::from(row.path());
+        let registration = desk.resume(file, &view, &path, row, offset)?;
+        transaction.commit()?;
+        self.connection.pragma_update(None, "synchronous", sync)?;
+        if !registration.cuts.is_empty() {
+            self.cut_rows.insert(registration.row);
+        }
+        Ok(Some(registration))
+    }
+
+    /// A row, if it is still there.
+    pub(super) fn row(&self, id: i64) -> rusqlite::Result<Option<Row>> {
+        let sql = format!("{ROWS} WHERE f.id = ?1");
+        self.connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
+    }
+
     /// A file has another name now.
     pub(super) fn rename(&self, row: i64, name: &Path) -> rusqlite::Result<()> {
-        let name = name.to_string_lossy();
         self.connection
             .prepare_cached("UPDATE in_tail_files SET name = ?1, rotated = 1 WHERE id = ?2")?
-            .execute(params![name, row])?;
+            .execute(params![name.to_string_lossy(), row])?;
+        let real_path = std::fs::canonicalize(name);
+        self.relocate(row, real_path.as_deref().unwrap_or(name))
+    }
+
+    /// A file lies elsewhere now, by a name that no `Path` finds.
+    pub(super) fn relocate(&self, row: i64, real_path: &Path) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("UPDATE tailwater_files SET real_path = ?1 WHERE id = ?2")?
-            .execute(params![name, row])?;
+            .execute(params![real_path.to_string_lossy(), row])?;
         Ok(())
     }
 
@@ -324,12 +418,18 @@ pub(super) struct Position<'a> {
     pub inode: u64,
     pub offset: u64,
     pub marker: Marker,
+    pub size: u64,
 }
 
 impl Row {
     /// The name that decides which input's `Path` the file belongs to.
     pub(super) fn path(&self) -> &str {
         self.identity.as_ref().map_or(&self.name, |identity| &identity.path)
+    }
+
+    /// Bytes that were seen to be there, and are not safe.
+    pub(super) fn unread(&self) -> u64 {
+        self.size.saturating_sub(self.offset)
     }
 
     /// The last name known of the file itself, links resolved.
@@ -342,17 +442,30 @@ impl Row {
 
     /// Whether `file`, found by its inode under another name, is surely the one that this row is about: a
     /// file that merely got the inode later must never be shipped.
-    pub(super) fn describes(&self, file: &File) -> bool {
-        let Ok(view) = View::of(file) else { return false };
+    pub(super) fn describes(&self, file: &Content) -> bool {
         match &self.identity {
-            Some(identity) => identity.is_of(&view) && self.is_at(file, view.size),
-            None => self.marker_size > 0 && self.is_at(file, view.size),
+            Some(identity) => identity.head().stands_in(file).unwrap_or(false) && self.is_at(file),
+            None => self.marker_size > 0 && self.is_at(file),
         }
     }
 
+    /// Whether `file`, which may still be being packed, is a copy of the one that this row is about.
+    pub(super) fn is_copied_in(&self, file: &Content) -> bool {
+        let Some(identity) = &self.identity else { return false };
+        let is_long = identity.fingerprint_len >= MARKER_BYTES;
+        identity.head().stands_in(file).unwrap_or(false) && (is_long || self.is_at(file))
+    }
+
     /// Whether what stands before the row's offset is what stood there when the offset was written.
-    fn is_at(&self, file: &File, size: u64) -> bool {
-        self.offset <= size
+    fn is_at(&self, file: &Content) -> bool {
+        // A packed file is as long as it takes to find out.
+        let reaches = if file.is_packed() {
+            let before = self.offset.checked_sub(1);
+            before.is_none_or(|before| file.read_at(&mut [0], before).is_ok_and(|count| count > 0))
+        } else {
+            file.len().is_ok_and(|len| self.offset <= len)
+        };
+        reaches
             && (self.marker_size == 0
                 || Marker::before(file, self.offset).is_ok_and(|marker| {
                     marker.len() as u64 == self.marker_size && marker.hash() == self.marker
@@ -361,8 +474,8 @@ impl Row {
 }
 
 impl Identity {
-    fn is_of(&self, view: &View) -> bool {
-        Head { hash: self.fingerprint, len: self.fingerprint_len }.begins(&view.head)
+    fn head(&self) -> Head {
+        Head { hash: self.fingerprint, len: self.fingerprint_len }
     }
 }
 
@@ -370,19 +483,17 @@ impl Identity {
 struct View {
     inode: u64,
     device: u64,
-    size: u64,
     /// Its first bytes, at most [`FINGERPRINT_BYTES_MAX`].
     head: Vec<u8>,
 }
 
 impl View {
-    fn of(file: &File) -> std::io::Result<Self> {
+    fn of(file: &Content) -> io::Result<Self> {
         let status = file.metadata()?;
         let mut head = vec![0; FINGERPRINT_BYTES_MAX];
-        let len = read_full_at(file, &mut head, 0)?;
+        let len = file.read_full_at(&mut head, 0)?;
         head.truncate(len);
-        let size = status.len().max(len as u64);
-        Ok(Self { inode: status.ino(), device: status.dev(), size, head })
+        Ok(Self { inode: status.ino(), device: status.dev(), head })
     }
 }
 
@@ -406,36 +517,46 @@ enum Found {
 }
 
 impl Desk<'_> {
-    fn register(&self, candidate: &Candidate) -> rusqlite::Result<Option<Registration>> {
-        if let Some(row) = candidate.replaces {
-            delete(self.rows, row)?;
+    fn register(
+        &self,
+        candidate: &Candidate,
+    ) -> rusqlite::Result<io::Result<Option<Registration>>> {
+        if let Some(replaced) = candidate.replaces {
+            displace(self.rows, replaced.row)?;
         }
-        let Ok(view) = View::of(&candidate.file) else { return Ok(None) };
+        let file = &candidate.file;
+        let view = match View::of(file) {
+            Ok(view) => view,
+            Err(error) => return Ok(Err(error)),
+        };
         if view.head.is_empty() {
-            self.delete_same_inode(&view)?;
-            return Ok(None);
+            self.displace_same_inode(&view)?;
+            return Ok(Ok(None));
         }
-        match self.find(candidate, &view)? {
-            Found::Same(row, offset) => self.resume(candidate, &view, row, offset).map(Some),
+        let registration = match self.find(candidate, &view)? {
+            Found::Same(row, offset) => self.resume(file, &view, &candidate.path, row, offset)?,
             Found::Shrunk(row, offset) => {
                 // The bytes that come now stand where others stood: their ids must differ.
                 let row = Row { identity: None, ..row };
-                self.resume(candidate, &view, row, offset).map(Some)
+                self.resume(file, &view, &candidate.path, row, offset)?
             }
             Found::Other => {
-                self.delete_same_inode(&view)?;
-                self.insert(candidate, &view, 0).map(Some)
+                self.displace_same_inode(&view)?;
+                let is_read = candidate.start == Start::Elsewhere;
+                self.insert(candidate, &view, if is_read { ELSEWHERE } else { 0 })?
             }
             Found::Unknown => {
-                self.delete_same_inode(&view)?;
+                self.displace_same_inode(&view)?;
                 let offset = match candidate.start {
                     Start::Head => 0,
-                    Start::End => view.size,
-                    Start::At(offset) => offset.min(view.size),
+                    Start::End => file.measure().unwrap_or(0),
+                    Start::At(offset) => offset.min(file.measure().unwrap_or(0)),
+                    Start::Elsewhere => ELSEWHERE,
                 };
-                self.insert(candidate, &view, offset).map(Some)
+                self.insert(candidate, &view, offset)?
             }
-        }
+        };
+        Ok(Ok(Some(registration)))
     }
 
     /// What the rows with the file's inode say, the newest first.
@@ -449,13 +570,24 @@ impl Desk<'_> {
             if self.options.compares_names && !same_base_name(&row.name, &candidate.path) {
                 continue;
             }
-            let is_same = row.identity.as_ref().is_none_or(|known| known.is_of(view));
-            if is_same && row.is_at(&candidate.file, view.size) {
+            let file = &candidate.file;
+            let is_same = row.identity.as_ref().is_none_or(|known| known.head().begins(&view.head));
+            // Fluent Bit counts the packed bytes: only their end means something to us.
+            if row.identity.is_none() && file.is_packed() {
+                let is_read = file.metadata().is_ok_and(|status| status.len() == row.offset);
+                if let (true, Ok(end)) = (is_read, file.measure()) {
+                    return Ok(Found::Same(row, end));
+                }
+            } else if is_same && (row.offset == ELSEWHERE || row.is_at(file)) {
                 let offset = row.offset;
                 return Ok(Found::Same(row, offset));
-            }
-            if is_same && row.identity.is_some() && row.offset > view.size {
-                return Ok(Found::Shrunk(row, view.size));
+            } else if is_same
+                && row.identity.is_some()
+                && let Ok(len) = file.len()
+                && row.offset > len
+                && !file.is_packed()
+            {
+                return Ok(Found::Shrunk(row, len));
             }
             found = Found::Other;
         }
@@ -468,12 +600,12 @@ impl Desk<'_> {
         statement.query_map([inode.cast_signed()], read_row)?.collect()
     }
 
-    /// Deletes what was known of the inode. On one device it can only have been what is gone now; a row of
-    /// another device is left to its own file.
-    fn delete_same_inode(&self, view: &View) -> rusqlite::Result<()> {
+    /// What was known of the inode is about another file. On one device it can only have been what is gone now, or
+    /// goes on elsewhere; a row of another device is left to its own file.
+    fn displace_same_inode(&self, view: &View) -> rusqlite::Result<()> {
         for row in self.same_inode(view.inode)? {
             if row.identity.is_none_or(|known| known.device == view.device) {
-                delete(self.rows, row.id)?;
+                displace(self.rows, row.id)?;
             }
         }
         Ok(())
@@ -482,12 +614,13 @@ impl Desk<'_> {
     /// Goes on with a row. One without our identity, made by Fluent Bit or by a shrunken file, gets one.
     fn resume(
         &self,
-        candidate: &Candidate,
+        file: &Content,
         view: &View,
+        path: &Path,
         row: Row,
         offset: u64,
     ) -> rusqlite::Result<Registration> {
-        let marker = Marker::before(&candidate.file, offset).unwrap_or_default();
+        let marker = Marker::before(file, offset).unwrap_or_default();
         let identity = if let Some(identity) = row.identity {
             identity
         } else {
@@ -502,9 +635,9 @@ impl Desk<'_> {
                     signed(marker.len()),
                     row.id
                 ])?;
-            self.identify(row.id, candidate, view)?
+            self.identify(row.id, path, view)?
         };
-        let mut registration = self.registration(row.id, identity, view.inode, offset, marker);
+        let mut registration = self.registration(row.id, identity, offset, marker);
         let sql = "SELECT offset FROM tailwater_cuts WHERE id = ?1 AND offset > ?2";
         let mut statement = self.rows.prepare_cached(sql)?;
         let end = |columns: &rusqlite::Row<'_>| Ok(columns.get::<_, i64>(0)?.cast_unsigned());
@@ -532,30 +665,27 @@ impl Desk<'_> {
             signed(marker.len()),
         ])?;
         let row = self.rows.last_insert_rowid();
-        let identity = self.identify(row, candidate, view)?;
-        Ok(self.registration(row, identity, view.inode, offset, marker))
+        let identity = self.identify(row, &candidate.path, view)?;
+        Ok(self.registration(row, identity, offset, marker))
     }
 
     /// Writes down a new identity for a row.
-    fn identify(&self, row: i64, candidate: &Candidate, view: &View) -> rusqlite::Result<Identity> {
+    fn identify(&self, row: i64, path: &Path, view: &View) -> rusqlite::Result<Identity> {
         let latest: Option<i64> = self
             .rows
             .prepare_cached("SELECT max(first_seen) FROM tailwater_files WHERE inode = ?1")?
             .query_row([view.inode.cast_signed()], |columns| columns.get(0))?;
         // A clock that stands still or goes back must not make two files one.
         let first_seen = clock::now().max(latest.unwrap_or(0) + 1);
-        let real_path = std::fs::canonicalize(&candidate.path);
+        let real_path = std::fs::canonicalize(path);
         let identity = Identity {
+            inode: view.inode,
             device: view.device,
             fingerprint: xxh3_128(&view.head),
             fingerprint_len: view.head.len(),
             first_seen,
-            path: candidate.path.to_string_lossy().into_owned(),
-            real_path: real_path
-                .as_deref()
-                .unwrap_or(&candidate.path)
-                .to_string_lossy()
-                .into_owned(),
+            path: path.to_string_lossy().into_owned(),
+            real_path: real_path.as_deref().unwrap_or(path).to_string_lossy().into_owned(),
         };
         self.rows
             .prepare_cached(
@@ -580,7 +710,6 @@ impl Desk<'_> {
         &self,
         row: i64,
         identity: Identity,
-        inode: u64,
         offset: u64,
         marker: Marker,
     ) -> Registration {
@@ -588,8 +717,8 @@ impl Desk<'_> {
             row,
             offset,
             marker,
-            head: Head { hash: identity.fingerprint, len: identity.fingerprint_len },
-            key: source_key(self.node, inode, identity.fingerprint, identity.first_seen),
+            head: identity.head(),
+            key: source_key(self.node, identity.inode, identity.fingerprint, identity.first_seen),
             first_seen: identity.first_seen,
             path: PathBuf::from(identity.path),
             cuts: Vec::new(),
@@ -621,18 +750,18 @@ pub(super) fn source_key(
 /// Makes what tables and columns are missing; the node's id.
 fn migrate(transaction: &Transaction<'_>) -> Result<[u8; 16], Unusable> {
     transaction.execute_batch(TABLES)?;
-    let has = |column: &str| -> rusqlite::Result<bool> {
-        let sql = "SELECT 1 FROM pragma_table_info('in_tail_files') WHERE name = ?1";
-        Ok(transaction.query_row(sql, [column], |_| Ok(())).optional()?.is_some())
+    let has = |table: &str, column: &str| -> rusqlite::Result<bool> {
+        let sql = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
+        Ok(transaction.query_row(sql, [table, column], |_| Ok(())).optional()?.is_some())
     };
     for column in COLUMNS {
-        if !has(column)? {
+        if !has("in_tail_files", column)? {
             return Err(Unusable::Foreign(column));
         }
     }
-    for column in COLUMNS_ADDED {
-        if !has(column)? {
-            let sql = format!("ALTER TABLE in_tail_files ADD COLUMN {column} INTEGER DEFAULT 0");
+    for (table, column) in COLUMNS_ADDED {
+        if !has(table, column)? {
+            let sql = format!("ALTER TABLE {table} ADD COLUMN {column} INTEGER DEFAULT 0");
             transaction.execute_batch(&sql)?;
         }
     }
@@ -664,6 +793,7 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let fingerprint: Option<[u8; 16]> = columns.get(7)?;
     let known = |fingerprint| -> rusqlite::Result<Identity> {
         Ok(Identity {
+            inode: number(12)?,
             device: number(6)?,
             fingerprint: u128::from_le_bytes(fingerprint),
             fingerprint_len: usize::try_from(number(8)?).unwrap_or(usize::MAX),
@@ -681,6 +811,7 @@ fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         marker: number(4)?,
         marker_size: number(5)?,
         identity,
+        size: number(13)?,
     })
 }
 
@@ -692,6 +823,21 @@ fn delete(connection: &Connection, row: i64) -> rusqlite::Result<()> {
     ] {
         connection.prepare_cached(sql)?.execute([row])?;
     }
+    Ok(())
+}
+
+/// Another file has the row's inode now.
+fn displace(connection: &Connection, row: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE in_tail_files SET inode = 0 WHERE id = ?1")?
+        .execute([row])?;
+    Ok(())
+}
+
+fn note_size(connection: &Connection, row: i64, size: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE tailwater_files SET size = ?1 WHERE id = ?2")?
+        .execute(params![size.cast_signed(), row])?;
     Ok(())
 }
 

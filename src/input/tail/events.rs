@@ -37,6 +37,15 @@ impl Tail {
                     // It may have been written to since.
                     self.enqueue(number);
                 }
+                Answer::Refused(number, error) => {
+                    if let Some(followed) = self.files.get_mut(&number) {
+                        followed.stage = Stage::Empty;
+                        let path = followed.path.clone();
+                        self.note_unreadable(&path, &error);
+                    }
+                }
+                Answer::Lost(bytes) => self.metrics.lost_bytes.add(bytes),
+                Answer::Gone(path, bytes) => self.note_gone(&path, bytes),
                 Answer::Cut(number, ends) => self.close_cut(number, &ends),
                 Answer::Orphan(file, path, registration) => {
                     self.adopt(file, path, &registration, now);
@@ -52,6 +61,7 @@ impl Tail {
             self.look(&events.touched, events.moved, now);
         }
         for number in events.changed {
+            self.changed.push(number);
             self.enqueue(number);
         }
         if events.scan || events.overflow {
@@ -101,9 +111,11 @@ impl Tail {
                 moved.insert(number);
             }
             if has_changed(followed) {
+                self.changed.push(number);
                 self.enqueue(number);
             }
         }
+        self.measure_leaving();
         if !moved.is_empty() {
             self.want_scan(now);
         }
@@ -130,6 +142,6 @@ fn has_changed(followed: &mut Followed) -> bool {
     match &followed.stage {
         Stage::Empty => status.len() > 0,
         Stage::Registering => false,
-        Stage::Reading(reader) => is_modified || status.len() != reader.seen,
+        Stage::Reading(_) => is_modified || !followed.is_read(),
     }
 }

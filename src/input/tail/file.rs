@@ -1,14 +1,13 @@
 //! One followed file: its handle, its names, and how far it was read.
 
-use super::database::{Registration, Start};
+use super::content::Content;
+use super::database::{ELSEWHERE, Registration, Replaced, Start};
 use super::discovery::Place;
-use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
+use super::marker::{Head, Marker};
 use crate::input::encoding::Encoding;
 use crate::input::join::Joiner;
 use crate::record::{Source, Tag};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -16,7 +15,7 @@ use std::time::{Instant, SystemTime};
 /// A file that is followed, whatever its name is now.
 #[derive(Debug)]
 pub(super) struct Followed {
-    pub file: Arc<File>,
+    pub file: Arc<Content>,
     /// Its name now, as far as `Path` finds it.
     pub path: PathBuf,
     /// The name it was first found under: what `Path_Key` shows.
@@ -40,8 +39,26 @@ pub(super) struct Followed {
     pub successor: Option<u64>,
 }
 
+impl Followed {
+    /// Whether nothing is read of it: it is a packed copy of another file.
+    pub(super) fn is_read_elsewhere(&self) -> bool {
+        matches!(&self.stage, Stage::Reading(reader) if reader.offset == ELSEWHERE)
+    }
+
+    /// Whether all that is in it now was read.
+    pub(super) fn is_read(&self) -> bool {
+        let len = self.file.len().unwrap_or(0);
+        match &self.stage {
+            Stage::Registering => false,
+            Stage::Empty => len == 0,
+            Stage::Reading(reader) => reader.seen == len || reader.offset == ELSEWHERE,
+        }
+    }
+}
+
 /// How far it has come.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every file is read")]
 pub(super) enum Stage {
     /// There is nothing in it yet; once there is, it is registered.
     Empty,
@@ -51,7 +68,7 @@ pub(super) enum Stage {
     Reading(Reader),
 }
 
-/// Where reading stands: `held <= offset <= seen`.
+/// Where reading stands: `held <= offset <= seen <= reach`.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub source: Source,
@@ -69,6 +86,10 @@ pub(super) struct Reader {
     head: Head,
     /// End of what was read; from `offset` up to here is an unfinished line.
     pub seen: u64,
+    /// How far the file was seen to reach, unread bytes and all.
+    pub reach: u64,
+    /// Bytes that were seen to be there, and were cut off before they were read.
+    pub lost: u64,
     /// Everything before is settled.
     pub safe: u64,
     pub long: Long,
@@ -118,6 +139,8 @@ impl Reader {
             marker: registration.marker,
             head: registration.head,
             seen: registration.offset,
+            reach: registration.offset,
+            lost: 0,
             safe: registration.offset,
             long: Long::No,
             encoding: None,
@@ -127,7 +150,7 @@ impl Reader {
     /// Reads once, at most as much as fits the buffer. `is_all`: the file ends there.
     pub(super) fn read(
         &mut self,
-        file: &File,
+        file: &Content,
         limits: Limits,
         buffer: &mut [u8],
     ) -> io::Result<Read> {
@@ -136,50 +159,85 @@ impl Reader {
         }
         let marker = self.marker.as_bytes();
         let start = marker.len();
-        let end = read_at(file, buffer, self.offset - start as u64)?;
-        if end == 0 && file.metadata()?.len() < self.offset {
+        let end = file.read_at(buffer, self.offset - start as u64)?;
+        // A packed file is not cut.
+        if end == 0 && !file.is_packed() && file.len()? < self.offset {
             return Ok(Read::Replaced);
         }
         if buffer.get(..end).is_none_or(|bytes| !bytes.starts_with(marker)) {
             return Ok(Read::Replaced);
         }
         let seen = self.offset + (end - start) as u64;
-        // Lines of one length that end alike look the same before the offset, and at the first line nothing
-        // stands there.
         if !self.begins_as_before(file)? {
             return Ok(Read::Replaced);
         }
+        let is_all = end < buffer.len();
+        self.note_reach(if is_all || file.is_packed() { seen } else { file.len()?.max(seen) });
         self.seen = seen;
-        Ok(Read::Bytes { start, end, is_all: end < buffer.len() })
+        Ok(Read::Bytes { start, end, is_all })
     }
 
-    fn begins_as_before(&self, file: &File) -> io::Result<bool> {
-        let mut bytes = [0; FINGERPRINT_BYTES_MAX];
-        let window = bytes.get_mut(..self.head.len).unwrap_or_default();
-        let len = read_full_at(file, window, 0)?;
-        Ok(self.head.begins(bytes.get(..len).unwrap_or_default()))
+    /// Lines of one length that end alike look the same before the offset, and at the first line nothing stands
+    /// there. What was packed is not written anew.
+    fn begins_as_before(&self, file: &Content) -> io::Result<bool> {
+        Ok(file.is_packed() || self.head.stands_in(file)?)
+    }
+
+    /// The same, and before the offset stands what was noted of it.
+    fn is_as_before(&self, file: &Content) -> io::Result<bool> {
+        if file.is_packed() {
+            return Ok(true);
+        }
+        let before = Marker::before(file, self.offset)?;
+        Ok(before.as_bytes().ends_with(self.marker.as_bytes()) && self.head.stands_in(file)?)
+    }
+
+    /// Whether `file` is the one that was read so far.
+    pub(super) fn stands_in(&self, file: &Content) -> io::Result<bool> {
+        Ok(self.head.stands_in(file)? && Marker::before(file, self.offset)? == self.marker)
+    }
+
+    /// What is to be known of the file when another has taken its place.
+    pub(super) fn replaced(&self) -> Replaced {
+        let Self { row, head, offset, marker, reach, .. } = *self;
+        Replaced { row, head, offset, marker, reach }
+    }
+
+    /// Notes how far the file reaches, while there is no room for its lines: should they go unread, this tells how
+    /// much was lost. One that was written anew is left for the next read to notice.
+    pub(super) fn look(&mut self, file: &Content) -> io::Result<()> {
+        let reach = file.len()?;
+        if !file.is_packed() && reach >= self.offset && self.stands_in(file)? {
+            self.note_reach(reach);
+        }
+        Ok(())
+    }
+
+    /// The file, which is the same as before, reaches up to here.
+    fn note_reach(&mut self, reach: u64) {
+        self.lost += self.reach.saturating_sub(reach);
+        self.reach = reach;
     }
 
     /// Looks for the newline of a long line in what was not looked at yet: a line that grows slowly must not be
     /// read again and again.
     fn skim(
         &mut self,
-        file: &File,
+        file: &Content,
         scanned: u64,
         limits: Limits,
         buffer: &mut [u8],
     ) -> io::Result<Read> {
-        let count = read_at(file, buffer, scanned)?;
-        if count == 0 && file.metadata()?.len() < scanned {
+        let count = file.read_at(buffer, scanned)?;
+        if count == 0 && file.len()? < scanned {
             return Ok(Read::Replaced);
         }
-        let before = Marker::before(file, self.offset)?;
-        let is_there = before.as_bytes().ends_with(self.marker.as_bytes());
-        if !is_there || !self.begins_as_before(file)? {
+        if !self.is_as_before(file)? {
             return Ok(Read::Replaced);
         }
         let bytes = buffer.get(..count).unwrap_or_default();
         self.seen = scanned + count as u64;
+        self.reach = self.reach.max(self.seen);
         let Some(end) = limits.encoding.first_end(bytes) else {
             self.long = Long::Open(limits.encoding.whole_units(self.seen));
             return Ok(Read::Skimmed { is_all: count < buffer.len() });
@@ -193,25 +251,16 @@ impl Reader {
 
     /// Everything before `to` was handed over; `before` ends where the buffer holds `to`, or is `None` if it
     /// does not.
-    pub(super) fn advance(&mut self, to: u64, before: Option<&[u8]>, file: &File) {
+    pub(super) fn advance(&mut self, to: u64, before: Option<&[u8]>, file: &Content) {
         debug_assert!(self.offset <= to);
         self.offset = to;
         self.seen = self.seen.max(to);
+        self.reach = self.reach.max(to);
         self.long = Long::No;
         // Without a marker, the next read notices only a file that got shorter.
         self.marker = match before {
             Some(before) => Marker::of_end(before),
             None => Marker::before(file, to).unwrap_or_default(),
         };
-    }
-}
-
-/// One read; only a signal is cause for another.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, offset) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }

@@ -1,16 +1,15 @@
 //! How a file comes to be followed: found, registered, taken over.
 
-use super::database::{Candidate, Registration, Start};
+use super::content::Content;
+use super::database::{Candidate, Registration, Replaced, Start};
 use super::discovery::{Found, Scan};
 use super::file::{Reader, Stage};
 use super::{Followed, Place, Tail};
 use crate::clock;
 use crate::record::{Source, SourceId};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,7 +127,7 @@ impl Tail {
             return None;
         }
         let tag = self.tags.tag(&found.path)?;
-        let file = match open(&found.path) {
+        let file = match Content::open(&found.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -198,8 +197,8 @@ impl Tail {
         if self.options.read_from_head || is_new || came_since { Start::Head } else { Start::End }
     }
 
-    /// Has the file written down, so that it may be read. `replaces` is the row that it had before it was cut.
-    pub(super) fn register(&mut self, number: u64, replaces: Option<i64>) {
+    /// Has the file written down, so that it may be read. `replaces` is what it was before it was cut.
+    pub(super) fn register(&mut self, number: u64, replaces: Option<Replaced>) {
         let Some(followed) = self.files.get_mut(&number) else { return };
         followed.stage = Stage::Registering;
         let candidate = Candidate {
@@ -231,7 +230,7 @@ impl Tail {
     /// Takes over a file that was renamed while nobody looked.
     pub(super) fn adopt(
         &mut self,
-        file: Arc<File>,
+        file: Arc<Content>,
         path: PathBuf,
         registration: &Registration,
         now: Instant,
@@ -260,12 +259,6 @@ impl Tail {
         self.metrics.files_opened.add(1);
         self.begin(number, registration);
     }
-}
-
-/// Opens a file to be read. Never waits, should a pipe have taken the file's place.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Where the file lies that a link leads to.

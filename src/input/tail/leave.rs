@@ -4,6 +4,7 @@ use super::database::Start;
 use super::file::Stage;
 use super::follow::real_path;
 use super::reading::Subject;
+use super::rest::whereabouts;
 use super::{Followed, Tail};
 use crate::input::Intake;
 use crate::input::lines::Counts;
@@ -40,6 +41,7 @@ impl Tail {
                 self.positions.rename(reader.row, first.clone());
             }
         }
+        self.rest();
     }
 
     /// No name leads to the file any more: it is read to its end, for `Rotate_Wait` at least.
@@ -53,17 +55,21 @@ impl Tail {
         // A deleted file is no rotated one, for Fluent Bit neither.
         let is_kept = followed.file.metadata().is_ok_and(|status| status.nlink() > 0);
         self.metrics.files_rotated.add(is_kept.into());
+        if let (true, Stage::Reading(reader)) = (is_kept, &followed.stage) {
+            self.positions.relocate(reader.row, whereabouts(followed));
+        }
     }
 
     /// The file was cut or written anew: it is another source now, read from its first byte.
     pub(super) fn restart(&mut self, number: u64) {
         let Some(mut followed) = self.files.remove(&number) else { return };
         let Stage::Reading(reader) = &followed.stage else { return };
-        let row = reader.row;
+        let replaced = reader.replaced();
         self.end_joining(number, &followed.shown);
+        self.joins.knots.release(number);
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
-        self.metrics.lost_bytes.add(reader.seen - reader.offset);
+        self.metrics.lost_bytes.add(reader.lost);
         followed.is_queued = false;
         followed.start = Start::Head;
         let new = self.next_number;
@@ -74,7 +80,7 @@ impl Tail {
             self.leaving.insert(new);
         }
         self.files.insert(new, followed);
-        self.register(new, Some(row));
+        self.register(new, Some(replaced));
     }
 
     /// Closes leaving files whose time is over, if they are read to their end.
@@ -102,23 +108,22 @@ impl Tail {
 
     pub(super) fn close(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) {
         let Some(followed) = self.files.get_mut(&number) else { return };
-        let size = followed.file.metadata().map_or(0, |status| status.len());
-        let is_at_end = match &followed.stage {
-            Stage::Registering => return,
-            Stage::Empty => size == 0,
-            Stage::Reading(reader) => size == reader.seen,
-        };
-        if !is_at_end {
+        if matches!(followed.stage, Stage::Registering) {
+            return;
+        }
+        if !followed.is_read() {
             return self.enqueue(number);
         }
         self.finish(number, now, intake);
-        self.note_joins(number, None);
+        self.note_joins(number);
         if self.files.get(&number).is_some_and(Followed::has_waiting_lines) {
             return;
         }
         let Some(mut followed) = self.files.remove(&number) else { return };
         self.end_joining(number, &followed.shown);
-        self.places.remove(&followed.place);
+        if self.places.get(&followed.place) == Some(&number) {
+            self.places.remove(&followed.place);
+        }
         self.watcher.leave(number);
         self.metrics.files_closed.add(1);
         let stage = mem::replace(&mut followed.stage, Stage::Empty);
@@ -139,7 +144,7 @@ impl Tail {
         let subject = Subject { file, path: shown, tag, now };
         let mut counts = Counts::default();
         if let Err(error) = self.desk.finish(reader, subject, intake, &mut counts) {
-            self.metrics.lost_bytes.add(reader.seen - reader.offset);
+            self.metrics.lost_bytes.add(reader.reach - reader.offset);
             tracing::error!(path = %path.display(), %error, "cannot read the last line");
         }
         counts.add_to(&self.metrics);
@@ -149,6 +154,7 @@ impl Tail {
     pub(super) fn forget_if_safe(&mut self, number: u64, safe: u64) {
         if let Some((row, end)) = self.closed.get(&number).copied()
             && safe >= end
+            && !self.joins.knots.hold(number)
         {
             self.closed.remove(&number);
             self.positions.forget(row);

@@ -1,8 +1,7 @@
 //! The bytes before an offset and those at the start: what tells that a file was replaced behind one's back.
 
-use std::fs::File;
+use super::content::Content;
 use std::io;
-use std::os::unix::fs::FileExt;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Bytes that a marker looks at: as many as Fluent Bit's `offset_marker` does.
@@ -32,11 +31,11 @@ impl Marker {
     }
 
     /// Reads the marker before `offset`; shorter than it should be if the file is.
-    pub(super) fn before(file: &File, offset: u64) -> io::Result<Self> {
+    pub(super) fn before(file: &Content, offset: u64) -> io::Result<Self> {
         let mut bytes = [0; MARKER_BYTES];
         let wanted = usize::try_from(offset).unwrap_or(MARKER_BYTES).min(MARKER_BYTES);
         let window = bytes.get_mut(..wanted).unwrap_or_default();
-        let len = read_full_at(file, window, offset - wanted as u64)?;
+        let len = file.read_full_at(window, offset - wanted as u64)?;
         Ok(Self::of_end(bytes.get(..len).unwrap_or_default()))
     }
 
@@ -71,26 +70,25 @@ impl Head {
         Self { hash: xxh3_128(bytes), len: bytes.len() }
     }
 
+    /// What `file` begins with.
+    pub(super) fn read(file: &Content) -> io::Result<Self> {
+        let mut bytes = [0; FINGERPRINT_BYTES_MAX];
+        let len = file.read_full_at(&mut bytes, 0)?;
+        Ok(Self::of(bytes.get(..len).unwrap_or_default()))
+    }
+
+    /// Whether `file` begins so.
+    pub(super) fn stands_in(&self, file: &Content) -> io::Result<bool> {
+        let mut bytes = [0; FINGERPRINT_BYTES_MAX];
+        let window = bytes.get_mut(..self.len).unwrap_or_default();
+        let len = file.read_full_at(window, 0)?;
+        Ok(self.begins(bytes.get(..len).unwrap_or_default()))
+    }
+
     /// Whether `bytes` begins so.
     pub(super) fn begins(&self, bytes: &[u8]) -> bool {
         bytes.get(..self.len).is_some_and(|head| xxh3_128(head) == self.hash)
     }
-}
-
-/// Reads until `buffer` is full or the file ends; how much was read.
-pub(super) fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..)
-        && !rest.is_empty()
-    {
-        match file.read_at(rest, offset + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]
@@ -100,9 +98,10 @@ mod tests {
 
     #[test]
     fn a_marker_is_what_stands_before_the_offset() {
-        let mut file = tempfile::tempfile().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
         let text: Vec<u8> = (0..100).collect();
-        file.write_all(&text).unwrap();
+        file.as_file().write_all(&text).unwrap();
+        let file = Content::open(file.path()).unwrap();
         for offset in [0_usize, 1, 31, 32, 33, 100] {
             let marker = Marker::before(&file, offset as u64).unwrap();
             assert_eq!(marker.as_bytes(), &text[offset.saturating_sub(32)..offset]);

@@ -8,13 +8,16 @@
 //! | `follow` | how a file comes to be followed |
 //! | `turns` | which file is read next |
 //! | `joining` | how lines are joined |
-//! | `joined` | lines that wait to be joined |
+//! | `joined`, `knots` | lines that wait to be joined, positions that wait for each other |
 //! | `leave` | how a file is left |
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
+//! | `content` | what a file holds, packed or not |
 //! | `reading` | one read as one batch |
 //! | `marker` | how a replaced file is noticed |
 //! | `positions`, `database` | where files stand, and who they are |
+//! | `trace` | what became of a file that is not where it was |
+//! | `rest` | files that wait unopened until they can be read |
 //! | `tag` | the tag of a file |
 //!
 //! A scan looks which files `Path` finds and compares them, by device and inode, with those that are
@@ -32,6 +35,7 @@ mod attended;
 mod behaviour;
 #[cfg(test)]
 mod bytes;
+mod content;
 mod database;
 mod discovery;
 mod error;
@@ -42,6 +46,7 @@ mod joined;
 mod joining;
 #[cfg(test)]
 mod joins;
+mod knots;
 mod leave;
 mod marker;
 #[cfg(test)]
@@ -49,9 +54,11 @@ mod model;
 pub mod options;
 mod positions;
 mod reading;
+mod rest;
 #[cfg(test)]
 mod rig;
 mod tag;
+mod trace;
 mod turns;
 mod watch;
 
@@ -66,8 +73,10 @@ use self::database::{Database, DatabaseOptions};
 use self::discovery::{Patterns, Place};
 use self::file::{Followed, Stage};
 use self::joined::Joins;
+use self::knots::Due;
 use self::positions::Positions;
 use self::reading::{Desk, Keys};
+use self::rest::{LEAVING_OPEN_MAX, Resting};
 use self::tag::TagMaker;
 use self::watch::Watcher;
 use super::encoding::{Encoding, Expected};
@@ -108,6 +117,13 @@ pub struct Tail {
     checked: u64,
     /// Files that may have something to read, in turn.
     queue: VecDeque<u64>,
+    /// Files that changed, which may have to be looked at before there is room for what they hold; as long as a turn
+    /// lasts.
+    changed: Vec<u64>,
+    /// Leaving files that were closed before they were read, by the number of their source.
+    resting: BTreeMap<u64, Resting>,
+    /// How many leaving files are kept open.
+    leaving_open_max: usize,
     /// Closed files that are not all safe: row and end.
     closed: HashMap<u64, (i64, u64)>,
     next_number: u64,
@@ -201,6 +217,9 @@ impl Tail {
             leaving: BTreeSet::new(),
             checked: 0,
             queue: VecDeque::new(),
+            changed: Vec::new(),
+            resting: BTreeMap::new(),
+            leaving_open_max: LEAVING_OPEN_MAX,
             closed: HashMap::new(),
             next_number: 0,
             ignored: HashMap::new(),
@@ -218,6 +237,7 @@ impl Tail {
         let is_read = self.options.exit_on_eof
             && !self.files.is_empty()
             && self.queue.is_empty()
+            && self.resting.is_empty()
             && self.files.values().all(|file| !matches!(file.stage, Stage::Registering));
         if is_read && !self.cut_all() {
             return None;
@@ -275,7 +295,9 @@ impl Input for Tail {
         self.cut_due(now);
         self.release_joined(now, intake);
         self.read_queue(now, intake);
+        self.look_at_changed(intake);
         self.close_leaving(now, intake);
+        self.wake_resting(now, intake);
         if !self.queue.is_empty() && !self.is_waiting_for_sweep() && !intake.is_full() {
             return Turn::More;
         }
@@ -289,17 +311,26 @@ impl Input for Tail {
         {
             reader.safe = reader.safe.max(to);
             Some(reader.row)
+        } else if let Some(Resting { reader, .. }) = self.resting.get_mut(&number) {
+            reader.safe = reader.safe.max(to);
+            Some(reader.row)
         } else {
             self.closed.get(&number).map(|(row, _)| *row)
         };
-        let waits = self.repay(number, row, to);
-        let Some(row) = row.filter(|_| !waits) else { return };
-        let others = self.take_debts(number, to);
-        let positions = others.iter().map(|(row, to, _)| (*row, *to));
-        self.positions.safe(std::iter::once((row, to)).chain(positions));
-        self.forget_if_safe(number, to);
-        for (_, to, number) in others {
-            self.forget_if_safe(number, to);
+        let Some(row) = row else { return };
+        self.repay(number, row, to);
+        match self.joins.knots.reach(number, to) {
+            Due::Alone => {
+                self.positions.safe([(row, to)]);
+                self.forget_if_safe(number, to);
+            }
+            Due::Nothing => {}
+            Due::All(all) => {
+                self.positions.safe(all.iter().map(|tied| (tied.row, tied.reached)));
+                for tied in all {
+                    self.forget_if_safe(tied.number, tied.reached);
+                }
+            }
         }
     }
 

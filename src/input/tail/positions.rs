@@ -4,18 +4,23 @@
 //! no disk ever holds up the pipeline. Registrations that come together share a transaction; positions
 //! are gathered for [`COMMIT_PAUSE`] and share one. When nothing changes, the thread sleeps.
 
-use super::database::{Candidate, Database, Position, Registration, Start, source_key};
+use super::content::Content;
+use super::database::{
+    Candidate, Database, Position, Registration, Replaced, Row, Start, source_key,
+};
 use super::discovery::Patterns;
-use super::marker::{FINGERPRINT_BYTES_MAX, Head, Marker, read_full_at};
+use super::marker::{Head, Marker};
+use super::trace::{Tracer, are_alike};
 use crate::clock;
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::mem;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(test)]
 use std::sync::mpsc::TryRecvError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -41,10 +46,18 @@ pub(super) enum Answer {
     Registered(Ticket, Registration),
     /// There is nothing in it yet by which it could be told from another; ask again when there is.
     Empty(Ticket),
+    /// It cannot be read; ask again later.
+    Refused(Ticket, io::Error),
+    /// A file that no `Path` finds any more has bytes which are not safe yet: it was renamed or packed while nobody
+    /// looked, or copied and cut.
+    Orphan(Arc<Content>, PathBuf, Registration),
+    /// So many bytes went away unread: a file was cut or written anew.
+    Lost(u64),
+    /// A file went away while nobody looked, and with it so many bytes that had been seen and are not safe; what was
+    /// written to it afterwards, nobody knows.
+    Gone(PathBuf, u64),
     /// It is written down that what was open at these ends of lines was closed.
     Cut(Ticket, Vec<u64>),
-    /// A file that no `Path` finds any more has bytes which are not safe yet: it was renamed while nobody looked.
-    Orphan(Arc<File>, PathBuf, Registration),
     /// There are no more of those: the answer to a sweep.
     Swept,
 }
@@ -64,7 +77,13 @@ enum Keeper {
     /// Nobody beyond the end of the process.
     Memory { run: [u8; 16], next_row: i64, answer: Sender<Answer> },
     /// A database, on its own thread.
-    Thread { commands: Option<Sender<Command>>, dirty: Dirty, thread: Option<JoinHandle<()>> },
+    Thread {
+        commands: Option<Sender<Command>>,
+        dirty: Dirty,
+        thread: Option<JoinHandle<()>>,
+        #[cfg(test)]
+        is_dead: Arc<AtomicBool>,
+    },
 }
 
 /// Positions that are not written yet, by row.
@@ -75,6 +94,10 @@ type Dirty = Arc<Mutex<HashMap<i64, u64>>>;
 enum Command {
     Register(Ticket, Candidate),
     Rename(i64, PathBuf),
+    /// Where the file itself lies, by a name that no `Path` finds.
+    Relocate(i64, PathBuf),
+    /// The file is open again.
+    Reopen(i64, Arc<Content>),
     /// What is open at these ends of lines is closed.
     Cut(Ticket, i64, Vec<u64>),
     /// The file is closed; its position may still move.
@@ -125,8 +148,16 @@ impl Positions {
             is_failing: false,
             #[cfg(test)]
             registered: 0,
+            #[cfg(test)]
+            is_dead: Arc::default(),
         };
-        let keeper = Keeper::Thread { commands: Some(commands), dirty, thread: None };
+        let keeper = Keeper::Thread {
+            commands: Some(commands),
+            dirty,
+            thread: None,
+            #[cfg(test)]
+            is_dead: Arc::clone(&clerk.is_dead),
+        };
         Ok((Self { answers, bell, keeper }, clerk))
     }
 
@@ -148,12 +179,14 @@ impl Positions {
         match &mut self.keeper {
             Keeper::Thread { .. } => self.ask(Command::Register(ticket, candidate)),
             Keeper::Memory { run, next_row, answer } => {
-                let registration = register_in_memory(run, *next_row, &candidate);
+                let lost = candidate.replaces.as_ref().map_or(0, Replaced::unread);
+                let found = match register_in_memory(run, *next_row, &candidate) {
+                    Ok(Some(registration)) => Answer::Registered(ticket, registration),
+                    Ok(None) => Answer::Empty(ticket),
+                    Err(error) => Answer::Refused(ticket, error),
+                };
                 *next_row += 1;
-                let found = registration.map_or(Answer::Empty(ticket), |registration| {
-                    Answer::Registered(ticket, registration)
-                });
-                if answer.send(found).is_ok() {
+                if answer.send(Answer::Lost(lost)).is_ok() && answer.send(found).is_ok() {
                     ring(&self.bell);
                 }
             }
@@ -194,6 +227,16 @@ impl Positions {
         self.ask(Command::Rename(row, name));
     }
 
+    /// The file lies elsewhere now, by a name that no `Path` finds.
+    pub(super) fn relocate(&self, row: i64, name: PathBuf) {
+        self.ask(Command::Relocate(row, name));
+    }
+
+    /// A file that was closed is read again.
+    pub(super) fn reopen(&self, row: i64, file: Arc<Content>) {
+        self.ask(Command::Reopen(row, file));
+    }
+
     /// The file is not read any more; its position may still move.
     pub(super) fn close(&self, row: i64) {
         self.ask(Command::Close(row));
@@ -218,11 +261,11 @@ impl Positions {
         }
     }
 
-    /// Forgets what is not written, as a crash does.
+    /// Forgets what is not written, and does nothing more of what was asked, as a crash does.
     #[cfg(test)]
     pub(super) fn lose(&mut self) {
-        if let Keeper::Thread { dirty, .. } = &mut self.keeper {
-            dirty.lock().unwrap().clear();
+        if let Keeper::Thread { is_dead, .. } = &mut self.keeper {
+            is_dead.store(true, Ordering::SeqCst);
         }
     }
 
@@ -269,14 +312,31 @@ pub(super) struct Clerk {
     /// Files that were registered so far.
     #[cfg(test)]
     pub(super) registered: u64,
+    /// Whether the process is said to have been killed.
+    #[cfg(test)]
+    is_dead: Arc<AtomicBool>,
 }
 
 /// A registered file.
 struct Entry {
     /// For the marker; `None` once the file is closed.
-    file: Option<Arc<File>>,
+    file: Option<Arc<Content>>,
     path: PathBuf,
     inode: u64,
+    /// How far the file reached when that was last written down.
+    size: u64,
+}
+
+impl Entry {
+    fn new(file: Arc<Content>, path: PathBuf) -> Self {
+        let inode = file.metadata().map_or(0, |status| status.ino());
+        Self { file: Some(file), path, inode, size: 0 }
+    }
+
+    /// How far the file reaches now. Of what is packed nothing is lost by accident.
+    fn reach(&self) -> Option<u64> {
+        self.file.as_ref().filter(|file| !file.is_packed())?.len().ok()
+    }
 }
 
 impl Clerk {
@@ -288,6 +348,10 @@ impl Clerk {
                     self.asked.recv_timeout(due.saturating_duration_since(clock::instant()))
                 }
             };
+            #[cfg(test)]
+            if self.is_dead.load(Ordering::SeqCst) {
+                return;
+            }
             if self.work(command).is_break() {
                 return;
             }
@@ -308,6 +372,12 @@ impl Clerk {
         }
     }
 
+    /// Writes positions now, as after a second.
+    #[cfg(test)]
+    pub(super) fn commit_now(&mut self) {
+        self.commit();
+    }
+
     /// Does the work that has come, if any, and what is due; whether that was the end.
     fn work(&mut self, command: Result<Command, RecvTimeoutError>) -> ControlFlow<()> {
         let is_over = matches!(command, Err(RecvTimeoutError::Disconnected));
@@ -317,6 +387,9 @@ impl Clerk {
         if is_over || self.due.is_some_and(|due| due <= clock::instant()) {
             self.commit();
             self.due = None;
+        }
+        if is_over {
+            self.note_sizes();
         }
         self.register();
         self.cut();
@@ -353,10 +426,22 @@ impl Clerk {
                     self.note("note the new name of a file", result);
                 }
             }
+            Command::Relocate(row, name) => {
+                let result = self.database.relocate(row, &name);
+                self.note("note the new place of a file", result);
+            }
+            Command::Reopen(row, file) => {
+                if let Some(entry) = self.files.get_mut(&row) {
+                    entry.file = Some(file);
+                }
+            }
             Command::Cut(ticket, row, ends) => self.cuts.push((ticket, row, ends)),
             Command::Close(row) => {
                 if let Some(entry) = self.files.get_mut(&row) {
+                    let reach = entry.reach().unwrap_or(entry.size);
                     entry.file = None;
+                    let result = self.database.note_sizes([(row, reach)].into_iter());
+                    self.note("write the size of a file", result);
                 }
             }
             Command::Forget(row) => {
@@ -377,20 +462,25 @@ impl Clerk {
         if self.waiting.is_empty() {
             return;
         }
-        let waiting = mem::take(&mut self.waiting);
-        for row in waiting.iter().filter_map(|(_, candidate)| candidate.replaces) {
-            self.discard(row);
-        }
+        self.part_from_replaced();
+        let mut waiting = mem::take(&mut self.waiting);
+        let files: Vec<_> = waiting.iter().map(|(_, one)| Arc::clone(&one.file)).collect();
+        waiting
+            .retain_mut(|(ticket, candidate)| !self.recognise_packed(*ticket, candidate, &files));
         let candidates: Vec<_> = waiting.iter().map(|(_, candidate)| candidate.clone()).collect();
         match self.database.register(&candidates) {
             Ok(answers) => {
                 for ((ticket, candidate), registration) in waiting.into_iter().zip(answers) {
+                    if let Some(replaced) = candidate.replaces {
+                        self.trace_replaced(&replaced, &candidate);
+                    }
                     let answer = match registration {
-                        Some(registration) => {
-                            self.enter(&candidate, &registration);
+                        Ok(Some(registration)) => {
+                            self.enter(registration.row, candidate.file, candidate.path);
                             Answer::Registered(ticket, registration)
                         }
-                        None => Answer::Empty(ticket),
+                        Ok(None) => Answer::Empty(ticket),
+                        Err(error) => Answer::Refused(ticket, error),
                     };
                     self.reply(answer);
                 }
@@ -417,15 +507,98 @@ impl Clerk {
         self.note("write where records are parted", result);
     }
 
-    fn enter(&mut self, candidate: &Candidate, registration: &Registration) {
+    fn enter(&mut self, row: i64, file: Arc<Content>, path: PathBuf) {
         #[cfg(test)]
         {
             self.registered += 1;
         }
-        let inode = candidate.file.metadata().map_or(0, |status| status.ino());
-        let file = Some(Arc::clone(&candidate.file));
-        let entry = Entry { file, path: candidate.path.clone(), inode };
-        self.files.insert(registration.row, entry);
+        self.files.insert(row, Entry::new(file, path));
+    }
+
+    /// Writes down where files stood that were replaced in place. What they hold now says nothing about that.
+    fn part_from_replaced(&mut self) {
+        let replaced = self.waiting.iter().filter_map(|(_, candidate)| candidate.replaces);
+        let mut has_any = false;
+        for replaced in replaced {
+            has_any = true;
+            if let Some(entry) = self.files.get_mut(&replaced.row) {
+                entry.file = None;
+            }
+        }
+        if has_any {
+            self.commit();
+        }
+    }
+
+    /// What a file held that was replaced in place: it may have been copied before, as `copytruncate` does it.
+    fn trace_replaced(&mut self, replaced: &Replaced, candidate: &Candidate) {
+        self.discard(replaced.row);
+        let unread = replaced.unread();
+        let known = if unread == 0 { Ok(None) } else { self.database.row(replaced.row) };
+        let mut lost = unread;
+        if let Ok(Some(row)) = known {
+            let inode = candidate.file.metadata().map_or(0, |status| status.ino());
+            let beside = row.real_path();
+            let is_it = |file: &Content| {
+                file.metadata().is_ok_and(|status| status.ino() != inode)
+                    && replaced.stands_in(file)
+            };
+            if let Some((file, path)) = Tracer::default().by_content(&beside, is_it) {
+                lost = replaced.reach.saturating_sub(file.measure().unwrap_or(0));
+                self.adopt(row, file, path, &self.inodes());
+                self.reply(Answer::Lost(lost));
+                return;
+            }
+        }
+        let result = self.database.delete(replaced.row);
+        self.note("delete the row of a file that was cut", result);
+        self.reply(Answer::Lost(lost));
+    }
+
+    /// Whether a packed file that `Path` finds holds what another file held: then its row goes on with it, if that
+    /// one is gone. If not, being open or one of those that are `coming`, nothing is read of the packed one.
+    fn recognise_packed(
+        &mut self,
+        ticket: Ticket,
+        candidate: &mut Candidate,
+        coming: &[Arc<Content>],
+    ) -> bool {
+        if !candidate.file.is_packed() {
+            return false;
+        }
+        let Ok(rows) = self.database.rows() else { return false };
+        let Ok(status) = candidate.file.metadata() else { return false };
+        let is_other = |row: &&Row| {
+            row.inode != status.ino()
+                && (are_alike(Path::new(row.path()), &candidate.path)
+                    || are_alike(&row.real_path(), &candidate.path))
+        };
+        let is_open = |row: &Row| {
+            self.files.get(&row.id).is_some_and(|entry| entry.file.is_some())
+                || coming.iter().any(|file| {
+                    file.metadata().is_ok_and(|status| status.ino() == row.inode)
+                        && row.describes(file)
+                })
+        };
+        if rows.iter().filter(is_other).any(|row| is_open(row) && row.is_copied_in(&candidate.file))
+        {
+            candidate.start = Start::Elsewhere;
+            return false;
+        }
+        let is_it = |row: &Row| is_other(&row) && !is_open(row) && row.describes(&candidate.file);
+        let Some(row) = rows.into_iter().find(is_it) else { return false };
+        let Ok(Some(registration)) = self.database.resume(row, &candidate.file) else {
+            return false;
+        };
+        self.enter(registration.row, Arc::clone(&candidate.file), candidate.path.clone());
+        self.reply(Answer::Registered(ticket, registration));
+        true
+    }
+
+    /// The inodes of the files that are open.
+    fn inodes(&self) -> HashSet<u64> {
+        let open = self.files.values().filter(|entry| entry.file.is_some());
+        open.map(|entry| entry.inode).collect()
     }
 
     /// Drops what is known of a row that goes. SQLite gives its number to a new one, which must not inherit the
@@ -438,13 +611,21 @@ impl Clerk {
     /// Writes the dirty positions; they stay dirty if that fails.
     fn commit(&mut self) {
         let dirty = mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        for row in dirty.keys() {
+            if let Some(entry) = self.files.get_mut(row) {
+                entry.size = entry.reach().unwrap_or(entry.size);
+            }
+        }
         // Rows that are gone belong to files that were replaced: where those stood means nothing now.
         let known = dirty.iter().filter_map(|(row, offset)| {
             let entry = self.files.get(row)?;
-            let marker = entry.file.as_ref().map(|file| Marker::before(file, *offset));
+            // Of a packed file, that is not worth unpacking it twice.
+            let file = entry.file.as_ref().filter(|file| !file.is_packed());
+            let marker = file.map(|file| Marker::before(file, *offset));
             let marker = marker.and_then(Result::ok).unwrap_or_default();
-            let name = &entry.path;
-            Some(Position { row: *row, name, inode: entry.inode, offset: *offset, marker })
+            let Entry { path, inode, size, .. } = entry;
+            let (row, offset, inode, size) = (*row, *offset, *inode, *size);
+            Some(Position { row, name: path, inode, offset, marker, size })
         });
         let positions: Vec<_> = known.collect();
         if positions.is_empty() {
@@ -464,45 +645,64 @@ impl Clerk {
         !self.dirty.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
+    /// Writes down how far files reach: should they go while nobody looks, that was lost.
+    fn note_sizes(&mut self) {
+        let changed = self.files.iter_mut().filter_map(|(row, entry)| {
+            let size = entry.reach()?;
+            (mem::replace(&mut entry.size, size) != size).then_some((*row, size))
+        });
+        let result = self.database.note_sizes(changed);
+        self.note("write the sizes of files", result);
+    }
+
     fn sweep(&mut self, patterns: &Patterns, present: &HashSet<u64>) {
         let rows = match self.database.rows() {
             Ok(rows) => rows,
             Err(error) => return self.note("look for files that were renamed", Err(error)),
         };
-        let mut folders = HashMap::new();
+        let mut read = self.inodes();
+        read.extend(present);
+        let mut tracer = Tracer::default();
         for row in rows {
             let is_ours = patterns.select(Path::new(row.path()));
             if !is_ours || present.contains(&row.inode) || self.files.contains_key(&row.id) {
                 continue;
             }
-            if let Some((file, path)) = find_by_inode(&row.real_path(), row.inode, &mut folders)
-                && row.describes(&file)
-            {
-                self.adopt(Arc::new(file), path, PathBuf::from(row.path()));
+            if let Some((file, path)) = trace(&row, &mut tracer) {
+                self.adopt(row, file, path, &read);
+            } else if let Some(error) = tracer.take_failure() {
+                tracing::error!(
+                    path = row.path(),
+                    %error,
+                    "cannot look what became of a file; its position is kept for the next start"
+                );
             } else if Path::new(row.path()).parent().is_some_and(Path::is_dir) {
                 // If the folder is away as well, it may only be not mounted yet.
                 let result = self.database.delete(row.id);
                 self.note("delete the row of a file that is gone", result);
+                self.reply(Answer::Gone(PathBuf::from(row.path()), row.unread()));
             }
         }
     }
 
-    /// Registers a renamed file, under the name that it once had, and hands it over.
-    fn adopt(&mut self, file: Arc<File>, path: PathBuf, known_as: PathBuf) {
-        let candidate = Candidate {
-            file: Arc::clone(&file),
-            path: known_as,
-            start: Start::Head,
-            replaces: None,
-        };
-        let result = self.database.register(std::slice::from_ref(&candidate));
-        if let Ok([Some(registration)]) = result.as_deref() {
-            self.enter(&candidate, registration);
-            let renamed = self.database.rename(registration.row, &path);
-            self.note("note the new name of a file", renamed);
-            self.reply(Answer::Orphan(file, path, registration.clone()));
+    /// Goes on with a row in a file that no `Path` finds, and hands it over; unless that is one of those that are
+    /// `read` already, as files of their own.
+    fn adopt(&mut self, row: Row, file: Content, path: PathBuf, read: &HashSet<u64>) {
+        let file = Arc::new(file);
+        if file.metadata().is_ok_and(|status| read.contains(&status.ino())) {
+            let result = self.database.delete(row.id);
+            return self.note("delete the row of a file that was copied", result);
         }
-        self.note("register a file that was renamed", result.map(drop));
+        match self.database.resume(row, &file) {
+            Ok(Some(registration)) => {
+                self.enter(registration.row, Arc::clone(&file), path.clone());
+                let renamed = self.database.rename(registration.row, &path);
+                self.note("note the new name of a file", renamed);
+                self.reply(Answer::Orphan(file, path, registration));
+            }
+            Ok(None) => {}
+            Err(error) => self.note("register a file that was renamed", Err(error)),
+        }
     }
 
     fn reply(&self, answer: Answer) {
@@ -528,54 +728,41 @@ impl Clerk {
     }
 }
 
-/// The file with this inode in the folder of `path`, by whatever name.
-fn find_by_inode(
-    path: &Path,
-    inode: u64,
-    folders: &mut HashMap<PathBuf, HashMap<u64, PathBuf>>,
-) -> Option<(File, PathBuf)> {
-    let folder = path.parent()?;
-    let names = folders.entry(folder.to_path_buf()).or_insert_with(|| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| (entry.ino(), entry.path())).collect()
-    });
-    let path = names.get(&inode)?;
-    if !path.symlink_metadata().ok()?.is_file() {
-        return None;
-    }
-    Some((File::open(path).ok()?, path.clone()))
+/// The file that a row is about, or one that holds the same, beside its last name or where its link led to.
+fn trace(row: &Row, tracer: &mut Tracer) -> Option<(Content, PathBuf)> {
+    let real_path = row.real_path();
+    let renamed = tracer.by_inode(&real_path, row.inode).filter(|(file, _)| row.describes(file));
+    renamed.or_else(|| tracer.by_content(&real_path, |file| row.describes(file)))
 }
 
 /// A registration that only this process knows.
-fn register_in_memory(run: &[u8; 16], row: i64, candidate: &Candidate) -> Option<Registration> {
-    let status = candidate.file.metadata().ok()?;
-    if status.len() == 0 {
-        return None;
+fn register_in_memory(
+    run: &[u8; 16],
+    row: i64,
+    candidate: &Candidate,
+) -> io::Result<Option<Registration>> {
+    let file = &candidate.file;
+    let head = Head::read(file)?;
+    if head.len == 0 {
+        return Ok(None);
     }
     let offset = match candidate.start {
         _ if candidate.replaces.is_some() => 0,
-        Start::Head => 0,
-        Start::End => status.len(),
-        Start::At(offset) => offset.min(status.len()),
+        Start::Head | Start::Elsewhere => 0,
+        Start::End => file.measure()?,
+        Start::At(offset) => offset.min(file.measure()?),
     };
-    Some(Registration {
+    Ok(Some(Registration {
         row,
         offset,
-        marker: Marker::before(&candidate.file, offset).ok()?,
-        head: head(&candidate.file).ok()?,
+        marker: Marker::before(file, offset)?,
+        head,
         // The row's number is never used again in this run.
-        key: source_key(run, status.ino(), xxh3_128(&row.to_le_bytes()), 0),
+        key: source_key(run, file.metadata()?.ino(), xxh3_128(&row.to_le_bytes()), 0),
         first_seen: clock::now(),
         path: candidate.path.clone(),
         cuts: Vec::new(),
-    })
-}
-
-/// What the file begins with.
-fn head(file: &File) -> io::Result<Head> {
-    let mut bytes = [0; FINGERPRINT_BYTES_MAX];
-    let len = read_full_at(file, &mut bytes, 0)?;
-    Ok(Head::of(bytes.get(..len).unwrap_or_default()))
+    }))
 }
 
 fn bell() -> io::Result<Arc<OwnedFd>> {

@@ -1,14 +1,14 @@
 //! One read of one file, as one batch: the buffer, the arena and the splitter that all files share.
 
+use super::content::Content;
 use super::file::{Limits, Long, Read, Reader};
-use super::marker::{MARKER_BYTES, read_full_at};
+use super::marker::MARKER_BYTES;
 use crate::input::Intake;
 use crate::input::encoding::{self, Encoding, Expected};
 use crate::input::join::Joiner;
 use crate::input::lines::{Counts, Lines, Origin, Seat};
 use crate::record::{Batch, Tag};
 use bumpalo::Bump;
-use std::fs::File;
 use std::io;
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ pub(super) struct Keys {
 /// What a file's records share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
-    pub file: &'a File,
+    pub file: &'a Content,
     pub path: &'a str,
     pub tag: &'a Tag,
     /// When it is read.
@@ -70,12 +70,12 @@ impl Desk {
     }
 
     /// Reads once and hands over the lines that are complete, or the records that they are joined to. `before`:
-    /// what the file has whose place this one took.
+    /// what the files have whose place this one took, the last one first.
     pub(super) fn read(
         &mut self,
         reader: &mut Reader,
         subject: Subject<'_>,
-        before: Option<&mut Joiner>,
+        before: &mut [Joiner],
         intake: &mut dyn Intake,
         counts: &mut Counts,
     ) -> io::Result<Outcome> {
@@ -144,7 +144,7 @@ impl Desk {
         let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, reader.held);
         let origin = self.keys.origin(subject.path);
         let offset = reader.offset;
-        let mut seat = Seat { joiner, before: None, offset, since: subject.now };
+        let mut seat = Seat { joiner, before: &mut [], offset, since: subject.now };
         *counts = self.lines.release(&origin, &mut batch, &mut seat);
         hand_over(batch, reader, intake);
         self.clear();
@@ -164,21 +164,22 @@ impl Desk {
         }
         // Told that the line ends here, the next read hands it over.
         reader.long = Long::Ended(end);
-        self.read(reader, subject, None, intake, counts).map(drop)
+        self.read(reader, subject, &mut [], intake, counts).map(drop)
     }
 
     /// How the file is written. Looked for anew until a record was made of it: it may only just have begun.
     /// `None`: it cannot be told yet.
-    fn encoding(&self, reader: &mut Reader, file: &File) -> io::Result<Option<Encoding>> {
+    fn encoding(&self, reader: &mut Reader, file: &Content) -> io::Result<Option<Encoding>> {
         let known = reader.encoding.or_else(|| self.expected.of_all());
         if known.is_some() {
             return Ok(known);
         }
         let mut head = [0; encoding::HEAD_BYTES];
-        let len = read_full_at(file, &mut head, 0)?;
+        let len = file.read_full_at(&mut head, 0)?;
         let encoding = self.expected.of(head.get(..len).unwrap_or_default());
         if encoding.is_none() {
             reader.seen = reader.seen.max(len as u64);
+            reader.reach = reader.reach.max(reader.seen);
         }
         // What nobody will write to any more has no better answer.
         let last = matches!(reader.long, Long::Ended(_)).then_some(Encoding::Utf8);

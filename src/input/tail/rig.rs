@@ -1,5 +1,6 @@
 //! What the tests of `tail` run: a folder, a `tail` on it, and a store that absorbs repeats by id.
 
+use super::positions::Clerk;
 use super::*;
 use crate::config::{Diagnostics, Location, MultilineParser, Section, SectionKind, Severity};
 use crate::parser::fixture;
@@ -77,12 +78,18 @@ pub(super) struct Rig {
     pub home: TempDir,
     pub properties: Vec<(String, String)>,
     pub tail: Option<Tail>,
+    /// Who does the work of the database, if not a thread.
+    clerk: Option<Clerk>,
+    /// Whether that is done between turns, so that one run is as another.
+    pub is_attended: bool,
+    /// How many leaving files the `tail` keeps open.
+    pub leaving_open_max: usize,
     pub metrics: Arc<InputMetrics>,
     pub recorder: Recorder,
     pub stored: HashMap<Id, String>,
     /// `multiline_buffer_limit`
     pub joined_max: u64,
-    now: Instant,
+    pub now: Instant,
 }
 
 impl Rig {
@@ -94,6 +101,9 @@ impl Rig {
             properties: properties.iter().map(place).collect(),
             home,
             tail: None,
+            clerk: None,
+            is_attended: false,
+            leaving_open_max: LEAVING_OPEN_MAX,
             metrics: Arc::default(),
             recorder: Recorder::default(),
             stored: HashMap::new(),
@@ -116,6 +126,13 @@ impl Rig {
     }
 
     pub(super) fn open(&self) -> Result<Tail, TailError> {
+        self.open_with(Positions::in_database)
+    }
+
+    fn open_with(
+        &self,
+        begin: impl FnOnce(Database) -> io::Result<Positions>,
+    ) -> Result<Tail, TailError> {
         let location = Location::command_line();
         let mut section = Section::new(SectionKind::Input, location.clone());
         for (key, value) in &self.properties {
@@ -134,16 +151,40 @@ impl Rig {
         let parser = options.parser.as_deref().map(|name| Arc::clone(parsers.get(name).unwrap()));
         let joining = options.joining(parser.as_ref(), means, &section, &mut diagnostics);
         assert_eq!(diagnostics.report(Severity::Warning), "");
-        Tail::open(options, "t.*", parser, joining.unwrap(), 0, Arc::clone(&self.metrics))
+        let joining = joining.unwrap();
+        let metrics = Arc::clone(&self.metrics);
+        Tail::open_with(options, "t.*", parser, joining, 0, metrics, begin)
     }
 
     pub(super) fn start(&mut self) {
-        self.tail = Some(self.open().unwrap());
+        let mut tail = if self.is_attended {
+            let mut clerk = None;
+            let begin = |database| {
+                let (positions, its_clerk) = Positions::with_clerk(database)?;
+                clerk = Some(its_clerk);
+                Ok(positions)
+            };
+            let tail = self.open_with(begin).unwrap();
+            self.clerk = clerk;
+            tail
+        } else {
+            self.open().unwrap()
+        };
+        tail.leaving_open_max = self.leaving_open_max;
+        self.tail = Some(tail);
+    }
+
+    /// Writes positions, as a second does that goes by.
+    pub(super) fn commit(&mut self) {
+        self.clerk.as_mut().unwrap().commit_now();
     }
 
     /// Ends the `tail`, which writes its positions.
     pub(super) fn stop(&mut self) {
         self.tail = None;
+        if let Some(mut clerk) = self.clerk.take() {
+            assert!(clerk.work_now().is_break());
+        }
         self.recorder = Recorder::default();
     }
 
@@ -152,6 +193,7 @@ impl Rig {
         if let Some(tail) = &mut self.tail {
             tail.positions.lose();
         }
+        self.clerk = None;
         self.stop();
     }
 
@@ -160,7 +202,9 @@ impl Rig {
         self.now += pause;
         let tail = self.tail.as_mut().unwrap();
         let turn = tail.turn(self.now, &mut self.recorder);
-        if matches!(turn, Turn::Wait(_)) {
+        if let Some(clerk) = &mut self.clerk {
+            assert!(clerk.work_now().is_continue());
+        } else if matches!(turn, Turn::Wait(_)) {
             use rustix::event::{PollFd, PollFlags, Timespec, poll};
             let descriptor = tail.wake_on(false).unwrap();
             let limit = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
@@ -183,12 +227,22 @@ impl Rig {
 
     /// Whether everything that is there was read.
     pub(super) fn is_read(&self) -> bool {
+        let tail = self.tail.as_ref().unwrap();
         let is_read = |file: &Followed| match &file.stage {
-            Stage::Empty => file.file.metadata().unwrap().len() == 0,
+            Stage::Empty => file.file.len().unwrap() == 0,
             Stage::Registering => false,
-            Stage::Reading(reader) => file.file.metadata().unwrap().len() == reader.seen,
+            Stage::Reading(reader) => {
+                file.is_read_elsewhere() || file.file.len().unwrap() == reader.seen
+            }
         };
-        self.tail.as_ref().unwrap().files.values().all(is_read)
+        tail.resting.is_empty() && tail.files.values().all(is_read)
+    }
+
+    /// The file of this inode, if it is open.
+    pub(super) fn followed(&self, inode: u64) -> Option<&Followed> {
+        let tail = self.tail.as_ref()?;
+        let (_, number) = tail.places.iter().find(|(place, _)| place.inode == inode)?;
+        tail.files.get(number)
     }
 
     /// Whether this file is registered: one that comes and goes between two looks was never seen.

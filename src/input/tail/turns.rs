@@ -1,5 +1,6 @@
 //! Files are read in turn, so that no one of them holds up the others.
 
+use super::content::Content;
 use super::file::Stage;
 use super::joined::Readiness;
 use super::reading::{Outcome, Subject};
@@ -7,7 +8,7 @@ use super::{Followed, Tail};
 use crate::clock;
 use crate::input::Intake;
 use crate::input::lines::Counts;
-use std::fs::File;
+use std::mem;
 use std::time::Instant;
 
 /// Reads in one turn: 4 MiB, so that other inputs and the outputs' answers do not wait.
@@ -22,7 +23,7 @@ impl Tail {
     pub(super) fn enqueue(&mut self, number: u64) {
         let Some(followed) = self.files.get_mut(&number) else { return };
         match &followed.stage {
-            Stage::Empty if followed.file.metadata().is_ok_and(|status| status.len() > 0) => {
+            Stage::Empty if followed.file.len().is_ok_and(|len| len > 0) => {
                 self.register(number, None);
             }
             Stage::Reading(_) if !followed.is_queued => {
@@ -54,26 +55,38 @@ impl Tail {
         }
     }
 
+    /// Looks how far the files reach that changed and cannot be read now.
+    pub(super) fn look_at_changed(&mut self, intake: &dyn Intake) {
+        let changed = mem::take(&mut self.changed);
+        for number in changed.into_iter().filter(|_| intake.is_full()) {
+            let Some(followed) = self.files.get_mut(&number) else { continue };
+            let Stage::Reading(reader) = &mut followed.stage else { continue };
+            if let Err(error) = reader.look(&followed.file) {
+                let path = followed.path.clone();
+                self.note_unreadable(&path, &error);
+            }
+        }
+    }
+
     /// Reads one file once.
     pub(super) fn read(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) -> Outcome {
         let Readiness::Ready(before) = self.readiness(number) else { return Outcome::Later };
-        let mut lender = before.and_then(|before| self.take_joiner(before));
+        let mut lenders = self.take_joiners(&before);
         let Some(followed) = self.files.get_mut(&number) else { return Outcome::End };
         let Followed { file, shown, tag, stage, .. } = followed;
         let Stage::Reading(reader) = stage else { return Outcome::End };
         let from = reader.offset;
         let subject = Subject { file, path: shown, tag, now };
         let mut counts = Counts::default();
-        let outcome = self.desk.read(reader, subject, lender.as_deref_mut(), intake, &mut counts);
+        let outcome = self.desk.read(reader, subject, &mut lenders, intake, &mut counts);
+        self.metrics.lost_bytes.add(mem::take(&mut reader.lost));
         if self.options.file_cache_advise {
             forget_pages(file, from, reader.offset);
         }
         counts.add_to(&self.metrics);
         followed.has_failed = outcome.is_err();
-        if let Some(before) = before {
-            self.give_joiner(before, lender);
-        }
-        self.note_joins(number, before);
+        self.give_joiners(lenders);
+        self.note_joins(number);
         match outcome {
             Ok(Outcome::Replaced) => {
                 self.release_all(number, now, intake);
@@ -94,8 +107,8 @@ impl Tail {
 }
 
 /// Gives the pages up to `to` back, once for every [`FORGET_BYTES`].
-fn forget_pages(file: &File, from: u64, to: u64) {
-    if from / FORGET_BYTES != to / FORGET_BYTES {
+fn forget_pages(file: &Content, from: u64, to: u64) {
+    if from / FORGET_BYTES != to / FORGET_BYTES && !file.is_packed() {
         let len = std::num::NonZeroU64::new(to);
         // Only advice: that it is not taken costs nothing.
         let _ignored = rustix::fs::fadvise(file, 0, len, rustix::fs::Advice::DontNeed);
