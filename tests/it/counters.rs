@@ -270,6 +270,7 @@ fn what_stores_make_of_records() {
 const BESIDE: &[&str] = &[
     "fluentbit_filter_add_records_total",
     // In `input::tail`.
+    "fluentbit_input_multiline_truncated_total",
     "tailwater_input_files_gone_total",
     "tailwater_input_files_leaving",
     "tailwater_input_leaving_bytes",

@@ -183,6 +183,15 @@ impl Reader {
         Ok(file.is_packed() || self.head.stands_in(file)?)
     }
 
+    /// The same, and before the offset stands what was noted of it.
+    fn is_as_before(&self, file: &Content) -> io::Result<bool> {
+        if file.is_packed() {
+            return Ok(true);
+        }
+        let before = Marker::before(file, self.offset)?;
+        Ok(before.as_bytes().ends_with(self.marker.as_bytes()) && self.head.stands_in(file)?)
+    }
+
     /// Whether `file` is the one that was read so far.
     pub(super) fn stands_in(&self, file: &Content) -> io::Result<bool> {
         Ok(self.head.stands_in(file)? && Marker::before(file, self.offset)? == self.marker)
@@ -223,9 +232,7 @@ impl Reader {
         if count == 0 && file.len()? < scanned {
             return Ok(Read::Replaced);
         }
-        let before = Marker::before(file, self.offset)?;
-        let is_there = before.as_bytes().ends_with(self.marker.as_bytes());
-        if !is_there || !self.begins_as_before(file)? {
+        if !self.is_as_before(file)? {
             return Ok(Read::Replaced);
         }
         let bytes = buffer.get(..count).unwrap_or_default();
