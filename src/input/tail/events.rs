@@ -96,6 +96,7 @@ impl Tail {
         let interval = self.options.progress_check_interval + nanos;
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
+        self.metrics.polling.set(self.watcher.is_blind().into());
         let numbers = if is_for_all { self.files.keys().copied().collect() } else { self.slice() };
         let dozing = self.dozing.len();
         self.check_dozing(if is_for_all { dozing } else { slice_len(dozing) });
