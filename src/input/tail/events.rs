@@ -15,7 +15,7 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 const POLL_PAUSE: Duration = Duration::from_millis(250);
 
 /// Files that one look at sizes has time for in any case: as long as there are no more, it is at all of them.
-const CHECKED_MIN: usize = 1_000;
+const CHECKED_MIN: usize = 250;
 
 /// Looks in which every file has its turn, if there are more: half a minute where the kernel tells of changes, four
 /// seconds where it does not.
