@@ -43,6 +43,7 @@ fn main() -> ExitCode {
 /// Starts the agent and runs it to its end.
 fn run(plan: Plan) -> ExitCode {
     cli::log(plan.log_level(), plan.log_file());
+    raise_open_files_max();
     let agent = match plan.start() {
         Ok(agent) => agent,
         Err(error) => {
@@ -56,6 +57,18 @@ fn run(plan: Plan) -> ExitCode {
             tell(&format!("{error}\n"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Lets the process open as many files as it may: each that is followed is one. The usual 1,024 are for programs that
+/// know select(2) only.
+fn raise_open_files_max() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        let open_max = limit.current.unwrap_or(u64::MAX);
+        tracing::warn!(%error, open_max, "cannot raise the limit of open files");
     }
 }
 

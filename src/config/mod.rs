@@ -40,4 +40,6 @@ pub use service::{
     Grace, LogLevel, RejectedLimit, RejectedPath, ServiceOptions, StorageSync, StorageType,
 };
 pub(crate) use value::choices;
-pub use value::{BinarySize, ElseFirst, Limit, Reading, Secret, Size, Value, Verbatim, Within};
+pub use value::{
+    BinarySize, ElseFirst, ElseSeconds, Limit, Reading, Secret, Size, Value, Verbatim, Within,
+};

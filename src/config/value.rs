@@ -303,6 +303,24 @@ impl<T: Value> Value for ElseFirst<T> {
     }
 }
 
+/// A time, for which Fluent Bit takes a negative one, too, though nothing can be meant by it: `SECONDS` then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ElseSeconds<const SECONDS: u64>(pub Duration);
+
+impl<const SECONDS: u64> Value for ElseSeconds<SECONDS> {
+    const KIND: Kind = Kind::Time;
+
+    fn read(text: &str) -> Reading<Self> {
+        match Duration::read(text).map(Self) {
+            Reading::Bad(why) if text.starts_with('-') => {
+                let time = Self(Duration::from_secs(SECONDS));
+                Reading::Guess(time, format!("{why}, taken as {SECONDS} s"))
+            }
+            read => read,
+        }
+    }
+}
+
 /// Makes an enum of the words a property can hold; the first one is the `Default`. Several words
 /// may name one variant; letter case does not count.
 macro_rules! choices {

@@ -272,6 +272,9 @@ pub fn fuzz_encoding(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[test]
     fn the_start_of_a_file_tells() {
@@ -336,10 +339,17 @@ mod tests {
         check(Encoding::Utf16Be, b"\0", false, "\u{FFFD}", true);
     }
 
-    proptest::proptest! {
+    /// Bytes that mean something, more often than others.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let special =
+            select(b"\n\0\r\x30\x3D\x5C\x81\x93\xA4\xBB\xBF\xD8\xDE\xEF\xFE\xFF".as_slice());
+        vec(prop_oneof![special, any::<u8>()], 0..64)
+    }
+
+    proptest! {
         #[test]
-        fn lines_are_the_same_however_they_are_read(data: Vec<u8>) {
-            fuzz_encoding(&data);
+        fn lines_are_the_same_however_they_are_read(choice: u8, step in 0_u8..9, file in bytes()) {
+            fuzz_encoding(&[&[choice, step], file.as_slice()].concat());
         }
     }
 }

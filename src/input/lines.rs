@@ -136,8 +136,8 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Seat<'s> {
     pub joiner: &'s mut Joiner,
-    /// What the file has whose place this one took.
-    pub before: Option<&'s mut Joiner>,
+    /// What the files have whose place this one took, the last one first.
+    pub before: &'s mut [Joiner],
     /// Where the next line begins.
     pub offset: u64,
     /// When it is read.
@@ -274,7 +274,7 @@ impl Lines {
                 scratch: &mut self.scratch,
                 spare: &mut self.spare,
                 origin,
-                before: None,
+                before: &mut [],
                 batch,
                 counts: &mut counts,
                 now: clock::now(),
@@ -367,7 +367,7 @@ impl Lines {
             scratch: &mut self.scratch,
             spare: &mut self.spare,
             origin,
-            before: seat.before.as_deref_mut(),
+            before: seat.before,
             batch,
             counts,
             now,

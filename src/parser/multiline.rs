@@ -201,7 +201,10 @@ impl Multiline {
             let message = "a multiline parser with `Parser` needs `Key_Content`: it joins nothing";
             diagnostics.warning(&definition.location, message);
         }
-        let flush_ms = u64::try_from(options.flush_timeout).unwrap_or(0);
+        let flush_timeout = match u64::try_from(options.flush_timeout) {
+            Ok(0) | Err(_) => FLUSH_TIMEOUT,
+            Ok(millis) => Duration::from_millis(millis),
+        };
         Some(Self {
             name: definition.name.clone(),
             parser,
@@ -209,7 +212,7 @@ impl Multiline {
             key_content: options.key_content.as_deref().map(keep_name),
             key_pattern: options.key_pattern.clone(),
             key_group: options.key_group.clone(),
-            flush_timeout: Duration::from_millis(flush_ms),
+            flush_timeout,
         })
     }
 
@@ -258,7 +261,7 @@ impl Multiline {
         state: impl FnOnce(&str) -> Option<State>,
     ) -> Option<Taken<'a>> {
         let Some(parser) = &self.parser else {
-            let role = self.join.role(line, line, || state(""))?;
+            let role = self.join.role(line, line, false, || state(""))?;
             let (time, is_repaired, group) = (None, false, "");
             return Some(Taken { fields: None, time, is_repaired, content: line, group, role });
         };
@@ -268,14 +271,14 @@ impl Multiline {
         let pattern = self.key_pattern.as_deref().and_then(|key| text_of(&fields, key, bump));
         let group = self.key_group.as_deref().and_then(|key| text_of(&fields, key, bump));
         let group = group.unwrap_or_default();
-        let role = self.join.role(content, pattern.unwrap_or(content), || state(group))?;
+        let role = self.join.role(content, pattern.unwrap_or(content), true, || state(group))?;
         let (time, is_repaired) = (parsed.time, parsed.is_repaired);
         Some(Taken { fields: Some(fields), time, is_repaired, content, group, role })
     }
 
     /// What a text that was taken apart already is; `state` says what is known of its stream.
     pub fn role(&self, content: &str, state: Option<State>) -> Option<Role> {
-        self.join.role(content, content, || state)
+        self.join.role(content, content, false, || state)
     }
 
     /// The fields of a record: those of its first line, whose text `content` takes the place of.
@@ -308,11 +311,12 @@ fn set_content<'a>(fields: &mut Fields<'a>, key: &str, content: &'a str) {
 }
 
 impl Join {
-    /// `content` is what rules look at, `pattern` what tells the last line.
+    /// `content` is what rules look at, `pattern` what tells the last line; a field, or the line itself.
     fn role(
         &self,
         content: &str,
         pattern: &str,
+        is_field: bool,
         state: impl FnOnce() -> Option<State>,
     ) -> Option<Role> {
         match self {
@@ -320,8 +324,11 @@ impl Join {
                 Step::Begins { state, ends } => Role { begins: true, ends, state: Some(state) },
                 Step::Continues { state, ends } => Role { begins: false, ends, state: Some(state) },
             }),
-            // As in Fluent Bit, a line shorter than the text is no line for it.
-            Self::EndsWith { text, .. } if pattern.len() < text.len() => None,
+            // As in Fluent Bit, a field shorter than the text is none for it, and an empty line says nothing.
+            Self::EndsWith { text, .. } if pattern.len() < text.len() && is_field => None,
+            Self::EndsWith { text, .. } if pattern.is_empty() && !text.is_empty() => {
+                Some(Role { begins: false, ends: false, state: None })
+            }
             Self::EndsWith { text, negate } => {
                 let ends = pattern.ends_with(text.as_str()) != *negate;
                 Some(Role { begins: false, ends, state: None })

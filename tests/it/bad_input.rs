@@ -1,10 +1,11 @@
 //! Whatever lies in a file or in the way of it: nothing stops.
 
-use crate::{LIMIT, Place, SERVICE, STDOUT, endpoints, es, tail, wait_for};
+use crate::{LIMIT, PROGRAM, Place, SERVICE, STDOUT, endpoints, es, tail, wait_for};
 use serde_json::Value;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use tailwater_testing::{BulkStore, Faults, free_port, until};
+use std::path::Path;
+use tailwater_testing::{Agent, BulkStore, Faults, free_port, until};
 
 /// The `log` fields that come out for a file, which is followed by a line that must come too.
 fn check(bytes: &[u8], more: &str, expected: &[&str]) {
@@ -158,8 +159,8 @@ fn standard_input_takes_anything() {
     );
     place.write("input", b"{\"a\":1}\nnot json\n\xff\xfe\0\n[1,2]\n{\"a\":2}\n");
     let input = std::fs::File::open(place.path("input")).unwrap();
-    let agent = tailwater_testing::Agent::start_with(
-        std::path::Path::new(crate::PROGRAM),
+    let agent = Agent::start_with(
+        Path::new(PROGRAM),
         place.dir(),
         &["-c", "fluent-bit.conf"],
         input.into(),
@@ -173,4 +174,18 @@ fn standard_input_takes_anything() {
         .filter(|record: &Value| record["a"].is_number())
         .collect();
     assert_eq!(kept.len(), 2, "{}", ended.stdout);
+}
+
+/// The usual soft limit is far below the hard one.
+#[test]
+fn more_files_than_the_soft_limit_of_open_files_allows() {
+    let input = tail("@DIR@/*.log", "    Exit_On_Eof On");
+    let place = Place::new(&[SERVICE, &input, STDOUT].concat());
+    for number in 0..200 {
+        place.write(&format!("{number}.log"), b"a line\n");
+    }
+    let arguments = ["--nofile=100:1000", PROGRAM, "-c", "fluent-bit.conf"];
+    let ended = Agent::start(Path::new("prlimit"), place.dir(), &arguments).wait(LIMIT);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 200, "{}", ended.stderr);
 }

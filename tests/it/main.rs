@@ -17,11 +17,14 @@ mod disk;
 mod docs;
 mod endpoints;
 mod fairness;
+mod long_lines;
 mod once;
 mod readme;
 mod resume;
+mod rotate;
 mod shutdown;
 mod stock_parsers;
+mod tail_properties;
 mod tidy;
 mod tls;
 

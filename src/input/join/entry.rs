@@ -1,6 +1,6 @@
 //! One record that is not whole yet, or waits for one before it.
 
-use super::{Desk, Line, Mode, Spare, with_newline};
+use super::{Desk, Line, Loan, Mode};
 use crate::input::lines::room;
 use crate::record::{Field, Fields, Nanos, Value};
 use std::time::Instant;
@@ -27,8 +27,8 @@ pub(super) struct Entry {
     pub since: Instant,
     /// When its first line was read: its time, if it says none.
     pub now: Nanos,
-    /// The entries of the file before that it goes on with.
-    pub heir_of: Vec<u64>,
+    /// The entries of files before that it goes on with.
+    pub heir_of: Vec<Loan>,
 }
 
 /// What an entry waits for.
@@ -109,8 +109,10 @@ impl Entry {
     }
 
     /// What the file that takes this one's place goes on with, from a line that begins at `from`.
-    pub(super) fn lend(&mut self, from: u64, since: Instant) -> Self {
+    pub(super) fn lend(&mut self, loan: Loan, from: u64, since: Instant) -> Self {
         self.phase = Phase::Lent;
+        let mut heir_of = self.heir_of.clone();
+        heir_of.push(loan);
         Self {
             id: 0,
             from,
@@ -124,50 +126,39 @@ impl Entry {
             is_full: self.is_full,
             since,
             now: self.now,
-            heir_of: vec![self.id],
+            heir_of,
         }
     }
 
     /// Makes the record and hands it over.
     pub(super) fn hand_over(self, desk: &mut Desk<'_, '_>) {
-        let content: &str = desk.batch.bump.alloc_str(&self.content);
-        let (fields, time) = match self.by {
-            By::Parser(index) => self.fields_of_parser(index, content, desk),
+        let made = match self.by {
+            By::Parser(index) => self.fields_of_parser(index, desk),
             By::FirstLine => self.fields_of_parts(desk),
             By::Docker => fields_of_docker(&self, desk),
-            By::Nobody => None,
+            By::Nobody => {
+                let text = desk.batch.bump.alloc_str(&self.content);
+                desk.fields_of_text(text, None).map(|fields| (fields, None))
+            }
+        };
+        if let Some((fields, time)) = made {
+            desk.push(self.from, self.to, self.is_cut, fields, time, self.now);
         }
-        .unwrap_or_else(|| {
-            let text =
-                if desk.joining.mode.ends_lines() { with_newline(content, desk) } else { content };
-            let key = desk.joining.mode.key(desk.origin);
-            let mut fields = room(desk.batch.bump);
-            fields.push(Field::new(key, Value::Str(text)));
-            (fields, None)
-        });
-        desk.push(self.from, self.to, self.is_cut, fields, time, self.now);
-        self.give_back(desk.spare);
-    }
-
-    fn give_back(self, spare: &mut Spare) {
-        spare.keep(self.first);
-        spare.keep(self.content);
+        desk.spare.keep(self.first);
+        desk.spare.keep(self.content);
     }
 
     fn fields_of_parser<'a>(
         &self,
         index: usize,
-        content: &'a str,
         desk: &mut Desk<'_, 'a>,
     ) -> Option<(Fields<'a>, Option<Nanos>)> {
         let Mode::Parsers { parsers, .. } = &desk.joining.mode else { return None };
         let parser = parsers.get(index)?;
         let bump = desk.batch.bump;
+        let content = bump.alloc_str(&self.content);
         if self.first.is_empty() {
-            let text = if parser.ends_lines() { with_newline(content, desk) } else { content };
-            let mut fields = room(bump);
-            fields.push(Field::new(parser.key(), Value::Str(text)));
-            return Some((fields, None));
+            return desk.fields_of_text(content, Some(parser)).map(|fields| (fields, None));
         }
         parser.fields(bump.alloc_str(&self.first), content, desk.scratch, bump, self.now)
     }

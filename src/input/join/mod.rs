@@ -79,8 +79,26 @@ pub(super) struct Joiner {
     /// Ends of lines behind which an earlier run closed what was open.
     cuts: Vec<u64>,
     next_id: u64,
-    /// Records handed over that began in the file before: the entry there, and where the record ends here.
-    repaid: Vec<(u64, u64)>,
+    /// The file's number.
+    number: u64,
+    /// Records handed over that began in a file before.
+    repaid: Vec<Repaid>,
+}
+
+/// A record that began in a file before this one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repaid {
+    pub loan: Loan,
+    /// Where it ends in this file.
+    pub to: u64,
+}
+
+/// An entry that another file goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loan {
+    /// The number of the file that it lies in.
+    pub lender: u64,
+    id: u64,
 }
 
 /// One stream of a file for one parser.
@@ -126,8 +144,8 @@ pub(super) struct Desk<'s, 'a> {
     pub scratch: &'s mut Scratch,
     pub spare: &'s mut Spare,
     pub origin: &'s Origin<'a>,
-    /// What the file has whose place this one took.
-    pub before: Option<&'s mut Joiner>,
+    /// What the files have whose place this one took, the last one first.
+    pub before: &'s mut [Joiner],
     pub batch: &'s mut Batch<'a>,
     pub counts: &'s mut Counts,
     /// When the lines are read.
@@ -155,8 +173,13 @@ impl Spare {
 
 impl Joiner {
     /// For a file that is read from its position; behind `cuts`, what was open was closed.
-    pub(super) fn new(cuts: Vec<u64>) -> Self {
-        Self { cuts, ..Self::default() }
+    pub(super) fn new(number: u64, cuts: Vec<u64>) -> Self {
+        Self { cuts, number, ..Self::default() }
+    }
+
+    /// The number of its file.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Takes the next line.
@@ -176,7 +199,7 @@ impl Joiner {
     /// Takes a line that belongs to no other: it was cut, and is not to be parsed.
     pub(super) fn take_alone<'a>(&mut self, line: Line<'a>, desk: &mut Desk<'_, 'a>) {
         self.close_all();
-        self.push_alone(line, line.text, desk);
+        self.push_alone(line, desk);
         self.release(desk);
     }
 
@@ -184,7 +207,8 @@ impl Joiner {
     pub(super) fn release(&mut self, desk: &mut Desk<'_, '_>) {
         for _ in 0..self.ready() {
             let Some(entry) = self.entries.pop_front() else { return };
-            self.repaid.extend(entry.heir_of.iter().map(|lent| (*lent, entry.to)));
+            self.repaid
+                .extend(entry.heir_of.iter().map(|loan| Repaid { loan: *loan, to: entry.to }));
             entry.hand_over(desk);
         }
     }
@@ -259,15 +283,15 @@ impl Joiner {
         }
     }
 
-    /// Records handed over since the last call that began in the file before: the entry there, and where they end.
-    pub(super) fn take_repaid(&mut self) -> Vec<(u64, u64)> {
+    /// Records handed over since the last call that began in a file before.
+    pub(super) fn take_repaid(&mut self) -> Vec<Repaid> {
         std::mem::take(&mut self.repaid)
     }
 
     /// What was lent is settled in the other file. Returns where it ends here.
-    pub(super) fn settle_lent(&mut self, id: u64) -> Option<u64> {
-        let at =
-            self.entries.iter().position(|entry| entry.id == id && entry.phase == Phase::Lent)?;
+    pub(super) fn settle_lent(&mut self, loan: Loan) -> Option<u64> {
+        let is_it = |entry: &Entry| entry.id == loan.id && entry.phase == Phase::Lent;
+        let at = self.entries.iter().position(is_it)?;
         self.entries.remove(at).map(|entry| entry.to)
     }
 
@@ -282,16 +306,17 @@ impl Joiner {
         self.entries.iter_mut().rev().find(|entry| entry.id == id)
     }
 
-    /// The state of a stream: of this file, or of the one before if this one has nothing of the stream yet.
-    fn state(&self, parser: usize, group: &str, before: Option<&Self>) -> Option<State> {
-        let is_it = |stream: &&Stream| stream.parser == parser && *stream.group == *group;
-        match self.streams.iter().find(is_it) {
-            Some(stream) => stream.state,
-            None => before.and_then(|before| before.state(parser, group, None)),
-        }
+    /// The state of a stream: in this file, or in the last one before that has something of the stream.
+    fn state(&self, parser: usize, group: &str, before: &[Self]) -> Option<State> {
+        let mut all = std::iter::once(self).chain(before);
+        all.find_map(|joiner| joiner.stream_of(parser, group))?.state
     }
 
-    /// The index of a stream, which goes on with what the file before has of it. `begins`: with a record of its own.
+    fn stream_of(&self, parser: usize, group: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.parser == parser && *stream.group == *group)
+    }
+
+    /// The index of a stream, which goes on with what a file before has of it. `begins`: with a record of its own.
     fn stream(
         &mut self,
         parser: usize,
@@ -314,13 +339,12 @@ impl Joiner {
         self.streams.len() - 1
     }
 
-    /// Lets the newest stream go on with what the file before has of it.
+    /// Lets the newest stream go on with what the last file before that knows it has of it.
     fn inherit(&mut self, begins: bool, line: Line<'_>, desk: &mut Desk<'_, '_>) {
-        let Some(before) = &mut desk.before else { return };
-        let Some(stream) = self.streams.last() else { return };
-        let is_it =
-            |theirs: &&Stream| theirs.parser == stream.parser && theirs.group == stream.group;
-        let Some(theirs) = before.streams.iter().find(is_it) else { return };
+        let Some(Stream { parser, group, .. }) = self.streams.last() else { return };
+        let known = desk.before.iter_mut().find(|it| it.stream_of(*parser, group).is_some());
+        let Some(before) = known else { return };
+        let Some(theirs) = before.stream_of(*parser, group) else { return };
         let lent = [theirs.open, theirs.piece];
         let heir = Stream {
             parser: theirs.parser,
@@ -340,7 +364,8 @@ impl Joiner {
         }
         let [open, piece] = lent.map(|id| {
             let id = id.filter(|_| !begins)?;
-            let lent = before.entry(id)?.lend(line.from, desk.since);
+            let loan = Loan { lender: before.number, id };
+            let lent = before.entry(id)?.lend(loan, line.from, desk.since);
             before.forget(id);
             Some(self.push_entry(lent))
         });
@@ -364,36 +389,19 @@ impl Joiner {
         self.next_id - 1
     }
 
-    /// Makes a record of a line that belongs to no other, of which `text` is kept. As in Fluent Bit, `multiline.parser`
-    /// leaves out what is empty.
-    fn push_alone<'a>(&mut self, line: Line<'a>, text: &'a str, desk: &mut Desk<'_, 'a>) {
-        if text.is_empty() && matches!(desk.joining.mode, Mode::Parsers { .. }) {
-            return;
-        }
+    /// Makes a record of a line that belongs to no other.
+    fn push_alone<'a>(&mut self, line: Line<'a>, desk: &mut Desk<'_, 'a>) {
         if !self.entries.is_empty() {
             let mut entry = Entry::new(By::Nobody, line, desk);
-            entry.content.push_str(text);
+            entry.content.push_str(line.text);
             entry.phase = Phase::Closed;
             self.push_entry(entry);
             return;
         }
-        let key = desk.joining.mode.key(desk.origin);
-        let text = if desk.joining.mode.ends_lines() { with_newline(text, desk) } else { text };
-        let mut fields = room(desk.batch.bump);
-        fields.push(Field::new(key, Value::Str(text)));
-        desk.push(line.from, line.to, line.is_cut, fields, None, desk.now);
+        if let Some(fields) = desk.fields_of_text(line.text, None) {
+            desk.push(line.from, line.to, line.is_cut, fields, None, desk.now);
+        }
     }
-}
-
-/// The text with a line feed at its end, unless it has one or is empty.
-fn with_newline<'a>(text: &'a str, desk: &Desk<'_, 'a>) -> &'a str {
-    if text.is_empty() || text.ends_with('\n') {
-        return text;
-    }
-    let mut ended = bumpalo::collections::String::with_capacity_in(text.len() + 1, desk.batch.bump);
-    ended.push_str(text);
-    ended.push('\n');
-    ended.into_bump_str()
 }
 
 impl Mode {
@@ -415,6 +423,30 @@ impl Mode {
 }
 
 impl<'a> Desk<'_, 'a> {
+    /// The fields of a text that no parser took apart: under the key of the multiline parser that joined it, or, for a
+    /// line that nobody took, of the mode. As in Fluent Bit, `multiline.parser` leaves out what is empty, and some
+    /// end the text with a line feed.
+    fn fields_of_text(&self, text: &'a str, parser: Option<&Multiline>) -> Option<Fields<'a>> {
+        let mode = &self.joining.mode;
+        if text.is_empty() && matches!(mode, Mode::Parsers { .. }) {
+            return None;
+        }
+        let key = match parser {
+            Some(parser) => parser.key(),
+            None => mode.key(self.origin),
+        };
+        let ends = parser.map_or_else(|| mode.ends_lines(), Multiline::ends_lines);
+        let bump = self.batch.bump;
+        let text = if ends && !text.ends_with('\n') {
+            bumpalo::format!(in bump, "{}\n", text).into_bump_str()
+        } else {
+            text
+        };
+        let mut fields = room(bump);
+        fields.push(Field::new(key, Value::Str(text)));
+        Some(fields)
+    }
+
     /// Hands over a record. Its time is `time`, or `now`.
     fn push(
         &mut self,

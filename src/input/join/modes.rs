@@ -2,10 +2,9 @@
 
 use super::entry::{By, Entry, Part};
 use super::{Desk, Joiner, Line};
-use crate::input::lines::room;
 use crate::parser::Parser;
 use crate::parser::multiline::{Multiline, Role, Taken};
-use crate::record::{Field, Fields, Value};
+use crate::record::Fields;
 use std::sync::Arc;
 use tailwater_parsers::json;
 
@@ -29,7 +28,7 @@ impl Joiner {
         let others = (0..parsers.len()).filter(|index| *index != self.last);
         for index in std::iter::once(self.last).chain(others) {
             let Some(parser) = parsers.get(index) else { continue };
-            let state = |group: &str| self.state(index, group, desk.before.as_deref());
+            let state = |group: &str| self.state(index, group, desk.before);
             let bump = desk.batch.bump;
             let taken = parser.take(line.text, desk.scratch, bump, desk.now, state);
             let Some(taken) = taken else { continue };
@@ -44,11 +43,11 @@ impl Joiner {
         }
         // A line that nobody takes ends what is open.
         self.close_all();
-        if let Some(before) = &mut desk.before {
+        for before in desk.before.iter_mut() {
             before.close_all();
         }
         desk.counts.unparsed += u64::from(parsers.iter().any(|parser| parser.has_parser()));
-        self.push_alone(line, line.text, desk);
+        self.push_alone(line, desk);
     }
 
     /// Joins a line by what its parser says of it.
@@ -293,7 +292,7 @@ impl Joiner {
                     desk.counts.multiline_cut += 1;
                 }
             }
-            _ => self.push_alone(line, line.text, desk),
+            _ => self.push_alone(line, desk),
         }
     }
 
@@ -345,17 +344,10 @@ impl Joiner {
 
 /// Hands over a line that is a record by itself.
 fn push_whole<'a>(line: Line<'a>, parser: &Multiline, taken: Taken<'a>, desk: &mut Desk<'_, 'a>) {
-    let fields = taken.fields.unwrap_or_else(|| {
-        let text = if parser.ends_lines() {
-            super::with_newline(taken.content, desk)
-        } else {
-            taken.content
-        };
-        let mut fields = room(desk.batch.bump);
-        fields.push(Field::new(parser.key(), Value::Str(text)));
-        fields
-    });
-    desk.push(line.from, line.to, line.is_cut, fields, taken.time, desk.now);
+    let fields = taken.fields.or_else(|| desk.fields_of_text(taken.content, Some(parser)));
+    if let Some(fields) = fields {
+        desk.push(line.from, line.to, line.is_cut, fields, taken.time, desk.now);
+    }
 }
 
 /// What a whole line is, by the first of the parsers that takes it; the last one that did is asked first.

@@ -44,6 +44,18 @@ fn without_head_only_what_is_new_is_read() {
 }
 
 #[test]
+fn of_a_file_that_is_empty_everything_is_new() {
+    for properties in [&[PATH][..], &[PATH, DB]] {
+        let mut rig = Rig::new(properties);
+        rig.append("empty.log", "");
+        rig.start();
+        rig.drain();
+        rig.append("empty.log", "1\n");
+        rig.expect(&["1"]);
+    }
+}
+
+#[test]
 fn a_file_by_two_names_is_followed_once_and_behind_a_link_as_well() {
     let mut rig = rig(&[("Path", "@/links/*.log, @/*.log"), HEAD]);
     fs::create_dir_all(rig.path("pods")).unwrap();
@@ -235,7 +247,7 @@ fn options_that_cannot_work_are_refused() {
     let check = |properties: &[(&str, &str)], expected: &str| {
         assert_eq!(Rig::new(properties).open().unwrap_err().to_string(), expected);
     };
-    check(&[PATH, ("Rotate_Wait", "0")], "`Rotate_Wait` must be longer than 0");
+    check(&[PATH, ("Rotate_Wait", "0.5")], "`Rotate_Wait` must be at least 1 s");
     check(&[PATH, ("Refresh_Interval", "0")], "`Refresh_Interval` must be longer than 0");
     let sizes = "`Buffer_Max_Size` must not be smaller than `Buffer_Chunk_Size`";
     for size in ["16k", "0", "false"] {

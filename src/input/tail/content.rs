@@ -24,7 +24,7 @@ const SKIP_BYTES: usize = 16 << 10;
 pub(super) struct Content {
     file: Arc<File>,
     /// `None`: what the file holds is what it is.
-    packed: Option<Mutex<Unpacking>>,
+    packed: Option<Box<Mutex<Unpacking>>>,
 }
 
 impl Content {
@@ -32,7 +32,8 @@ impl Content {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let file = Arc::new(OpenOptions::new().read(true).custom_flags(flags).open(path)?);
-        let packed = is_packed(path).then(|| Mutex::new(Unpacking::new(Arc::clone(&file))));
+        let packed =
+            is_packed(path).then(|| Box::new(Mutex::new(Unpacking::new(Arc::clone(&file)))));
         Ok(Self { file, packed })
     }
 

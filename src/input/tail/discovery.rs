@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// glob(3): `*` stops at a slash, and a leading dot must be written.
@@ -52,7 +52,7 @@ pub(super) struct Patterns {
 #[derive(Clone, Debug)]
 struct Included {
     pattern: Pattern,
-    /// Where `parts` begin: `/`, or nothing, which is where the process runs.
+    /// Where `parts` begin: `/`, `./`, or nothing, which is where the process runs.
     root: PathBuf,
     parts: Vec<Part>,
 }
@@ -60,7 +60,8 @@ struct Included {
 /// What stands between two slashes.
 #[derive(Clone, Debug)]
 enum Part {
-    /// A name.
+    /// A name, and the slashes and dots behind it if there are more than one needs: paths are shown as they are
+    /// written.
     Fixed(String),
     /// Any name that matches.
     Wild(Pattern),
@@ -153,13 +154,13 @@ impl Patterns {
             Part::Fixed(name) => {
                 let path = parent.join(name);
                 if rest.is_empty() {
-                    scan.watch(parent, escaped(name));
+                    scan.watch(parent, escaped(bare(name)));
                     self.add(path, scan);
                 } else if path.is_dir() {
                     // A fixed folder that exists is not watched for: it would wake us for every file beside it.
                     self.walk(rest, &path, scan);
                 } else {
-                    scan.watch(parent, escaped(name));
+                    scan.watch(parent, escaped(bare(name)));
                 }
             }
             Part::Wild(pattern) => {
@@ -200,20 +201,15 @@ impl Patterns {
 
 impl Included {
     fn read(text: &str) -> Result<Self, TailError> {
-        let root = if text.starts_with('/') { "/" } else { "" };
-        let parts = Path::new(text).components().filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
-            Component::ParentDir => Some("..".to_owned()),
-            Component::Prefix(_) | Component::RootDir | Component::CurDir => None,
-        });
+        let (root, parts) = split(text);
         let part = |name: String| {
             let is_fixed = !name.contains(['*', '?', '[']);
-            Ok(if is_fixed { Part::Fixed(name) } else { Part::Wild(compile(&name)?) })
+            Ok(if is_fixed { Part::Fixed(name) } else { Part::Wild(compile(bare(&name))?) })
         };
         Ok(Self {
             pattern: compile(text)?,
             root: PathBuf::from(root),
-            parts: parts.map(part).collect::<Result<_, TailError>>()?,
+            parts: parts.into_iter().map(part).collect::<Result<_, TailError>>()?,
         })
     }
 
@@ -223,7 +219,7 @@ impl Included {
         for name in path.strip_prefix(&self.root).ok()? {
             let (part, rest) = parts.split_first()?;
             let is_it = match part {
-                Part::Fixed(fixed) => name == OsStr::new(fixed),
+                Part::Fixed(fixed) => name == OsStr::new(bare(fixed)),
                 Part::Wild(pattern) => pattern.matches_with(&name.to_string_lossy(), AS_GLOB),
             };
             if !is_it {
@@ -240,6 +236,30 @@ impl Scan {
         let path = or_here(folder).to_path_buf();
         self.folders.extend(names.map(|names| Folder { path, names, link: None }));
     }
+}
+
+/// What a pattern begins with, and its names, each with what is behind it but for one slash.
+fn split(text: &str) -> (String, Vec<String>) {
+    let mut root = String::new();
+    let mut parts: Vec<String> = Vec::new();
+    for piece in text.split_inclusive('/') {
+        match (bare(piece), parts.last_mut()) {
+            ("" | ".", Some(last)) => {
+                if !last.ends_with('/') {
+                    last.push('/');
+                }
+                last.push_str(piece);
+            }
+            ("" | ".", None) => root.push_str(piece),
+            (name, _) => parts.push(name.to_owned()),
+        }
+    }
+    (root, parts)
+}
+
+/// A name without what is behind it.
+fn bare(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(name, _)| name)
 }
 
 /// The names under `parent` that match, in their order.
@@ -299,26 +319,67 @@ fn compile(text: &str) -> Result<Pattern, TailError> {
     })
 }
 
-/// From glob(3)'s syntax to the crate's: `\x` escapes, `[^…]` negates as `[!…]` does, `**` is `*`.
+/// From glob(3)'s syntax to the crate's: `\x` escapes, `[^…]` negates as `[!…]` does, `**` is `*`, a `[` that is not
+/// closed is one, and `[[:alpha:]]` is `[A-Za-z]`.
 fn translate(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
         match character {
             '\\' => {
-                let escaped = characters.next().unwrap_or('\\');
+                let escaped = rest.next().unwrap_or('\\');
                 out.push_str(&Pattern::escape(escaped.encode_utf8(&mut [0; 4])));
             }
             '*' if out.ends_with('*') => {}
-            '[' if characters.peek() == Some(&'^') => {
-                characters.next();
-                out.push_str("[!");
-            }
+            '[' => match class(rest.as_str()) {
+                Some((class, behind)) => {
+                    out.push_str(&class);
+                    rest = behind.chars();
+                }
+                None => out.push_str("[[]"),
+            },
             other => out.push(other),
         }
     }
     out
 }
+
+/// A set of characters behind its `[`, and what is behind it. `None`: it has no end.
+fn class(text: &str) -> Option<(String, &str)> {
+    let negated = text.strip_prefix(['!', '^']);
+    let mut rest = negated.unwrap_or(text);
+    let mut out = if negated.is_some() { "[!".to_owned() } else { "[".to_owned() };
+    // Here, `]` is a character.
+    if let Some(behind) = rest.strip_prefix(']') {
+        out.push(']');
+        rest = behind;
+    }
+    loop {
+        let named = CLASSES.iter().find_map(|(name, set)| Some((set, rest.strip_prefix(name)?)));
+        if let Some((set, behind)) = named {
+            out.push_str(set);
+            rest = behind;
+            continue;
+        }
+        let mut characters = rest.chars();
+        let character = characters.next()?;
+        out.push(character);
+        rest = characters.as_str();
+        if character == ']' {
+            return Some((out, rest));
+        }
+    }
+}
+
+/// POSIX's names of sets, of which the crate knows none.
+const CLASSES: [(&str, &str); 6] = [
+    ("[:alnum:]", "A-Za-z0-9"),
+    ("[:alpha:]", "A-Za-z"),
+    ("[:digit:]", "0-9"),
+    ("[:lower:]", "a-z"),
+    ("[:upper:]", "A-Z"),
+    ("[:xdigit:]", "0-9A-Fa-f"),
+];
 
 /// `~/…` is in the user's home.
 fn expand_home(text: &str) -> String {
@@ -408,6 +469,47 @@ mod tests {
     }
 
     #[test]
+    fn a_set_that_is_not_closed_is_none() {
+        check(
+            &["a.log", "[a.log", "7.log", "].log"],
+            &["[a*", "[[:digit:][:upper:]].log", "[]].log"],
+            &[],
+            &expect![[r#"
+                /[a.log
+                /7.log
+                /].log
+                in / [[]a*
+                in / [0-9A-Z].log
+                in / []].log
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_path_is_shown_as_it_is_written() {
+        check(
+            &["a.log", "sub/b.log", "sub/deep/c.log"],
+            &["/a.log", "./a.log", "sub//b.log", "sub/.//*.log", "*/deep/./c.log", "sub/../a.log"],
+            &[],
+            &expect![[r#"
+                //a.log
+                /./a.log
+                /sub//b.log
+                /sub/.//b.log
+                /sub/deep/./c.log
+                /sub/../a.log
+                in /// a.log
+                in /.// a.log
+                in /sub/// b.log
+                in /sub/./// *.log
+                in / *
+                in /sub/deep/.// c.log
+                in /sub/../ a.log
+            "#]],
+        );
+    }
+
+    #[test]
     fn a_name_that_is_no_text_is_a_name() {
         let home = tempfile::tempdir().unwrap();
         let name = std::os::unix::ffi::OsStrExt::from_bytes(b"\xFF.log");
@@ -447,7 +549,5 @@ mod tests {
     fn a_path_that_cannot_be_is_refused() {
         let message = |paths: &[String]| Patterns::read(paths, &[]).unwrap_err().to_string();
         expect!["`Path` is not set: it names the files to follow"].assert_eq(&message(&[]));
-        expect!["`/a/[b` is not a path pattern: invalid range pattern"]
-            .assert_eq(&message(&["/a/[b".to_owned()]));
     }
 }

@@ -118,7 +118,6 @@ impl Tail {
             leaving: None,
             is_queued: false,
             modified,
-            is_cutting: false,
             has_failed: false,
             successor: None,
         };
@@ -261,7 +260,6 @@ fn can_doze(followed: &Followed) -> bool {
         && followed.leaving.is_none()
         && followed.successor.is_none()
         && !followed.is_queued
-        && !followed.is_cutting
         && !followed.has_failed
         && !followed.has_waiting_lines()
         && !is_packed(&followed.path)

@@ -32,9 +32,9 @@ pub enum TailError {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// A time that must not be zero: Fluent Bit does not start either.
-    #[error("`{0}` must be longer than 0")]
-    Interval(&'static str),
+    /// A time that is too short, and how long it must be: Fluent Bit does not start either.
+    #[error("`{0}` must be {1}")]
+    Interval(&'static str, &'static str),
     /// No `Path`.
     #[error("`Path` is not set: it names the files to follow")]
     PathMissing,

@@ -1,5 +1,6 @@
 //! What tells that something is due: the kernel, the positions, the clock.
 
+use super::database::Start;
 use super::file::Stage;
 use super::positions::Answer;
 use super::{Ending, Followed, Place, Tail};
@@ -30,6 +31,8 @@ impl Tail {
                 Answer::Empty(number) => {
                     if let Some(followed) = self.files.get_mut(&number) {
                         followed.stage = Stage::Empty;
+                        // Whatever comes is new.
+                        followed.start = Start::Head;
                     }
                     // It may have been written to since.
                     self.enqueue(number);
@@ -93,7 +96,7 @@ impl Tail {
         }
         let is_for_all = self.schedule.check.is_none();
         let nanos = Duration::from_nanos(self.options.progress_check_interval_nsec.into());
-        let interval = self.options.progress_check_interval + nanos;
+        let interval = self.options.progress_check_interval.0 + nanos;
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
         self.metrics.polling.set(self.watcher.is_blind().into());

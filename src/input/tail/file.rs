@@ -33,8 +33,6 @@ pub(super) struct Followed {
     pub is_queued: bool,
     /// When it was last written to, as of the last look at all files.
     pub modified: Option<SystemTime>,
-    /// Whether it waits for what is closed in it to be written down.
-    pub is_cutting: bool,
     /// Whether the last try to read it failed.
     pub has_failed: bool,
     /// The file that took its place, if that one waits for this one to be read to its end.
@@ -99,15 +97,23 @@ pub(super) struct Reader {
     pub encoding: Option<Encoding>,
 }
 
-/// Whether the line at the reader's offset is longer than it may be.
+/// Whether the line at the reader's offset is a long one: it is only read when its end is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Long {
     /// Not that we know.
     No,
     /// It is, and has no newline before this offset, where a unit of its encoding begins.
     Open(u64),
-    /// It is, and ends before this offset.
+    /// It is longer than it may be, or a file's last without a newline, and ends before this offset.
     Ended(u64),
+}
+
+/// Where lines end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub encoding: Encoding,
+    /// A line as long as this, its newline not counted, is longer than it may be.
+    pub bytes_max: usize,
 }
 
 /// What one read brought.
@@ -115,7 +121,7 @@ pub(super) enum Long {
 pub(super) enum Read {
     /// `buffer[start..end]` is what stands at the reader's offset.
     Bytes { start: usize, end: usize, is_all: bool },
-    /// A long line was looked through further.
+    /// A long line was looked through further. `is_all`: the file ends there.
     Skimmed { is_all: bool },
     /// What was read before stands there no more: the file was cut or written anew.
     Replaced,
@@ -145,11 +151,11 @@ impl Reader {
     pub(super) fn read(
         &mut self,
         file: &Content,
-        encoding: Encoding,
+        limits: Limits,
         buffer: &mut [u8],
     ) -> io::Result<Read> {
         if let Long::Open(scanned) = self.long {
-            return self.skim(file, encoding, scanned, buffer);
+            return self.skim(file, scanned, limits, buffer);
         }
         let marker = self.marker.as_bytes();
         let start = marker.len();
@@ -204,27 +210,36 @@ impl Reader {
         self.reach = reach;
     }
 
-    /// Looks for the newline of a long line.
+    /// Looks for the newline of a long line in what was not looked at yet: a line that grows slowly must not be
+    /// read again and again.
     fn skim(
         &mut self,
         file: &Content,
-        encoding: Encoding,
         scanned: u64,
+        limits: Limits,
         buffer: &mut [u8],
     ) -> io::Result<Read> {
         let count = file.read_at(buffer, scanned)?;
         if count == 0 && file.len()? < scanned {
             return Ok(Read::Replaced);
         }
+        let before = Marker::before(file, self.offset)?;
+        let is_there = before.as_bytes().ends_with(self.marker.as_bytes());
+        if !is_there || !self.begins_as_before(file)? {
+            return Ok(Read::Replaced);
+        }
         let bytes = buffer.get(..count).unwrap_or_default();
-        let end = encoding.first_end(bytes);
         self.seen = scanned + count as u64;
         self.reach = self.reach.max(self.seen);
-        self.long = match end {
-            Some(end) => Long::Ended(scanned + end as u64),
-            None => Long::Open(encoding.whole_units(self.seen)),
+        let Some(end) = limits.encoding.first_end(bytes) else {
+            self.long = Long::Open(limits.encoding.whole_units(self.seen));
+            return Ok(Read::Skimmed { is_all: count < buffer.len() });
         };
-        Ok(Read::Skimmed { is_all: end.is_none() && count < buffer.len() })
+        let end = scanned + end as u64;
+        let len = end - self.offset - limits.encoding.unit() as u64;
+        // One that fits is read as any other.
+        self.long = if len < limits.bytes_max as u64 { Long::No } else { Long::Ended(end) };
+        Ok(Read::Skimmed { is_all: false })
     }
 
     /// Everything before `to` was handed over; `before` ends where the buffer holds `to`, or is `None` if it

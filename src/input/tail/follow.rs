@@ -28,7 +28,7 @@ impl Tail {
         if self.schedule.scan.is_some_and(|at| now < at) {
             return;
         }
-        self.schedule.scan = Some(now + self.options.refresh_interval);
+        self.schedule.scan = Some(now + self.options.refresh_interval.0);
         self.schedule.scan_earliest = Some(now + SCAN_PAUSE);
         let mut scan = self.patterns.scan();
         if self.watcher.watch_only(mem::take(&mut scan.folders)) {
@@ -159,7 +159,6 @@ impl Tail {
             leaving: None,
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor: None,
         };
@@ -183,7 +182,7 @@ impl Tail {
 
     /// Whether `Ignore_Older` leaves out what was written to at this time last.
     pub(super) fn is_old(&self, modified: Option<SystemTime>) -> bool {
-        let limit = self.options.ignore_older;
+        let limit = self.options.ignore_older.0;
         let age = modified.and_then(|at| clock::system_time().duration_since(at).ok());
         !limit.is_zero() && age.is_some_and(|age| age > limit)
     }
@@ -260,7 +259,6 @@ impl Tail {
             leaving: Some(now),
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor: None,
         });

@@ -5,10 +5,11 @@
 //! to its end, and that a record of which both have lines is forgotten in both at once.
 
 use super::file::{Reader, Stage};
+use super::knots::{Knots, Tied};
 use super::reading::Subject;
 use super::{Followed, Tail};
 use crate::input::Intake;
-use crate::input::join::Joiner;
+use crate::input::join::{Joiner, Loan, Repaid};
 use crate::input::lines::Counts;
 use crate::record::Nanos;
 use std::collections::{BTreeSet, HashMap};
@@ -22,39 +23,29 @@ pub(super) struct Joins {
     names: HashMap<String, Vec<(Nanos, u64)>>,
     /// Files with lines that wait.
     waiting: BTreeSet<u64>,
+    /// Files that wait for what is closed in them to be written down.
+    cutting: BTreeSet<u64>,
     /// Files of which something became whole without a line.
     releases: Vec<u64>,
     /// Records that wait in one file for being settled in another.
-    loans: Vec<Loan>,
+    loans: Vec<Lent>,
     /// Positions that may only be written together.
-    debts: Vec<Debt>,
+    pub knots: Knots,
 }
 
-/// A record that began in `lender` and ends in `heir`.
+/// A record that began in one file and ends in `heir`.
 #[derive(Debug)]
-struct Loan {
-    lender: u64,
-    /// The entry there.
-    entry: u64,
+struct Lent {
+    loan: Loan,
     heir: u64,
     /// Where it ends there.
     to: u64,
 }
 
-/// Such a record is settled: the heir's position is written once the lender's stands behind it as well.
-#[derive(Debug)]
-struct Debt {
-    lender: u64,
-    lender_to: u64,
-    heir: u64,
-    heir_row: i64,
-    heir_to: u64,
-}
-
 /// Whether a file may be read.
 pub(super) enum Readiness {
-    /// It may; with the file before it that may end within a record.
-    Ready(Option<u64>),
+    /// It may; with the files before it, the last one first, that may end within a record.
+    Ready(Vec<u64>),
     /// Something has to come first, which puts it in the queue again.
     Waits,
 }
@@ -78,7 +69,7 @@ impl Tail {
         else {
             return;
         };
-        reader.joiner = Some(Box::new(Joiner::new(cuts)));
+        reader.joiner = Some(Box::new(Joiner::new(number, cuts)));
         let names = self.joins.names.entry(shown.clone()).or_default();
         names.push((reader.source.first_seen, number));
         names.sort_unstable();
@@ -87,41 +78,42 @@ impl Tail {
     /// A file is not read any more.
     pub(super) fn end_joining(&mut self, number: u64, shown: &str) {
         self.joins.waiting.remove(&number);
+        self.joins.cutting.remove(&number);
         if let Some(names) = self.joins.names.get_mut(shown) {
             names.retain(|(_, other)| *other != number);
             if names.is_empty() {
                 self.joins.names.remove(shown);
             }
         }
-        self.joins.loans.retain(|loan| loan.lender != number);
+        self.joins.loans.retain(|lent| lent.loan.lender != number);
     }
 
     /// Whether the file may be read now.
     pub(super) fn readiness(&mut self, number: u64) -> Readiness {
         if !self.joins_lines() {
-            return Readiness::Ready(None);
+            return Readiness::Ready(Vec::new());
         }
-        let Some(followed) = self.files.get(&number) else { return Readiness::Waits };
-        if followed.is_cutting {
+        if self.joins.cutting.contains(&number) {
             return Readiness::Waits;
         }
-        let before = self.joins.names.get(&followed.shown).and_then(|names| {
-            let at = names.iter().position(|(_, other)| *other == number)?;
-            names.get(at.checked_sub(1)?).map(|(_, before)| *before)
-        });
-        if let Some(resting) = before.and_then(|before| self.resting.get_mut(&before)) {
+        let before = self.before(number);
+        let resting = before.iter().find(|before| self.resting.contains_key(before));
+        if let Some(resting) = resting.and_then(|before| self.resting.get_mut(before)) {
             resting.successor = Some(number);
             return Readiness::Waits;
         }
-        let unread = before
-            .and_then(|before| self.files.get_mut(&before))
-            .filter(|before| !before.is_read() && !before.has_failed);
-        let Some(unread) = unread else { return Readiness::Ready(before) };
-        unread.successor = Some(number);
-        // Should nobody have told that there is more to read.
-        if let Some(before) = before {
-            self.enqueue(before);
+        let is_unread = |before: &&u64| {
+            let before = self.files.get(*before);
+            before.is_some_and(|before| !before.is_read() && !before.has_failed)
+        };
+        let Some(unread) = before.iter().find(is_unread).copied() else {
+            return Readiness::Ready(before);
+        };
+        if let Some(unread) = self.files.get_mut(&unread) {
+            unread.successor = Some(number);
         }
+        // Should nobody have told that there is more to read.
+        self.enqueue(unread);
         Readiness::Waits
     }
 
@@ -133,16 +125,22 @@ impl Tail {
         }
     }
 
-    /// What a file has that lines may be joined to; to be given back.
-    pub(super) fn take_joiner(&mut self, number: u64) -> Option<Box<Joiner>> {
-        self.reader(number)?.joiner.take()
+    /// What files have that lines may be joined to; to be given back.
+    pub(super) fn take_joiners(&mut self, numbers: &[u64]) -> Vec<Joiner> {
+        numbers
+            .iter()
+            .filter_map(|number| self.reader(*number)?.joiner.take().map(|it| *it))
+            .collect()
     }
 
-    /// Gives it back.
-    pub(super) fn give_joiner(&mut self, number: u64, joiner: Option<Box<Joiner>>) {
-        if let Some(reader) = self.reader(number) {
-            reader.joiner = joiner;
-            self.joins.releases.push(number);
+    /// Gives them back.
+    pub(super) fn give_joiners(&mut self, joiners: Vec<Joiner>) {
+        for joiner in joiners {
+            let number = joiner.number();
+            if let Some(reader) = self.reader(number) {
+                reader.joiner = Some(Box::new(joiner));
+                self.joins.releases.push(number);
+            }
         }
     }
 
@@ -153,16 +151,14 @@ impl Tail {
         }
     }
 
-    /// Notes what a read left; `before`: the file before it.
-    pub(super) fn note_joins(&mut self, number: u64, before: Option<u64>) {
+    /// Notes what a read left.
+    pub(super) fn note_joins(&mut self, number: u64) {
         let Some(reader) = self.reader(number) else { return };
         let (offset, Some(joiner)) = (reader.offset, &mut reader.joiner) else { return };
         let repaid = joiner.take_repaid();
         let (is_empty, is_overfull) = (joiner.is_empty(), joiner.is_overfull(offset));
-        if let Some(lender) = before {
-            let loan = |(entry, to)| Loan { lender, entry, heir: number, to };
-            self.joins.loans.extend(repaid.into_iter().map(loan));
-        }
+        let lent = |Repaid { loan, to }| Lent { loan, heir: number, to };
+        self.joins.loans.extend(repaid.into_iter().map(lent));
         if is_empty {
             self.joins.waiting.remove(&number);
         } else {
@@ -192,11 +188,8 @@ impl Tail {
     /// When the next of the waiting lines has waited for long enough.
     pub(super) fn joins_due(&self) -> Option<Instant> {
         let flush = self.flush_timeout();
-        let of_file = |number: &u64| {
-            let followed = self.files.get(number).filter(|followed| !followed.is_cutting)?;
-            followed.joiner()?.due(flush)
-        };
-        self.joins.waiting.iter().filter_map(of_file).min()
+        let of_file = |number: &u64| self.files.get(number)?.joiner()?.due(flush);
+        self.joins.waiting.difference(&self.joins.cutting).filter_map(of_file).min()
     }
 
     /// Closes all that waits, as nothing will come any more. Whether nothing waits.
@@ -210,24 +203,20 @@ impl Tail {
     /// Writes down where records are parted from what may still come: those that are overdue, or all.
     fn cut(&mut self, number: u64, now: Option<Instant>) {
         let flush = self.flush_timeout();
-        let Some(followed) = self.files.get_mut(&number).filter(|it| !it.is_cutting) else {
-            return;
-        };
+        let Some(followed) = self.files.get(&number) else { return };
         let Stage::Reading(Reader { row, joiner: Some(joiner), .. }) = &followed.stage else {
             return;
         };
         let ends = joiner.overdue(now, flush);
-        if !ends.is_empty() {
-            followed.is_cutting = true;
+        if !ends.is_empty() && self.joins.cutting.insert(number) {
             self.positions.cut(number, *row, ends);
         }
     }
 
     /// It is written down: what ends there is closed.
     pub(super) fn close_cut(&mut self, number: u64, ends: &[u64]) {
-        let Some(followed) = self.files.get_mut(&number) else { return };
-        followed.is_cutting = false;
-        if let Stage::Reading(Reader { joiner: Some(joiner), .. }) = &mut followed.stage {
+        self.joins.cutting.remove(&number);
+        if let Some(joiner) = self.reader(number).and_then(|reader| reader.joiner.as_mut()) {
             for end in ends {
                 joiner.close_at(*end);
             }
@@ -259,14 +248,16 @@ impl Tail {
         let subject = Subject { file, path: shown, tag, now };
         self.desk.release(reader, subject, intake, &mut counts);
         counts.add_to(&self.metrics);
-        let before = self.before(number);
-        self.note_joins(number, before);
+        self.note_joins(number);
     }
 
-    fn before(&self, number: u64) -> Option<u64> {
-        let names = self.joins.names.get(&self.files.get(&number)?.shown)?;
-        let at = names.iter().position(|(_, other)| *other == number)?;
-        names.get(at.checked_sub(1)?).map(|(_, before)| *before)
+    /// The files whose place this one took, the last one first.
+    fn before(&self, number: u64) -> Vec<u64> {
+        let names = self.files.get(&number).and_then(|it| self.joins.names.get(&it.shown));
+        let before = names.into_iter().flatten().map(|(_, other)| *other);
+        let mut before: Vec<_> = before.take_while(|other| *other != number).collect();
+        before.reverse();
+        before
     }
 
     /// Hands over all that waits in a file that was cut or written anew: its next lines are gone.
@@ -278,45 +269,25 @@ impl Tail {
         }
     }
 
-    /// Everything of a source before `to` is settled, which may be what another file waits for. Whether its own
-    /// position has to wait for that one.
-    pub(super) fn repay(&mut self, heir: u64, row: Option<i64>, to: u64) -> bool {
-        let Joins { loans, debts, releases, .. } = &mut self.joins;
-        let is_repaid = |loan: &Loan| loan.heir == heir && loan.to <= to;
-        let repaid: Vec<_> = loans.extract_if(.., |loan| is_repaid(loan)).collect();
-        let has_repaid = !repaid.is_empty();
-        for Loan { lender, entry, .. } in repaid {
-            let Some(Followed { stage: Stage::Reading(reader), .. }) = self.files.get_mut(&lender)
-            else {
-                continue;
-            };
-            let end = reader.joiner.as_mut().and_then(|joiner| joiner.settle_lent(entry));
-            releases.push(lender);
-            if let (Some(lender_to), Some(heir_row)) = (end, row) {
-                debts.push(Debt { lender, lender_to, heir, heir_row, heir_to: to });
-            }
+    /// Everything of a file before `to` is settled, which may be what the files wait for that lent to it.
+    pub(super) fn repay(&mut self, heir: u64, row: i64, to: u64) {
+        let is_repaid = |lent: &mut Lent| lent.heir == heir && lent.to <= to;
+        let repaid: Vec<_> = self.joins.loans.extract_if(.., is_repaid).collect();
+        if repaid.is_empty() {
+            return;
         }
-        if has_repaid {
-            self.positions.ring();
+        for Lent { loan, .. } in repaid {
+            let number = loan.lender;
+            let Some(lender) = self.reader(number) else { continue };
+            let (lender_row, reached) = (lender.row, lender.safe);
+            let end = lender.joiner.as_mut().and_then(|joiner| joiner.settle_lent(loan));
+            let Some(needs) = end else { continue };
+            let lender = Tied { number, row: lender_row, needs, reached };
+            let heir = Tied { number: heir, row, needs: 0, reached: to };
+            self.joins.knots.tie(lender, heir);
+            self.joins.releases.push(number);
         }
-        let mut waits = false;
-        for debt in self.joins.debts.iter_mut().filter(|debt| debt.heir == heir) {
-            debt.heir_to = debt.heir_to.max(to);
-            waits = true;
-        }
-        waits
-    }
-
-    /// Takes the positions that may be written together with that of `lender`, which is safe before `to`: row,
-    /// offset, and whose they are.
-    pub(super) fn take_debts(&mut self, lender: u64, to: u64) -> Vec<(i64, u64, u64)> {
-        let debts = &mut self.joins.debts;
-        let paid: Vec<_> =
-            debts.extract_if(.., |debt| debt.lender == lender && debt.lender_to <= to).collect();
-        // One that owes to others as well still waits for them.
-        let is_free = |debt: &Debt| !debts.iter().any(|other| other.heir == debt.heir);
-        let free = paid.iter().filter(|debt| is_free(debt));
-        free.map(|debt| (debt.heir_row, debt.heir_to, debt.heir)).collect()
+        self.positions.ring();
     }
 }
 

@@ -1,9 +1,10 @@
 //! What becomes of lines that are joined: in one file, across reads, rotation, restarts and crashes.
 
 use super::rig::Rig;
+use crate::input::Turn;
 use expect_test::{Expect, expect};
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What waits is overdue after so long.
 const LONG: Duration = Duration::from_secs(5);
@@ -244,6 +245,9 @@ fn look(rig: &mut Rig) {
     for _ in 0..8 {
         rig.turn(Duration::from_millis(30));
     }
+    // The database may need longer than that, in which nothing becomes overdue.
+    let is_read = (0..2_000).any(|_| rig.turn(Duration::ZERO) != Turn::More && rig.is_read());
+    assert!(is_read, "never read to the end");
 }
 
 /// The texts that the store has.
@@ -398,4 +402,140 @@ fn a_file_that_is_cut_hands_over_what_waits() {
     look(&mut rig);
     rig.settle(99);
     assert_eq!(stored(&rig), [r#""plain\n""#, r#""x Exception: a\n\tat b\n""#]);
+}
+
+/// A writer of pieces on two streams, and a `tail` that is stopped and killed. Every piece has a number of its own.
+struct Life {
+    rig: Rig,
+    rng: fastrand::Rng,
+    pieces: usize,
+    rotations: usize,
+    /// Per stream, the numbers of the pieces of each line that was written.
+    lines: [Vec<Vec<usize>>; 2],
+    /// Whether the last line of a stream is not whole.
+    open: [bool; 2],
+    /// When something was last written to a stream.
+    written: [Instant; 2],
+    /// Whether lines may have been parted for want of their next piece.
+    has_waited: bool,
+}
+
+impl Life {
+    fn write(&mut self) {
+        let mut text = String::new();
+        for _ in 0..self.rng.usize(1..6) {
+            let stream = self.rng.usize(..2);
+            let is_whole = self.rng.u8(..3) > 0;
+            if !self.open[stream] {
+                self.lines[stream].push(Vec::new());
+            }
+            self.lines[stream].last_mut().unwrap().push(self.pieces);
+            self.open[stream] = !is_whole;
+            self.written[stream] = self.rig.now;
+            let (name, tag) = (["stdout", "stderr"][stream], if is_whole { 'F' } else { 'P' });
+            writeln!(text, "2021-01-01T00:00:00.1Z {name} {tag} {},", self.pieces).unwrap();
+            self.pieces += 1;
+        }
+        let (half, rest) = text.split_at(self.rng.usize(..text.len()));
+        self.rig.append("a.log", half);
+        if self.rng.u8(..4) == 0 {
+            look(&mut self.rig);
+        }
+        self.rig.append("a.log", rest);
+    }
+
+    fn step(&mut self) {
+        let is_late = |stream: usize| {
+            self.open[stream] && self.rig.now > self.written[stream] + Duration::from_secs(3)
+        };
+        self.has_waited |= is_late(0) || is_late(1);
+        match self.rng.u8(..100) {
+            0..40 => self.write(),
+            40..55 => {
+                self.rig.recorder.is_full = self.rng.u8(..4) == 0;
+                look(&mut self.rig);
+                self.rig.recorder.is_full = false;
+            }
+            55..70 => {
+                if self.rig.is_followed("a.log") {
+                    self.rotations += 1;
+                    self.rig.rename("a.log", &format!("a.log.{}", self.rotations));
+                }
+            }
+            70..74 => {
+                self.has_waited = true;
+                outwait(&mut self.rig);
+            }
+            74..86 => self.rig.settle(self.rng.usize(..4)),
+            86..96 => {
+                let sent: Vec<_> = self.rig.recorder.open.drain(..).collect();
+                for (_, _, sent) in sent {
+                    if self.rng.bool() {
+                        self.rig.store(sent);
+                    }
+                }
+                self.rig.kill();
+                self.rig.start();
+            }
+            _ => {
+                self.rig.stop();
+                self.rig.start();
+            }
+        }
+    }
+
+    /// Every piece is in one record, and, if nothing had to be parted, every line is one.
+    fn check(mut self) {
+        for _ in 0..3 {
+            outwait(&mut self.rig);
+            self.rig.settle(usize::MAX);
+        }
+        let numbers = |text: &String| -> Vec<usize> {
+            text.trim_matches('"').split_terminator(',').map(|one| one.parse().unwrap()).collect()
+        };
+        let mut found: Vec<_> = stored(&self.rig).iter().map(numbers).collect();
+        found.sort_unstable();
+        let mut lines: Vec<_> = self.lines.concat();
+        lines.sort_unstable();
+        if self.has_waited {
+            // Where they were parted, nobody but the clock knows.
+            for record in &found {
+                let is_of =
+                    |line: &Vec<usize>| line.windows(record.len()).any(|part| part == record);
+                assert!(
+                    lines.iter().any(is_of),
+                    "joined what does not belong together: {record:?}"
+                );
+            }
+            let flat = |all: Vec<Vec<usize>>| {
+                let mut all = all.concat();
+                all.sort_unstable();
+                all
+            };
+            assert_eq!(flat(found), flat(lines), "lost or doubled");
+        } else {
+            assert_eq!(found, lines);
+        }
+    }
+}
+
+#[test]
+fn every_piece_exactly_once_whatever_happens() {
+    let seeds = std::env::var("TAILWATER_TAIL_SEEDS").map_or(12, |count| count.parse().unwrap());
+    let first = std::env::var("TAILWATER_TAIL_SEED").map_or(0, |first| first.parse().unwrap());
+    for seed in first..first + seeds {
+        println!("TAILWATER_TAIL_SEED={seed}");
+        let mut rig = rig(&[CRI]);
+        rig.properties.push(("Refresh_Interval".to_owned(), "1".to_owned()));
+        rig.properties.push(("Rotate_Wait".to_owned(), "1".to_owned()));
+        rig.start();
+        let rng = fastrand::Rng::with_seed(seed);
+        let (lines, open, written) = ([Vec::new(), Vec::new()], [false; 2], [rig.now; 2]);
+        let (pieces, rotations, has_waited) = (0, 0, false);
+        let mut life = Life { rig, rng, pieces, rotations, lines, open, written, has_waited };
+        for _ in 0..60 {
+            life.step();
+        }
+        life.check();
+    }
 }

@@ -42,7 +42,6 @@ impl Tail {
             }
         }
         self.rest();
-        self.measure_leaving();
     }
 
     /// No name leads to the file any more: it is read to its end, for `Rotate_Wait` at least.
@@ -67,6 +66,7 @@ impl Tail {
         let Stage::Reading(reader) = &followed.stage else { return };
         let replaced = reader.replaced();
         self.end_joining(number, &followed.shown);
+        self.joins.knots.release(number);
         tracing::info!(path = %followed.path.display(), "file was truncated: it is read from its start");
         self.metrics.files_truncated.add(1);
         self.metrics.lost_bytes.add(reader.lost);
@@ -139,7 +139,7 @@ impl Tail {
             return self.enqueue(number);
         }
         self.finish(number, now, intake);
-        self.note_joins(number, None);
+        self.note_joins(number);
         if self.files.get(&number).is_some_and(Followed::has_waiting_lines) {
             return;
         }
@@ -178,6 +178,7 @@ impl Tail {
     pub(super) fn forget_if_safe(&mut self, number: u64, safe: u64) {
         if let Some((row, end)) = self.closed.get(&number).copied()
             && safe >= end
+            && !self.joins.knots.hold(number)
         {
             self.closed.remove(&number);
             self.positions.forget(row);

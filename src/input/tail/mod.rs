@@ -8,7 +8,7 @@
 //! | `follow` | how a file comes to be followed |
 //! | `turns` | which file is read next |
 //! | `joining` | how lines are joined |
-//! | `joined` | lines that wait to be joined |
+//! | `joined`, `knots` | lines that wait to be joined, positions that wait for each other |
 //! | `leave` | how a file is left |
 //! | `watch` | what wakes the input |
 //! | `file` | one followed file and how far it was read |
@@ -48,6 +48,7 @@ mod joined;
 mod joining;
 #[cfg(test)]
 mod joins;
+mod knots;
 mod leave;
 mod marker;
 #[cfg(test)]
@@ -75,6 +76,7 @@ use self::discovery::{Found, Patterns, Place};
 use self::doze::{Dozing, Openings};
 use self::file::{Followed, Stage};
 use self::joined::Joins;
+use self::knots::Due;
 use self::positions::Positions;
 use self::reading::{Desk, Keys};
 use self::rest::{LEAVING_OPEN_MAX, Resting};
@@ -195,15 +197,15 @@ impl Tail {
         metrics: Arc<InputMetrics>,
         begin: impl FnOnce(Database) -> io::Result<Positions>,
     ) -> Result<Self, TailError> {
-        if options.buffer_max_size < options.buffer_chunk_size {
+        if options.buffer_max_size.0 < options.buffer_chunk_size.0 {
             return Err(TailError::BufferSizes);
         }
-        for (name, interval) in
-            [("Refresh_Interval", options.refresh_interval), ("Rotate_Wait", options.rotate_wait)]
-        {
-            if interval.is_zero() {
-                return Err(TailError::Interval(name));
-            }
+        if options.refresh_interval.0.is_zero() {
+            return Err(TailError::Interval("Refresh_Interval", "longer than 0"));
+        }
+        // Fluent Bit counts whole seconds here.
+        if options.rotate_wait.as_secs() == 0 {
+            return Err(TailError::Interval("Rotate_Wait", "at least 1 s"));
         }
         let patterns = Patterns::read(&options.path, &options.exclude_path)?;
         let tags = TagMaker::read(tag, options.tag_regex.as_ref().map(|regex| regex.0.as_str()));
@@ -335,14 +337,20 @@ impl Input for Tail {
         } else {
             self.closed.get(&number).map(|(row, _)| *row)
         };
-        let waits = self.repay(number, row, to);
-        let Some(row) = row.filter(|_| !waits) else { return };
-        let others = self.take_debts(number, to);
-        let positions = others.iter().map(|(row, to, _)| (*row, *to));
-        self.positions.safe(std::iter::once((row, to)).chain(positions));
-        self.forget_if_safe(number, to);
-        for (_, to, number) in others {
-            self.forget_if_safe(number, to);
+        let Some(row) = row else { return };
+        self.repay(number, row, to);
+        match self.joins.knots.reach(number, to) {
+            Due::Alone => {
+                self.positions.safe([(row, to)]);
+                self.forget_if_safe(number, to);
+            }
+            Due::Nothing => {}
+            Due::All(all) => {
+                self.positions.safe(all.iter().map(|tied| (tied.row, tied.reached)));
+                for tied in all {
+                    self.forget_if_safe(tied.number, tied.reached);
+                }
+            }
         }
     }
 

@@ -1,6 +1,9 @@
 //! The properties of `tail`.
 
-use crate::config::{ElseFirst, Ordered, Repeated, Size, Verbatim, choices, properties};
+use crate::config::{
+    ElseFirst, ElseSeconds, Kind, Ordered, Reading, Repeated, Size, Value, Verbatim, choices,
+    properties,
+};
 use crate::input::encoding::{Encoding, Expected};
 use std::time::Duration;
 
@@ -118,6 +121,24 @@ impl JournalMode {
     }
 }
 
+/// How long a line may be. What is no size is no bound, as in Fluent Bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineBound(pub u64);
+
+impl Value for LineBound {
+    const KIND: Kind = Kind::Size;
+
+    fn read(text: &str) -> Reading<Self> {
+        match Size::read(text) {
+            Reading::Clear(size) => Reading::Clear(Self(size.0)),
+            Reading::Guess(size, why) => Reading::Guess(Self(size.0), why),
+            Reading::Bad(why) => {
+                Reading::Guess(Self(u64::MAX), format!("{why}; taken as no bound"))
+            }
+        }
+    }
+}
+
 impl Unicode {
     /// What files without a mark are written in.
     fn expected(self) -> Expected {
@@ -177,7 +198,7 @@ properties! {
         read_newly_discovered_files_from_head: bool
             ["Read_Newly_Discovered_Files_From_Head" = "true"],
         /// Time between two looks which files there are; most changes are noticed at once all the same.
-        refresh_interval: Duration ["Refresh_Interval" = "60"],
+        refresh_interval: ElseSeconds<60> ["Refresh_Interval" = "60"],
         /// How long a renamed or deleted file is followed on; never closed before its end is read.
         rotate_wait: Duration ["Rotate_Wait" = "5"],
         /// Adds the file's path under this key.
@@ -199,7 +220,7 @@ properties! {
         db_compare_filename: bool ["DB.Compare_Filename" = "false"],
         /// Upper bound of a line, its newline counted. A longer one is skipped or cut as the next two say; with
         /// neither, it is cut and flagged, and the file goes on (Fluent Bit would leave the file).
-        buffer_max_size: Size ["Buffer_Max_Size" = "32768"],
+        buffer_max_size: LineBound ["Buffer_Max_Size" = "32768"],
         /// No effect on reading; must not be larger than `Buffer_Max_Size`.
         buffer_chunk_size: Size ["Buffer_Chunk_Size" = "32768"],
         /// Leaves out lines that are too long.
@@ -213,7 +234,7 @@ properties! {
         /// Off: looks at the files' sizes instead of being told of changes.
         inotify_watcher: bool ["Inotify_Watcher" = "true"],
         /// Leaves out files that were not written to for this long; 0: none.
-        ignore_older: Duration ["Ignore_Older" = "0"],
+        ignore_older: ElseSeconds<0> ["Ignore_Older" = "0"],
         /// Leaves such files again, too, when they are read to their end; they go on from there when they are
         /// written to.
         ignore_active_older_files: bool ["Ignore_Active_Older_Files" = "false"],
@@ -223,7 +244,7 @@ properties! {
         /// The same: the smaller one counts.
         event_batch_size: Size ["Event_Batch_Size" = "50M"],
         /// Time between two looks at the sizes of all files, for changes that nobody told of.
-        progress_check_interval: Duration ["Progress_Check_Interval" = "2s"],
+        progress_check_interval: ElseSeconds<2> ["Progress_Check_Interval" = "2s"],
         /// Nanoseconds on top of that.
         progress_check_interval_nsec: u32 ["Progress_Check_Interval_Nsec" = "0"],
         /// Tells the kernel that what was read is not needed in its cache any more.

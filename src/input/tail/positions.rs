@@ -20,6 +20,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 #[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(test)]
 use std::sync::mpsc::TryRecvError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,7 +77,13 @@ enum Keeper {
     /// Nobody beyond the end of the process.
     Memory { run: [u8; 16], next_row: i64, answer: Sender<Answer> },
     /// A database, on its own thread.
-    Thread { commands: Option<Sender<Command>>, dirty: Dirty, thread: Option<JoinHandle<()>> },
+    Thread {
+        commands: Option<Sender<Command>>,
+        dirty: Dirty,
+        thread: Option<JoinHandle<()>>,
+        #[cfg(test)]
+        is_dead: Arc<AtomicBool>,
+    },
 }
 
 /// Positions that are not written yet, by row.
@@ -140,8 +148,16 @@ impl Positions {
             is_failing: false,
             #[cfg(test)]
             registered: 0,
+            #[cfg(test)]
+            is_dead: Arc::default(),
         };
-        let keeper = Keeper::Thread { commands: Some(commands), dirty, thread: None };
+        let keeper = Keeper::Thread {
+            commands: Some(commands),
+            dirty,
+            thread: None,
+            #[cfg(test)]
+            is_dead: Arc::clone(&clerk.is_dead),
+        };
         Ok((Self { answers, bell, keeper }, clerk))
     }
 
@@ -245,11 +261,11 @@ impl Positions {
         }
     }
 
-    /// Forgets what is not written, as a crash does.
+    /// Forgets what is not written, and does nothing more of what was asked, as a crash does.
     #[cfg(test)]
     pub(super) fn lose(&mut self) {
-        if let Keeper::Thread { dirty, .. } = &mut self.keeper {
-            dirty.lock().unwrap().clear();
+        if let Keeper::Thread { is_dead, .. } = &mut self.keeper {
+            is_dead.store(true, Ordering::SeqCst);
         }
     }
 
@@ -296,6 +312,9 @@ pub(super) struct Clerk {
     /// Files that were registered so far.
     #[cfg(test)]
     pub(super) registered: u64,
+    /// Whether the process is said to have been killed.
+    #[cfg(test)]
+    is_dead: Arc<AtomicBool>,
 }
 
 /// A registered file.
@@ -329,6 +348,10 @@ impl Clerk {
                     self.asked.recv_timeout(due.saturating_duration_since(clock::instant()))
                 }
             };
+            #[cfg(test)]
+            if self.is_dead.load(Ordering::SeqCst) {
+                return;
+            }
             if self.work(command).is_break() {
                 return;
             }
@@ -647,6 +670,12 @@ impl Clerk {
             }
             if let Some((file, path)) = trace(&row, &mut tracer) {
                 self.adopt(row, file, path, &read);
+            } else if let Some(error) = tracer.take_failure() {
+                tracing::error!(
+                    path = row.path(),
+                    %error,
+                    "cannot look what became of a file; its position is kept for the next start"
+                );
             } else if Path::new(row.path()).parent().is_some_and(Path::is_dir) {
                 // If the folder is away as well, it may only be not mounted yet.
                 let result = self.database.delete(row.id);

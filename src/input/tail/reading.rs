@@ -1,7 +1,7 @@
 //! One read of one file, as one batch: the buffer, the arena and the splitter that all files share.
 
 use super::content::Content;
-use super::file::{Long, Read, Reader};
+use super::file::{Limits, Long, Read, Reader};
 use super::marker::MARKER_BYTES;
 use crate::input::Intake;
 use crate::input::encoding::{self, Encoding, Expected};
@@ -15,13 +15,17 @@ use std::time::Instant;
 /// One read: large enough that the system call vanishes beside the work on the lines.
 pub(super) const READ_BYTES: usize = 256 << 10;
 
+/// An unfinished line of this length is not read again before its end is found. Shorter ones are: that is one system
+/// call less.
+const LONG_BYTES: u64 = 4 << 10;
+
 /// An arena that grew beyond this is given back: rare batches must not decide what the process weighs.
 const ARENA_BYTES_MAX: usize = 4 << 20;
 
 /// What is reused from read to read.
 #[derive(Debug)]
 pub(super) struct Desk {
-    /// As long as one read may be; longer only while a long line is in the way.
+    /// As long as one read may be; longer only for the read of a long line.
     buffer: Vec<u8>,
     bump: Bump,
     pub lines: Lines,
@@ -66,12 +70,12 @@ impl Desk {
     }
 
     /// Reads once and hands over the lines that are complete, or the records that they are joined to. `before`:
-    /// what the file has whose place this one took.
+    /// what the files have whose place this one took, the last one first.
     pub(super) fn read(
         &mut self,
         reader: &mut Reader,
         subject: Subject<'_>,
-        before: Option<&mut Joiner>,
+        before: &mut [Joiner],
         intake: &mut dyn Intake,
         counts: &mut Counts,
     ) -> io::Result<Outcome> {
@@ -80,7 +84,8 @@ impl Desk {
             return Ok(Outcome::End);
         };
         self.lines.encoding = encoding;
-        let (start, end, is_all) = match reader.read(subject.file, encoding, &mut self.buffer)? {
+        let limits = Limits { encoding, bytes_max: self.lines.bytes_max };
+        let (start, end, is_all) = match reader.read(subject.file, limits, &mut self.buffer)? {
             Read::Bytes { start, end, is_all } => (start, end, is_all),
             Read::Skimmed { is_all: true } => return Ok(Outcome::End),
             Read::Skimmed { is_all: false } => return Ok(Outcome::More),
@@ -139,7 +144,7 @@ impl Desk {
         let mut batch = Batch::new(&self.bump, subject.tag.clone(), reader.source, reader.held);
         let origin = self.keys.origin(subject.path);
         let offset = reader.offset;
-        let mut seat = Seat { joiner, before: None, offset, since: subject.now };
+        let mut seat = Seat { joiner, before: &mut [], offset, since: subject.now };
         *counts = self.lines.release(&origin, &mut batch, &mut seat);
         hand_over(batch, reader, intake);
         self.clear();
@@ -159,7 +164,7 @@ impl Desk {
         }
         // Told that the line ends here, the next read hands it over.
         reader.long = Long::Ended(end);
-        self.read(reader, subject, None, intake, counts).map(drop)
+        self.read(reader, subject, &mut [], intake, counts).map(drop)
     }
 
     /// How the file is written. Looked for anew until a record was made of it: it may only just have begun.
@@ -181,9 +186,13 @@ impl Desk {
         Ok(encoding.or(last))
     }
 
-    /// Makes the buffer as long as what is known of the line at the reader's offset.
+    /// Makes the buffer as long as what is known of the line at the reader's offset, once its end is.
     fn make_room(&mut self, reader: &Reader) {
-        let unfinished = usize::try_from(reader.seen - reader.offset).unwrap_or(usize::MAX);
+        let unfinished = match reader.long {
+            Long::Open(_) => 0,
+            Long::No | Long::Ended(_) => reader.seen - reader.offset,
+        };
+        let unfinished = usize::try_from(unfinished).unwrap_or(usize::MAX);
         let wanted = unfinished.min(self.lines.bytes_max) + MARKER_BYTES + 1;
         let wanted = wanted.max(READ_BYTES);
         if self.buffer.len() < wanted {
@@ -195,17 +204,14 @@ impl Desk {
     fn go_on(&mut self, reader: &mut Reader, has_moved: bool, is_all: bool) -> Outcome {
         self.clear();
         let scanned = self.lines.encoding.whole_units(reader.seen);
-        let is_long = scanned.saturating_sub(reader.offset) >= self.lines.bytes_max as u64;
-        if is_long {
+        let unfinished = scanned.saturating_sub(reader.offset);
+        let is_too_long = unfinished >= self.lines.bytes_max as u64;
+        if is_too_long || !has_moved && unfinished >= LONG_BYTES {
             reader.long = Long::Open(scanned);
         }
-        if has_moved && self.buffer.len() > READ_BYTES {
+        if self.buffer.len() > READ_BYTES {
             self.buffer.truncate(READ_BYTES);
             self.buffer.shrink_to_fit();
-        } else if !has_moved && !is_all && !is_long {
-            // The line may be longer than the buffer.
-            let longest = self.lines.bytes_max + MARKER_BYTES + 1;
-            self.buffer.resize(longest.min(self.buffer.len().saturating_mul(2)), 0);
         }
         if is_all { Outcome::End } else { Outcome::More }
     }

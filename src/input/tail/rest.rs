@@ -43,21 +43,31 @@ pub(super) struct Resting {
 }
 
 impl Tail {
+    /// Files that no name leads to any more, which are open.
+    fn leaving(&self) -> impl Iterator<Item = (u64, &Followed)> {
+        let files =
+            self.leaving.iter().filter_map(|number| Some((*number, self.files.get(number)?)));
+        files.filter(|(_, file)| file.leaving.is_some())
+    }
+
     /// Closes the files that have been leaving longest, if there are too many of them; deleted ones with something
     /// unread last of all, since nothing else leads to them.
     pub(super) fn rest(&mut self) {
-        let leaving = self.all_leaving().count();
-        let surplus = leaving.saturating_sub(self.leaving_open_max);
+        let surplus = self.leaving().count().saturating_sub(self.leaving_open_max);
         if surplus == 0 {
             return;
         }
         let order = |(number, file): (u64, &Followed)| {
             let Stage::Reading(reader) = &file.stage else { return None };
+            // What waits to be joined is handed over soon, and with the file it would be gone.
+            if file.has_waiting_lines() {
+                return None;
+            }
             let status = file.file.metadata().ok()?;
             let is_last = status.nlink() == 0 && reader.offset < status.len();
             Some((is_last, file.leaving?, number))
         };
-        let mut leaving: Vec<_> = self.all_leaving().filter_map(order).collect();
+        let mut leaving: Vec<_> = self.leaving().filter_map(order).collect();
         leaving.sort_unstable();
         for (_, _, number) in leaving.into_iter().take(surplus) {
             let Some(followed) = self.files.remove(&number) else { continue };
@@ -83,7 +93,7 @@ impl Tail {
             if self.resting.is_empty() || intake.is_full() {
                 return;
             }
-            if self.all_leaving().count() >= self.leaving_open_max {
+            if self.leaving().count() >= self.leaving_open_max {
                 return;
             }
             if let Some((number, resting)) = self.resting.pop_first() {
@@ -101,6 +111,12 @@ impl Tail {
             .filter(|(file, _)| is_it(file))
             .or_else(|| tracer.by_content(&path, is_it));
         let Some((file, path)) = found else {
+            if tracer.take_failure().is_some() {
+                // Sought again when something happens.
+                let resting = Resting { reader, path, shown, tag, place, successor };
+                self.resting.insert(number, resting);
+                return;
+            }
             self.note_gone(&path, reader.reach - reader.offset);
             self.closed.insert(number, (reader.row, reader.offset));
             self.end_joining(number, &shown);
@@ -132,7 +148,6 @@ impl Tail {
             leaving: Some(now),
             is_queued: false,
             modified: None,
-            is_cutting: false,
             has_failed: false,
             successor,
         };
@@ -150,17 +165,9 @@ impl Tail {
         }
     }
 
-    /// The files that no name leads to any more.
-    fn all_leaving(&self) -> impl Iterator<Item = (u64, &Followed)> + Clone {
-        let leaving =
-            self.leaving.iter().filter_map(|number| Some((*number, self.files.get(number)?)));
-        leaving.filter(|(_, file)| file.leaving.is_some())
-    }
-
     /// Says how many files are leaving, and how much of them is unread.
     pub(super) fn measure_leaving(&self) {
-        let leaving = self.all_leaving().map(|(_, file)| file);
-        let unread = leaving.clone().map(|file| match &file.stage {
+        let unread = self.leaving().map(|(_, file)| match &file.stage {
             Stage::Reading(reader) => {
                 file.file.len().unwrap_or(reader.reach).saturating_sub(reader.offset)
             }
@@ -168,7 +175,7 @@ impl Tail {
         });
         let resting = self.resting.values().map(|file| file.reader.reach - file.reader.offset);
         self.metrics.leaving_bytes.set(unread.chain(resting).sum());
-        self.metrics.files_leaving.set((leaving.count() + self.resting.len()) as u64);
+        self.metrics.files_leaving.set((self.leaving().count() + self.resting.len()) as u64);
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) struct Rig {
     pub stored: HashMap<Id, String>,
     /// `multiline_buffer_limit`
     pub joined_max: u64,
-    now: Instant,
+    pub now: Instant,
 }
 
 impl Rig {
@@ -222,15 +222,7 @@ impl Rig {
         self.turn(Duration::from_secs(2));
         for _ in 0..2_000 {
             let turn = self.turn(Duration::from_millis(30));
-            let tail = self.tail.as_ref().unwrap();
-            let is_read = |file: &Followed| match &file.stage {
-                Stage::Empty => file.file.len().unwrap() == 0,
-                Stage::Registering => false,
-                Stage::Reading(reader) => {
-                    file.is_read_elsewhere() || file.file.len().unwrap() == reader.seen
-                }
-            };
-            if turn != Turn::More && tail.resting.is_empty() && tail.files.values().all(is_read) {
+            if turn != Turn::More && self.is_read() {
                 return;
             }
         }
@@ -242,6 +234,19 @@ impl Rig {
         let tail = self.tail.as_ref()?;
         let (_, number) = tail.places.iter().find(|(place, _)| place.inode == inode)?;
         tail.files.get(number)
+    }
+
+    /// Whether everything that is there was read.
+    pub(super) fn is_read(&self) -> bool {
+        let is_read = |file: &Followed| match &file.stage {
+            Stage::Empty => file.file.len().unwrap() == 0,
+            Stage::Registering => false,
+            Stage::Reading(reader) => {
+                file.is_read_elsewhere() || file.file.len().unwrap() == reader.seen
+            }
+        };
+        let tail = self.tail.as_ref().unwrap();
+        tail.resting.is_empty() && tail.files.values().all(is_read)
     }
 
     /// Whether this file is registered: one that comes and goes between two looks was never seen.

@@ -6,6 +6,7 @@
 use super::content::Content;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ const SUCCESSORS_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Tracer {
     folders: HashMap<PathBuf, Vec<Name>>,
+    /// Why a file or folder could not be looked into that may have been the right one.
+    failure: Option<io::Error>,
 }
 
 /// A name in a folder.
@@ -31,7 +34,8 @@ impl Tracer {
     pub(super) fn by_inode(&mut self, path: &Path, inode: u64) -> Option<(Content, PathBuf)> {
         let folder = path.parent()?;
         let name = self.names(folder).iter().find(|name| name.inode == inode)?;
-        open_file(folder.join(&name.name))
+        let path = folder.join(&name.name);
+        self.open(path)
     }
 
     /// The first file beside `path` of which `is_it`.
@@ -44,17 +48,47 @@ impl Tracer {
         let stem = stem(path)?;
         let names = self.names(folder).iter();
         let alike = names.filter(|name| name.name.as_bytes().starts_with(stem));
-        let mut opened =
-            alike.take(SUCCESSORS_MAX).filter_map(|name| open_file(folder.join(&name.name)));
+        let paths: Vec<_> =
+            alike.take(SUCCESSORS_MAX).map(|name| folder.join(&name.name)).collect();
+        let mut opened = paths.into_iter().filter_map(|path| self.open(path));
         opened.find(|(content, _)| is_it(content))
+    }
+
+    /// Why one that was not found may be there all the same.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    fn open(&mut self, path: PathBuf) -> Option<(Content, PathBuf)> {
+        if !path.symlink_metadata().ok()?.is_file() {
+            return None;
+        }
+        match Content::open(&path) {
+            Ok(content) => Some((content, path)),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.failure = Some(error);
+                }
+                None
+            }
+        }
     }
 
     /// The names in a folder, in their order.
     fn names(&mut self, folder: &Path) -> &[Name] {
+        let failure = &mut self.failure;
         self.folders.entry(folder.to_path_buf()).or_insert_with(|| {
-            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            let mut names: Vec<_> =
-                entries.map(|entry| Name { inode: entry.ino(), name: entry.file_name() }).collect();
+            let entries = std::fs::read_dir(folder).map_err(|error| {
+                if error.kind() != io::ErrorKind::NotFound {
+                    *failure = Some(error);
+                }
+            });
+            let mut names: Vec<_> = entries
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| Name { inode: entry.ino(), name: entry.file_name() })
+                .collect();
             names.sort_unstable_by(|one, other| one.name.cmp(&other.name));
             names
         })
@@ -76,9 +110,33 @@ pub(super) fn are_alike(one: &Path, other: &Path) -> bool {
             .is_some_and(|(stem, name)| name.as_bytes().starts_with(stem))
 }
 
-fn open_file(path: PathBuf) -> Option<(Content, PathBuf)> {
-    if !path.symlink_metadata().ok()?.is_file() {
-        return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_begins_alike_is_looked_at_and_what_cannot_be_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        for name in ["0.log", "0.log.20260101-000000", "1.log", "x.log-1"] {
+            fs::write(path(name), name).unwrap();
+        }
+        let found = |of: &str| {
+            let is_it = |content: &Content| content.len().unwrap() > 5;
+            let found = Tracer::default().by_content(&path(of), is_it);
+            found.map(|(_, path)| path.file_name().unwrap().to_owned())
+        };
+        assert_eq!(found("0.log"), Some("0.log.20260101-000000".into()));
+        assert_eq!(found("1.log"), None);
+        assert_eq!(found("x.log"), Some("x.log-1".into()));
+        assert!(are_alike(&path("0.log"), &path("0.log.1.gz")));
+        assert!(!are_alike(&path("0.log"), Path::new("/elsewhere/0.log.1.gz")));
+        let mut tracer = Tracer::default();
+        assert!(tracer.by_inode(&path("gone/0.log"), 1).is_none());
+        assert!(tracer.take_failure().is_none());
+        // No folder, for the time being.
+        assert!(tracer.by_inode(&path("1.log/0.log"), 1).is_none());
+        assert!(tracer.take_failure().is_some());
     }
-    Some((Content::open(&path).ok()?, path))
 }

@@ -92,24 +92,22 @@ impl Tail {
     /// Reads one file once.
     pub(super) fn read(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) -> Outcome {
         let Readiness::Ready(before) = self.readiness(number) else { return Outcome::Later };
-        let mut lender = before.and_then(|before| self.take_joiner(before));
+        let mut lenders = self.take_joiners(&before);
         let Some(followed) = self.files.get_mut(&number) else { return Outcome::End };
         let Followed { file, shown, tag, stage, .. } = followed;
         let Stage::Reading(reader) = stage else { return Outcome::End };
         let from = reader.offset;
         let subject = Subject { file, path: shown, tag, now };
         let mut counts = Counts::default();
-        let outcome = self.desk.read(reader, subject, lender.as_deref_mut(), intake, &mut counts);
+        let outcome = self.desk.read(reader, subject, &mut lenders, intake, &mut counts);
         self.metrics.lost_bytes.add(mem::take(&mut reader.lost));
         if self.options.file_cache_advise {
             forget_pages(file, from, reader.offset);
         }
         counts.add_to(&self.metrics);
         followed.has_failed = outcome.is_err();
-        if let Some(before) = before {
-            self.give_joiner(before, lender);
-        }
-        self.note_joins(number, before);
+        self.give_joiners(lenders);
+        self.note_joins(number);
         match outcome {
             Ok(Outcome::Replaced) => {
                 self.release_all(number, now, intake);

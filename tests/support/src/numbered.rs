@@ -3,6 +3,7 @@
 
 use crate::loki::read_push;
 use crate::{Answer, Request, Server, Service, Tally};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -26,6 +27,10 @@ struct State {
 pub struct Seen {
     /// A bit for each number.
     words: Vec<u64>,
+    /// Of each number that came with an action, the hash of that: what names the document.
+    actions: Vec<u64>,
+    /// Lines that came again as another document.
+    pub doubled: u64,
     /// Different numbers.
     pub count: u64,
     /// The highest number.
@@ -40,10 +45,23 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, text: &str) {
+    /// A document, and the action that says what it is called.
+    fn add_document(&mut self, action: &str, text: &str) {
+        let Some(number) = self.add(text) else { return };
+        let index = usize::try_from(number).unwrap();
+        if index >= self.actions.len() {
+            self.actions.resize(index + 1, 0);
+        }
+        let mut hasher = DefaultHasher::new();
+        action.hash(&mut hasher);
+        let before = std::mem::replace(&mut self.actions[index], hasher.finish());
+        self.doubled += u64::from(before != 0 && before != self.actions[index]);
+    }
+
+    fn add(&mut self, text: &str) -> Option<u64> {
         let Some(number) = Tally::number(text) else {
             self.strangers += 1;
-            return;
+            return None;
         };
         let index = usize::try_from(number / 64).unwrap();
         if index >= self.words.len() {
@@ -56,6 +74,7 @@ impl Seen {
             self.highest = self.highest.max(number);
             self.gap = self.gap.max(self.highest + 1 - self.count);
         }
+        Some(number)
     }
 }
 
@@ -71,6 +90,11 @@ impl Numbered {
     /// Takes connections from now on.
     pub fn listen(&self) {
         self.server.listen();
+    }
+
+    /// Refuses connections from now on, and ends those that are open.
+    pub fn refuse(&self) {
+        self.server.refuse();
     }
 
     /// Lets requests wait from now on.
@@ -115,11 +139,16 @@ impl Service for State {
         seen.first.get_or_insert_with(Instant::now);
         if request.path.contains("/_bulk") {
             let text = std::str::from_utf8(&request.body).unwrap();
+            let mut lines = text.lines();
             // Each document follows its action.
-            text.lines().skip(1).step_by(2).for_each(|line| seen.add(line));
+            while let (Some(action), Some(document)) = (lines.next(), lines.next()) {
+                seen.add_document(action, document);
+            }
             Answer::Reply(200, br#"{"took":30,"errors":false}"#.to_vec())
         } else {
-            read_push(request).unwrap().iter().for_each(|entry| seen.add(&entry.line));
+            for entry in read_push(request).unwrap() {
+                seen.add(&entry.line);
+            }
             Answer::Reply(204, Vec::new())
         }
     }
@@ -140,5 +169,14 @@ mod tests {
             seen.add(text);
         }
         assert_eq!((seen.count, seen.gap), (6, 197));
+    }
+
+    #[test]
+    fn what_comes_again_by_another_name_is_doubled() {
+        let mut seen = Seen::default();
+        for (name, text) in [("a", "seq=7"), ("b", "seq=8"), ("a", "seq=7"), ("c", "seq=8")] {
+            seen.add_document(name, text);
+        }
+        assert_eq!((seen.count, seen.doubled), (2, 1));
     }
 }
