@@ -488,6 +488,7 @@ fn what_became_of_a_file_while_nobody_looked_is_found() {
     let both = ["1 is the first line", "2"];
     check(&both, 0, &|_| {});
     check(&both, 0, &|rig| rig.rename("a.log", "a.log.1"));
+    check(&both, 0, &|rig| rig.rename("a.log", "by another name"));
     check(&both, 0, &|rig| pack(rig, "a.log", "a.log.2.gz"));
     check(&["1 is the first line", "2", "3", "4"], 0, &|rig| {
         rig.append("a.log", "3\n");

@@ -453,7 +453,9 @@ impl Life {
             0..40 => self.write(),
             40..55 => {
                 self.rig.recorder.is_full = self.rng.u8(..4) == 0;
-                look(&mut self.rig);
+                for _ in 0..8 {
+                    self.rig.turn(Duration::from_millis(30));
+                }
                 self.rig.recorder.is_full = false;
             }
             55..70 => {

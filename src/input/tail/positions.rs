@@ -533,26 +533,33 @@ impl Clerk {
     /// What a file held that was replaced in place: it may have been copied before, as `copytruncate` does it.
     fn trace_replaced(&mut self, replaced: &Replaced, candidate: &Candidate) {
         self.discard(replaced.row);
-        let unread = replaced.unread();
-        let known = if unread == 0 { Ok(None) } else { self.database.row(replaced.row) };
-        let mut lost = unread;
-        if let Ok(Some(row)) = known {
-            let inode = candidate.file.metadata().map_or(0, |status| status.ino());
-            let beside = row.real_path();
-            let is_it = |file: &Content| {
-                file.metadata().is_ok_and(|status| status.ino() != inode)
-                    && replaced.stands_in(file)
-            };
-            if let Some((file, path)) = Tracer::default().by_content(&beside, is_it) {
-                lost = replaced.reach.saturating_sub(file.measure().unwrap_or(0));
-                self.adopt(row, file, path, &self.inodes());
-                self.reply(Answer::Lost(lost));
-                return;
-            }
+        let mut end = replaced.offset;
+        if let Some((row, file, path)) = self.copy_of(replaced, candidate) {
+            end = file.measure().unwrap_or(0).max(end);
+            self.adopt(row, file, path, &self.inodes());
+        } else {
+            let result = self.database.delete(replaced.row);
+            self.note("delete the row of a file that was cut", result);
         }
-        let result = self.database.delete(replaced.row);
-        self.note("delete the row of a file that was cut", result);
-        self.reply(Answer::Lost(lost));
+        self.reply(Answer::Lost(replaced.reach.saturating_sub(end)));
+    }
+
+    /// The copy of a file that was replaced with something unread in it, and the row to go on with.
+    fn copy_of(
+        &self,
+        replaced: &Replaced,
+        candidate: &Candidate,
+    ) -> Option<(Row, Content, PathBuf)> {
+        if replaced.unread() == 0 {
+            return None;
+        }
+        let row = self.database.row(replaced.row).ok()??;
+        let inode = candidate.file.metadata().ok()?.ino();
+        let is_it = |file: &Content| {
+            file.metadata().is_ok_and(|status| status.ino() != inode) && replaced.stands_in(file)
+        };
+        let (file, path) = Tracer::default().by_content(&row.real_path(), is_it)?;
+        Some((row, file, path))
     }
 
     /// Whether a packed file that `Path` finds holds what another file held: then its row goes on with it, if that

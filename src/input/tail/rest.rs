@@ -71,7 +71,9 @@ impl Tail {
         leaving.sort_unstable();
         for (_, _, number) in leaving.into_iter().take(surplus) {
             let Some(followed) = self.files.remove(&number) else { continue };
-            self.places.remove(&followed.place);
+            if self.places.get(&followed.place) == Some(&number) {
+                self.places.remove(&followed.place);
+            }
             self.leaving.remove(&number);
             self.watcher.leave(number);
             let path = whereabouts(&followed);
@@ -126,15 +128,18 @@ impl Tail {
             return self.forget_if_safe(number, reader.safe);
         };
         let place = file.metadata().ok().as_ref().map_or(place, Place::of);
-        // Found by `Path` in the meantime: its row led there. A packed copy of which nothing is read leaves its place.
+        // Found by `Path` in the meantime: its row led there. A packed copy of which nothing is read keeps its place,
+        // and its row tells the next start that it is one.
         let other = self.places.get(&place).and_then(|number| self.files.get(number));
         if other.is_some_and(|other| !other.is_read_elsewhere()) {
             return;
         }
         let file = Arc::new(file);
         self.positions.reopen(reader.row, Arc::clone(&file));
-        self.watcher.follow(number, &path, &path);
-        self.places.insert(place, number);
+        if other.is_none() {
+            self.watcher.follow(number, &path, &path);
+            self.places.insert(place, number);
+        }
         self.leaving.insert(number);
         let followed = Followed {
             file,
