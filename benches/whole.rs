@@ -6,18 +6,24 @@
 //! ```
 //!
 //! The cases are in `tests/support/src/workload.rs`; the lines of all have about 400 bytes.
+//! `idle-200`, `idle-1000-busy` and `idle-10000` measure for a minute what an agent takes that has (nearly) nothing to do.
 //! `--peer` runs any other command over the same work, with a configuration that Fluent Bit reads.
 #![expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench that cannot run says so and ends")]
 
 use std::path::Path;
-use tailwater_testing::{Case, Plan, floor, measure};
+use std::time::Duration;
+use tailwater_testing::{Case, Idle, Plan, floor, measure};
 
 /// Long enough that start and end do not count.
 const LINES: u64 = 1_000_000;
 
+/// How long an agent is measured that has nothing to do.
+const IDLE_TIME: Duration = Duration::from_mins(1);
+
 fn main() {
     let mut case = Case::Es;
+    let mut idle = None;
     let mut lines = LINES;
     let mut agent = vec![env!("CARGO_BIN_EXE_tailwater").to_owned()];
     agent.extend(["-q", "-c", "{conf}"].map(str::to_owned));
@@ -30,6 +36,10 @@ fn main() {
             "--bench" => {}
             "--case" => {
                 let name = value();
+                idle = Idle::named(&name);
+                if idle.is_some() {
+                    continue;
+                }
                 case = Case::named(&name).unwrap_or_else(|| panic!("no case `{name}`"));
             }
             "--floor" => {
@@ -41,6 +51,9 @@ fn main() {
             "--peer" => agent = value().split_whitespace().map(str::to_owned).collect(),
             other => panic!("no option `{other}`"),
         }
+    }
+    if let Some(idle) = idle {
+        return println!("{}", idle.measure(&agent, IDLE_TIME));
     }
     let program = std::env::current_exe().expect("the path of this bench");
     println!("{}", measure(&Plan { case, lines, agent: &agent, floor: Some(&program) }));

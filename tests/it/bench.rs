@@ -1,6 +1,7 @@
 //! The bench runs small, so that it never rots.
 
-use tailwater_testing::{Case, Plan, measure};
+use std::time::Duration;
+use tailwater_testing::{Case, Idle, Plan, measure};
 
 #[test]
 fn every_case_ships_every_line() {
@@ -20,4 +21,14 @@ fn every_case_ships_every_line() {
     check(Case::Docker, 0);
     check(Case::Pieces, 0);
     check(Case::Traces, 0);
+}
+
+/// Without optimisation, and beside other tests: no more than that it is idle at all.
+#[test]
+fn an_agent_without_work_does_next_to_nothing() {
+    let agent = [crate::PROGRAM, "-q", "-c", "{conf}"].map(str::to_owned);
+    let idle = Idle::named("idle-200").unwrap();
+    let report = idle.measure(&agent, Duration::from_secs(3));
+    assert!(report.share() < 0.02, "{report}");
+    assert!(report.descriptors < 300, "{report}");
 }

@@ -19,7 +19,7 @@ use std::io;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Files that are kept open where more are followed: as many as are likely to be written to at a time.
 const OPEN_FILES_MAX: usize = 1_024;
@@ -29,6 +29,9 @@ const DESCRIPTORS_ASIDE: usize = 640;
 
 /// Files of which one turn finds out whether they can doze.
 const LOOKS_MAX: usize = 1_024;
+
+/// Pause between two looks whether there is room for files that wait: what they wait for, delivery, tells nobody.
+const CROWDED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many files are open.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +56,8 @@ impl Tail {
     /// Closes quiet files, if too many are open.
     pub(super) fn doze(&mut self) {
         for _ in 0..LOOKS_MAX {
-            if self.files.len() <= self.openings.wanted {
+            let is_crowded = !self.arrivals.is_empty() && self.files.len() >= self.openings.most;
+            if self.files.len() <= self.openings.wanted && !is_crowded {
                 return;
             }
             let behind = (Bound::Excluded(self.dozed), Bound::Unbounded);
@@ -173,6 +177,11 @@ impl Tail {
         let is_first = known.unwrap_or(is_first);
         self.arrivals.insert(found.path.clone(), (found.clone(), is_first));
         true
+    }
+
+    /// When there may be room for files that wait.
+    pub(super) fn room_due(&self, now: Instant) -> Option<Instant> {
+        (!self.arrivals.is_empty()).then(|| now + CROWDED_PAUSE)
     }
 
     /// Follows files that waited, as far as there is room.

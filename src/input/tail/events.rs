@@ -16,7 +16,7 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 const POLL_PAUSE: Duration = Duration::from_millis(250);
 
 /// Files that one look at sizes has time for in any case: as long as there are no more, it is at all of them.
-const CHECKED_MIN: usize = 1_000;
+const CHECKED_MIN: usize = 250;
 
 /// Looks in which every file has its turn, if there are more: half a minute where the kernel tells of changes, four
 /// seconds where it does not.
@@ -99,6 +99,7 @@ impl Tail {
         let interval = self.options.progress_check_interval.0 + nanos;
         let pause = if self.watcher.is_blind() { POLL_PAUSE.min(interval) } else { interval };
         self.schedule.check = Some(now + pause);
+        self.metrics.polling.set(self.watcher.is_blind().into());
         let numbers = if is_for_all { self.files.keys().copied().collect() } else { self.slice() };
         let dozing = self.dozing.len();
         self.check_dozing(if is_for_all { dozing } else { slice_len(dozing) });

@@ -298,7 +298,8 @@ impl Tail {
         let leaving =
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
         let joins = self.joins_due();
-        let due = [schedule.scan, schedule.check, listen, leaving, joins];
+        let room = self.room_due(now);
+        let due = [schedule.scan, schedule.check, listen, leaving, joins, room];
         let due = due.into_iter().flatten().min();
         due.unwrap_or(now).max(now)
     }

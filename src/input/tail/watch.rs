@@ -312,7 +312,14 @@ impl Watcher {
                 Some(watch)
             }
             // It went away in the meantime; the next scan will tell.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                None
+            }
             Err(error) => {
                 self.go_blind(&error);
                 None
@@ -337,5 +344,28 @@ impl Watcher {
 fn unwatch(watches: Option<&mut Watches>, watch: &WatchDescriptor) {
     if let Some(watches) = watches {
         let _gone = watches.remove(watch.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glob::Pattern;
+
+    #[test]
+    fn what_cannot_be_watched_is_polled_and_the_rest_watched() {
+        let home = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("loop", home.path().join("loop")).unwrap();
+        let folder = |path: PathBuf| Folder { path, names: Pattern::new("*").unwrap(), link: None };
+        // Stands for the bell.
+        let bell = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let mut watcher = Watcher::new(bell.as_fd(), true).unwrap();
+        watcher.watch_folders(vec![folder(home.path().join("gone"))]);
+        assert!(!watcher.is_blind(), "one that is not there is not watched");
+        let folders = ["loop", ""].map(|name| folder(home.path().join(name)));
+        watcher.watch_folders(folders.into());
+        assert!(watcher.is_blind());
+        std::fs::write(home.path().join("a"), "").unwrap();
+        assert_eq!(watcher.take().touched, BTreeSet::from([home.path().join("a")]));
     }
 }

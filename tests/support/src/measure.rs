@@ -171,7 +171,7 @@ impl Stores {
     }
 }
 
-fn spawn(arguments: &[String], folder: &Path) -> Child {
+pub(crate) fn spawn(arguments: &[String], folder: &Path) -> Child {
     let (program, arguments) = arguments.split_first().expect("a program");
     Command::new(program)
         .args(arguments)
