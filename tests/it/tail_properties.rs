@@ -1,4 +1,4 @@
-//! Every property of `tail` that is not about joining lines, with the result that Fluent Bit documents: rows of one
+//! Every property of `tail`, with the result that Fluent Bit documents: rows of one
 //! table, each an input of the same agent, which is stopped and started once.
 
 use crate::{LIMIT, Place};
@@ -184,6 +184,121 @@ const ROWS: &[(&str, &str, &str)] = &[
         a.log << \nfour\n
         {"at":6,"log":"three"}
         {"at":12,"log":"four"}
+        "#,
+    ),
+    (
+        "multiline_parser_own",
+        "Path @/*.log; Multiline.Parser multiline-regex-test; Read_from_Head on",
+        r#"
+        a.log << single line...\n
+        a.log << Dec 14 06:41:08 Exception in thread "main" java.lang.RuntimeException: wrong, aborting!\n
+        a.log <<     at com.myproject.module.MyProject.badMethod(MyProject.java:22)\n
+        a.log <<     at com.myproject.module.MyProject.main(MyProject.java:6)\n
+        a.log << another line...\n
+        start
+        {"log":"single line...\n"}
+        {"log":"Dec 14 06:41:08 Exception in thread \"main\" java.lang.RuntimeException: wrong, aborting!\n    at com.myproject.module.MyProject.badMethod(MyProject.java:22)\n    at com.myproject.module.MyProject.main(MyProject.java:6)\n"}
+        {"log":"another line...\n"}
+        "#,
+    ),
+    (
+        "multiline_parser_containers",
+        "Path @/*.log; Multiline.Parser docker, cri; Path_Key file; Read_from_Head on",
+        r#"
+        c.log << 2021-05-17T22:35:01.1Z stdout P 1. some \n
+        c.log << 2021-05-17T22:35:01.2Z stdout F multiline log\n
+        d.log << {"log":"2. some ","stream":"stdout","time":"2021-05-17T22:35:02.1Z"}\n
+        d.log << {"log":"more\x5cn","stream":"stdout","time":"2021-05-17T22:35:02.2Z"}\n
+        start
+        {"time":"2021-05-17T22:35:01.1Z","stream":"stdout","_p":"P","log":"1. some multiline log","file":"@/c.log"}
+        {"log":"2. some more\n","stream":"stdout","time":"2021-05-17T22:35:02.1Z","file":"@/d.log"}
+        "#,
+    ),
+    (
+        "multiline_parser_languages",
+        "Path @/*.log; Multiline.Parser go, java, python, ruby; Read_from_Head on",
+        r#"
+        a.log << panic: my panic\n\n
+        a.log << goroutine 4 [running]:\n
+        a.log << panic(0x45cb40, 0x47ad70)\n
+        a.log << \x09/usr/local/go/src/runtime/panic.go:542 +0x46c\n
+        a.log << one more line, no multiline\n
+        a.log << Exception in thread "main" java.lang.IllegalStateException: ..null property\n
+        a.log <<      at com.example.myproject.Author.getBookIds(xx.java:38)\n
+        a.log << Caused by: java.lang.NullPointerException\n
+        a.log <<      ... 1 more\n
+        a.log << Traceback (most recent call last):\n
+        a.log <<   File "/base/data/home/runtimes/python27/webapp2.py", line 1535, in __call__\n
+        a.log <<     rv = self.handle_exception(request, response, e)\n
+        a.log << Exception: ('spam', 'eggs')\n
+        a.log << hello world, not multiline\n
+        a.log << /app/config/initializers/silence_logs.rb:11:in `call': undefined method (NoMethodError)\n
+        a.log << \x09from /app/middleware.rb:7:in `block in run'\n
+        start
+        {"log":"panic: my panic\n\ngoroutine 4 [running]:\npanic(0x45cb40, 0x47ad70)\n\t/usr/local/go/src/runtime/panic.go:542 +0x46c\n"}
+        {"log":"one more line, no multiline\n"}
+        {"log":"Exception in thread \"main\" java.lang.IllegalStateException: ..null property\n     at com.example.myproject.Author.getBookIds(xx.java:38)\nCaused by: java.lang.NullPointerException\n     ... 1 more\n"}
+        {"log":"Traceback (most recent call last):\n  File \"/base/data/home/runtimes/python27/webapp2.py\", line 1535, in __call__\n    rv = self.handle_exception(request, response, e)\nException: ('spam', 'eggs')\n"}
+        {"log":"hello world, not multiline\n"}
+        {"log":"/app/config/initializers/silence_logs.rb:11:in `call': undefined method (NoMethodError)\n\tfrom /app/middleware.rb:7:in `block in run'\n"}
+        "#,
+    ),
+    (
+        "multiline",
+        "Path @/*.log; Multiline on; Parser_Firstline multiline; Parser_1 pair; Multiline_Flush 1; Read_from_Head on",
+        r#"
+        a.log << Dec 14 06:41:08 Exception in thread "main" java.lang.RuntimeException: wrong, aborting!\n
+        a.log <<     at com.myproject.module.MyProject.main(MyProject.java:6)\n
+        a.log << Dec 14 06:41:09 next\n
+        a.log << a=b\n
+        start
+        {"log":"Exception in thread \"main\" java.lang.RuntimeException: wrong, aborting!\n    at com.myproject.module.MyProject.main(MyProject.java:6)"}
+        {"log":"next","key":"a","value":"b"}
+        now
+        a.log << Dec 14 06:41:10 third\n
+        {"log":"third"}
+        "#,
+    ),
+    (
+        "docker_mode",
+        "Path @/*.log; Docker_Mode on; Docker_Mode_Flush 1; Parser docker; Read_from_Head on",
+        r#"
+        a.log << {"log":"one ","stream":"stdout","time":"2021-05-17T22:35:02.1Z"}\n
+        a.log << {"log":"two\x5cn","stream":"stdout","time":"2021-05-17T22:35:02.2Z"}\n
+        a.log << {"log":"left","stream":"stdout","time":"2021-05-17T22:35:02.3Z"}\n
+        start
+        {"log":"one two\n","stream":"stdout"}
+        {"log":"left","stream":"stdout"}
+        "#,
+    ),
+    (
+        "docker_mode_parser",
+        "Path @/*.log; Docker_Mode on; Docker_Mode_Flush 1; Docker_Mode_Parser dated; Parser docker; Read_from_Head on",
+        r#"
+        a.log << {"log":"2021 one\x5cn","stream":"stdout","time":"2021-05-17T22:35:02.1Z"}\n
+        a.log << {"log":"more\x5cn","stream":"stdout","time":"2021-05-17T22:35:02.2Z"}\n
+        a.log << {"log":"2021 two\x5cn","stream":"stdout","time":"2021-05-17T22:35:02.3Z"}\n
+        start
+        {"log":"2021 one\nmore\n","stream":"stdout"}
+        {"log":"2021 two\n","stream":"stdout"}
+        "#,
+    ),
+    (
+        "join_pieces",
+        "Path @/*.log; Parser cri; tailwater.join_pieces on; tailwater.multiline.parser java; Read_from_Head on",
+        r#"
+        a.log << 2021-05-17T22:35:01.1Z stdout F Exception in thread "main" a.B: c\n
+        a.log << 2021-05-17T22:35:01.2Z stderr F other\n
+        a.log << 2021-05-17T22:35:01.3Z stdout P \x09at d.\n
+        a.log << 2021-05-17T22:35:01.4Z stdout F e(F.java:1)\n
+        a.log << 2021-05-17T22:35:01.5Z stdout F x Exception: a\n
+        a.log << 2021-05-17T22:35:01.6Z stdout P \x09at b.\n
+        a.log << 2021-05-17T22:35:01.7Z stdout F c(D.java:1)\n
+        start
+        {"stream":"stdout","logtag":"F","message":"Exception in thread \"main\" a.B: c"}
+        {"stream":"stderr","logtag":"F","message":"other"}
+        {"stream":"stdout","logtag":"P","message":"\tat d.e(F.java:1)"}
+        {"stream":"stdout","logtag":"F","message":"x Exception: a\n\tat b.c(D.java:1)"}
         "#,
     ),
     (
@@ -439,7 +554,7 @@ const ROWS: &[(&str, &str, &str)] = &[
 fn each_property_does_what_is_documented() {
     let rows: Vec<Row> = ROWS.iter().map(Row::read).collect();
     let place = Place::new("");
-    place.write("parsers.conf", PARSER);
+    place.write("parsers.conf", PARSERS);
     for number in 0..2 {
         let rows: Vec<_> = rows.iter().filter(|row| row.runs.len() > number).collect();
         for row in &rows {
@@ -469,8 +584,40 @@ fn each_property_does_what_is_documented() {
     }
 }
 
-const PARSER: &[u8] =
-    b"[PARSER]\n    Name pair\n    Format regex\n    Regex ^(?<key>.)=(?<value>.)$\n";
+/// The last two are those of the examples for `[MULTILINE_PARSER]` and for `Multiline`.
+const PARSERS: &[u8] = br#"
+[PARSER]
+    Name pair
+    Format regex
+    Regex ^(?<key>.)=(?<value>.)$
+[PARSER]
+    Name cri
+    Format regex
+    Regex ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<message>.*)$
+    Time_Key time
+    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
+[PARSER]
+    Name docker
+    Format json
+    Time_Key time
+    Time_Format %Y-%m-%dT%H:%M:%S.%L
+[PARSER]
+    Name dated
+    Format regex
+    Regex (?<log>^{"log":"\d{4})
+[MULTILINE_PARSER]
+    name multiline-regex-test
+    type regex
+    flush_timeout 1000
+    rule "start_state" "/([a-zA-Z]+ \d+ \d+\:\d+\:\d+)(.*)/" "cont"
+    rule "cont" "/^\s+at.*/" "cont"
+[PARSER]
+    Name multiline
+    Format regex
+    Regex /(?<time>[a-zA-Z]+ \d+ \d+\:\d+\:\d+) (?<log>.*)/
+    Time_Key time
+    Time_Format %b %d %H:%M:%S
+"#;
 
 /// Waits until at least so many records have come as the rows expect up to this moment.
 fn wait(place: &Place, rows: &[&Row], run: usize, moment: usize, agent: &Agent) {
