@@ -110,6 +110,8 @@ metrics! {
         unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail",
         /// 1 while the kernel does not tell of all changes (`Inotify_Watcher off`, no watches left), so that they are looked for.
         polling: Gauge = "tailwater_input_polling" only "tail",
+        /// What the position database refused; it is tried again.
+        database_errors: Counter = "tailwater_input_database_errors_total" only "tail",
         /// Files that were cut or written anew in place, and read from their start again.
         files_truncated: Counter = "tailwater_input_files_truncated_total" only "tail",
         /// Bytes that were seen in a file and went away before they were read: it was cut, written anew or deleted.

@@ -271,6 +271,7 @@ const BESIDE: &[&str] = &[
     "fluentbit_filter_add_records_total",
     // In `input::tail`.
     "fluentbit_input_multiline_truncated_total",
+    "tailwater_input_database_errors_total",
     "tailwater_input_files_gone_total",
     "tailwater_input_files_leaving",
     "tailwater_input_leaving_bytes",

@@ -257,6 +257,47 @@ fn options_that_cannot_work_are_refused() {
 }
 
 #[test]
+fn inputs_that_share_a_database_leave_each_others_rows_alone() {
+    let mut rig = rig(&[("Path", "@/a.log"), HEAD, DB]);
+    let paths = ["a.log", "b.log"].map(|name| rig.path(name).to_str().unwrap().to_owned());
+    rig.append("a.log", "1\n");
+    rig.append("b.log", "2\n");
+    rig.expect(&["1"]);
+    for (path, lines) in [(1, ["1", "2"]), (0, ["1", "2"])] {
+        rig.stop();
+        rig.properties[0].1.clone_from(&paths[path]);
+        rig.start();
+        rig.expect(&lines);
+    }
+    rig.stop();
+    // The other's file was never one that is gone, and neither was read twice.
+    let database = rusqlite::Connection::open(rig.path("positions.db")).unwrap();
+    let rows: i64 = database
+        .query_row("SELECT count(*) FROM in_tail_files WHERE offset = 2", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 2);
+    assert_eq!(rig.metrics.files_gone.value(), 0);
+}
+
+#[test]
+fn what_the_database_refuses_is_counted_and_tried_again() {
+    let mut rig = rig(&[PATH, HEAD, DB]);
+    rig.append("a.log", "1\n");
+    rig.expect(&["1"]);
+    let database = rusqlite::Connection::open(rig.path("positions.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    rig.append("b.log", "2\n");
+    let counted = |rig: &Rig| rig.metrics.database_errors.value() > 0;
+    let refused = (0..5_000).any(|_| {
+        rig.turn(Duration::from_millis(30));
+        counted(&rig)
+    });
+    assert!(refused);
+    database.execute_batch("ROLLBACK").unwrap();
+    rig.expect(&["1", "2"]);
+}
+
+#[test]
 fn the_same_inode_under_another_name_can_be_another_file() {
     let mut rig = rig(&[PATH, DB, HEAD, ("DB.Compare_Filename", "on"), ("Path_Key", "p")]);
     rig.append("a.log", "1\n");

@@ -50,6 +50,7 @@ impl Tail {
                 Answer::Orphan(file, path, registration) => {
                     self.adopt(file, path, &registration, now);
                 }
+                Answer::Failed => self.metrics.database_errors.add(1),
                 Answer::Swept => self.ending = Ending::Reading,
             }
         }

@@ -60,6 +60,8 @@ pub(super) enum Answer {
     Cut(Ticket, Vec<u64>),
     /// There are no more of those: the answer to a sweep.
     Swept,
+    /// The database refused something.
+    Failed,
 }
 
 /// Where files stand.
@@ -726,11 +728,13 @@ impl Clerk {
                 self.is_failing = false;
                 tracing::info!("the position database works again");
             }
-            Err(error) if !self.is_failing => {
-                self.is_failing = true;
-                tracing::error!(%error, "the position database could not {what}; trying again");
+            Ok(()) => {}
+            Err(error) => {
+                self.reply(Answer::Failed);
+                if !mem::replace(&mut self.is_failing, true) {
+                    tracing::error!(%error, "the position database could not {what}; trying again");
+                }
             }
-            Ok(()) | Err(_) => {}
         }
     }
 }
