@@ -592,6 +592,7 @@ mod tests {
             # TYPE tailwater_input_unrouted_records_total counter
             tailwater_input_unrouted_records_total{name="tail.0"} 0 1002345
             tailwater_input_unrouted_records_total{name="std\"in\\"} 0 1002345
+            # HELP tailwater_input_database_errors_total What the position database refused; it is tried again.
             # HELP tailwater_input_files_truncated_total Files that were cut or written anew in place, and read from their start again.
             # HELP fluentbit_filter_records_total Records that came in.
             # TYPE fluentbit_filter_records_total counter

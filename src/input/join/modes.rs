@@ -182,9 +182,10 @@ impl Joiner {
         let (open, left) = if open.is_some() { (open, None) } else { (None, known.open.take()) };
         self.close(left);
         let ends = role.is_none_or(|(_, role)| role.ends);
+        let mut is_over = ends;
         let id = match (open, whole) {
             (Some(id), whole) => {
-                self.append_line(id, line, &content, desk);
+                is_over |= !self.append_line(id, line, &content, desk);
                 if let Whole::Pieces(piece) = whole {
                     self.merge(piece, id);
                 }
@@ -205,27 +206,32 @@ impl Joiner {
                 id
             }
         };
-        if ends {
+        if is_over {
             self.close(Some(id));
         }
         if let Some(stream) = self.streams.get_mut(stream) {
-            stream.open = (!ends).then_some(id);
+            stream.open = (!is_over).then_some(id);
+            stream.then = stream.then.filter(|_| ends || !is_over);
         }
     }
 
-    /// Adds a whole line to those of an entry.
-    fn append_line(&mut self, id: u64, line: Line<'_>, content: &str, desk: &mut Desk<'_, '_>) {
+    /// Adds a whole line to those of an entry; whether all of it had room.
+    fn append_line(
+        &mut self,
+        id: u64,
+        line: Line<'_>,
+        content: &str,
+        desk: &mut Desk<'_, '_>,
+    ) -> bool {
         let bytes_max = desk.joining.bytes_max;
-        let Some(entry) = self.entry(id) else { return };
+        let Some(entry) = self.entry(id) else { return true };
         entry.extend(line, desk.since);
         if !entry.content.ends_with('\n') {
             entry.content.push('\n');
         }
-        let is_gap = content.is_empty();
-        if !entry.append(if is_gap { "\n" } else { content }, bytes_max) && !entry.is_full {
-            entry.is_full = true;
-            desk.counts.multiline_cut += 1;
-        }
+        let is_whole = entry.append(if content.is_empty() { "\n" } else { content }, bytes_max);
+        desk.counts.multiline_cut += u64::from(!is_whole);
+        is_whole
     }
 
     /// The pieces `piece` are a part of `id` now.

@@ -171,14 +171,7 @@ impl Tail {
 
     /// Asks for what has waited for long enough to be closed.
     pub(super) fn cut_due(&mut self, now: Instant) {
-        let flush = self.flush_timeout();
-        let is_due = |number: &u64| {
-            let followed = self.files.get(number);
-            followed
-                .and_then(Followed::joiner)
-                .and_then(|it| it.due(flush))
-                .is_some_and(|at| at <= now)
-        };
+        let is_due = |number: &u64| self.join_due(*number, now).is_some_and(|at| at <= now);
         let due: Vec<_> = self.joins.waiting.iter().copied().filter(is_due).collect();
         for number in due {
             self.cut(number, Some(now));
@@ -186,10 +179,27 @@ impl Tail {
     }
 
     /// When the next of the waiting lines has waited for long enough.
-    pub(super) fn joins_due(&self) -> Option<Instant> {
-        let flush = self.flush_timeout();
-        let of_file = |number: &u64| self.files.get(number)?.joiner()?.due(flush);
-        self.joins.waiting.difference(&self.joins.cutting).filter_map(of_file).min()
+    pub(super) fn joins_due(&self, now: Instant) -> Option<Instant> {
+        let waiting = self.joins.waiting.difference(&self.joins.cutting);
+        waiting.filter_map(|number| self.join_due(*number, now)).min()
+    }
+
+    /// When the next of a file's lines has waited for long enough. `None` also as long as something is unread, for
+    /// want of room or of time: the line that is waited for may be in it.
+    fn join_due(&self, number: u64, now: Instant) -> Option<Instant> {
+        let followed = self.files.get(&number)?;
+        let due = followed.joiner()?.due(self.flush_timeout())?;
+        (due > now || self.is_all_read(number, followed)).then_some(due)
+    }
+
+    /// Whether all of a file was read, and of those that took its place.
+    fn is_all_read(&self, number: u64, followed: &Followed) -> bool {
+        let names = self.joins.names.get(&followed.shown).into_iter().flatten();
+        let mut from_here = names.map(|(_, other)| other).skip_while(|other| **other != number);
+        from_here.all(|other| {
+            let is_read = |file: &Followed| file.is_read() || file.has_failed;
+            self.files.get(other).is_none_or(is_read) && !self.resting.contains_key(other)
+        })
     }
 
     /// Closes all that waits, as nothing will come any more. Whether nothing waits.
@@ -198,6 +208,12 @@ impl Tail {
             self.cut(number, None);
         }
         self.joins.waiting.is_empty()
+    }
+
+    /// Whether all cuts that were asked for are written down.
+    #[cfg(test)]
+    pub(super) fn has_cut(&self) -> bool {
+        self.joins.cutting.is_empty()
     }
 
     /// Writes down where records are parted from what may still come: those that are overdue, or all.

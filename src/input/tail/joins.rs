@@ -10,7 +10,12 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(5);
 
 fn rig(properties: &[(&str, &str)]) -> Rig {
-    let mut rig = Rig::new(&[("Path", "@/*.log"), ("Read_from_Head", "on"), ("DB", "@/db")]);
+    let mut rig = Rig::new(&[
+        ("Path", "@/*.log"),
+        ("Read_from_Head", "on"),
+        ("DB", "@/db"),
+        ("Refresh_Interval", "1"),
+    ]);
     for (key, value) in properties {
         rig.properties.push(((*key).to_owned(), (*value).to_owned()));
     }
@@ -21,9 +26,12 @@ fn rig(properties: &[(&str, &str)]) -> Rig {
 fn outwait(rig: &mut Rig) {
     rig.drain();
     rig.turn(LONG);
-    for _ in 0..20 {
-        rig.turn(Duration::from_millis(30));
-    }
+    // What is closed is written down first.
+    let is_done = (0..2_000).any(|_| {
+        rig.turn(Duration::from_millis(1));
+        rig.tail.as_ref().unwrap().has_cut()
+    });
+    assert!(is_done, "never written down");
     rig.drain();
 }
 
@@ -245,12 +253,12 @@ fn look(rig: &mut Rig) {
     for _ in 0..8 {
         rig.turn(Duration::from_millis(30));
     }
-    // The database may need longer than that, in which nothing becomes overdue.
-    for _ in 0..50 {
-        if rig.turn(Duration::ZERO) != Turn::More && rig.is_read() {
-            return;
-        }
-    }
+    // The database may need longer than that, or the file is only found by the next scan.
+    let is_read = (0..2_000).any(|_| {
+        let is_known = !rig.path("a.log").exists() || rig.is_followed("a.log");
+        rig.turn(Duration::from_millis(1)) != Turn::More && is_known && rig.is_read()
+    });
+    assert!(is_read, "never read to the end");
 }
 
 /// The texts that the store has.
@@ -396,6 +404,43 @@ fn what_is_longer_than_it_may_be_is_cut_and_counted() {
 }
 
 #[test]
+fn a_line_whose_next_piece_lies_unread_is_waited_for() {
+    let mut rig = rig(&[CRI]);
+    rig.properties.push(("Rotate_Wait".to_owned(), "1".to_owned()));
+    rig.start();
+    rig.append("a.log", line('P', "one "));
+    look(&mut rig);
+    rig.recorder.is_full = true;
+    rig.append("a.log", line('P', "two "));
+    for _ in 0..4 {
+        rig.turn(LONG);
+    }
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", line('F', "three"));
+    for _ in 0..4 {
+        rig.turn(LONG);
+    }
+    rig.recorder.is_full = false;
+    look(&mut rig);
+    rig.settle(9);
+    assert_eq!(stored(&rig), [r#""one two three""#]);
+}
+
+#[test]
+fn what_is_longer_than_it_may_be_in_containers_lines_is_parted() {
+    let mut rig = rig(&[CRI, ("tailwater.multiline.parser", "java")]);
+    rig.joined_max = 24;
+    rig.append("a.log", line('F', "x Exception: a") + &line('F', "\tat bcdefghijkl"));
+    rig.append("a.log", line('F', "\tat m") + &line('F', "plain"));
+    rig.start();
+    outwait(&mut rig);
+    rig.settle(9);
+    let expected = [r#""\tat m""#, r#""plain""#, r#""x Exception: a\n\tat bcdef""#];
+    assert_eq!(stored(&rig), expected);
+    assert_eq!(rig.metrics.multiline_truncated.value(), 1);
+}
+
+#[test]
 fn a_file_that_is_cut_hands_over_what_waits() {
     let mut rig = rig(&[("Multiline.Parser", "java")]);
     rig.start();
@@ -531,7 +576,6 @@ fn every_piece_exactly_once_whatever_happens() {
     for seed in first..first + seeds {
         println!("TAILWATER_TAIL_SEED={seed}");
         let mut rig = rig(&[CRI]);
-        rig.properties.push(("Refresh_Interval".to_owned(), "1".to_owned()));
         rig.properties.push(("Rotate_Wait".to_owned(), "1".to_owned()));
         rig.start();
         let rng = fastrand::Rng::with_seed(seed);

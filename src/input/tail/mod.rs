@@ -297,7 +297,7 @@ impl Tail {
         let leaving = leaving.filter(is_waited_for);
         let leaving =
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
-        let joins = self.joins_due();
+        let joins = self.joins_due(now);
         let room = self.room_due(now);
         let due = [schedule.scan, schedule.check, listen, leaving, joins, room];
         let due = due.into_iter().flatten().min();
@@ -310,9 +310,9 @@ impl Input for Tail {
         self.listen(now);
         self.scan_if_due(now);
         self.check_if_due(now);
-        self.cut_due(now);
         self.release_joined(now, intake);
         self.read_queue(now, intake);
+        self.cut_due(now);
         self.look_at_changed(intake);
         self.close_leaving(now, intake);
         self.wake_resting(now, intake);
