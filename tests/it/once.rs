@@ -3,7 +3,7 @@
 //! The long form, a million lines in a minute: `TAILWATER_CHAOS_SECONDS=60 cargo test --release --test it once::`.
 
 use crate::{Place, SERVICE, es, tail, tally};
-use tailwater_testing::{BulkStore, Chaos, Faults, LokiStore, Tally};
+use tailwater_testing::{BulkStore, Chaos, Faults, LokiStore, Mix, Tally};
 
 /// Short enough for every run of the tests; the promise is about a minute.
 const SECONDS: u64 = 5;
@@ -32,8 +32,13 @@ const FILTERS: &str = "
 
 /// Every line that an agent with such inputs is to bring to an `es` that fails in every way is there once.
 fn check(chaos: &Chaos, service: &str, path: &str, properties: &str) {
+    check_with(chaos, service, path, &format!("    Parser cri\n{properties}"));
+}
+
+/// The same, with all properties of the input.
+fn check_with(chaos: &Chaos, service: &str, path: &str, properties: &str) {
     let store = BulkStore::start(Faults::all(chaos.seed));
-    let input = tail(path, &format!("    Parser cri\n{properties}"));
+    let input = tail(path, properties);
     let place = Place::new(&[service, &input, FILTERS, &es(store.port(), "")].concat());
     let has_all = |lines| store.count() as u64 >= lines;
     let written = chaos.run(&place.path("app.log"), || place.start(), has_all);
@@ -62,6 +67,14 @@ fn what_waits_on_disk_arrives_once() {
 fn a_rotated_file_that_no_longer_matches_is_read_to_its_end() {
     let chaos = Chaos { rotate_every: PACE * 3, ..Chaos::new("rotated away", SECONDS, PACE) };
     check(&chaos, SERVICE, "@DIR@/*.log", "");
+}
+
+/// Every third line comes in two pieces, and with many a rotation the second one in another file.
+#[test]
+fn a_line_in_pieces_arrives_whole_and_once() {
+    let mix = Mix { split_every: 3, ..Chaos::MIX };
+    let chaos = Chaos { mix, rotate_every: PACE * 3, ..Chaos::new("pieces", SECONDS, PACE) };
+    check_with(&chaos, SERVICE, "@DIR@/*.log", "    multiline.parser docker, cri\n");
 }
 
 /// Loki knows a line again by its time, so the lines that have none are left out here.

@@ -35,12 +35,14 @@ pub struct Chaos {
     pub lines_per_second: u64,
     /// The file is renamed when it has so many lines.
     pub rotate_every: u64,
+    /// What the lines look like.
+    pub mix: Mix,
 }
 
 impl Chaos {
     /// Some of the lines no parser can read: they have no time of their own.
     pub const MIX: Mix =
-        Mix { plain_every: 10, unreadable_every: 50, line_bytes: 400, start: None };
+        Mix { plain_every: 10, unreadable_every: 50, split_every: 0, line_bytes: 400, start: None };
 
     /// With a seed of its own, which is told. It lasts as long as `TAILWATER_CHAOS_SECONDS` says, else `seconds`; the
     /// file is renamed about as often as the agent is killed, and long enough for many reads.
@@ -49,7 +51,8 @@ impl Chaos {
         let asked = std::env::var("TAILWATER_CHAOS_SECONDS");
         let seconds = asked.map_or(seconds, |text| text.parse().unwrap());
         let seed = fastrand::u64(..);
-        let chaos = Self { name, seed, seconds, lines_per_second, rotate_every: lines_per_second };
+        let (rotate_every, mix) = (lines_per_second, Self::MIX);
+        let chaos = Self { name, seed, seconds, lines_per_second, rotate_every, mix };
         chaos.tell(&format!("seed {seed}"));
         chaos
     }
@@ -96,7 +99,7 @@ impl Chaos {
 
     /// Keeps the pace by the clock: what a busy machine delays is written with what comes next.
     fn write(&self, log: &Path, written: &AtomicU64) {
-        let mut writer = Writer::open(log, Self::MIX);
+        let mut writer = Writer::open(log, self.mix);
         let (began, end) = (Instant::now(), Duration::from_secs(self.seconds));
         let mut rotated_at = 0;
         while began.elapsed() < end {
@@ -109,6 +112,8 @@ impl Chaos {
                 rotated_at = writer.next();
             }
         }
+        // What is left of the last line.
+        writer.write(0);
     }
 
     /// A last agent does what is left.

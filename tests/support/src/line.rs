@@ -11,6 +11,8 @@ pub struct Mix {
     pub plain_every: u64,
     /// Every so-manieth line is nothing a CRI parser can read; 0 for none.
     pub unreadable_every: u64,
+    /// Every so-manieth line that a CRI parser can read comes in two pieces; 0 for none.
+    pub split_every: u64,
     /// The message is padded until the line has about this many bytes.
     pub line_bytes: usize,
     /// Time of line 0, in nanoseconds since the epoch; each further line is a millisecond later.
@@ -21,7 +23,7 @@ pub struct Mix {
 /// About 400 bytes a line, every tenth without JSON, written now.
 impl Default for Mix {
     fn default() -> Self {
-        Self { plain_every: 10, unreadable_every: 0, line_bytes: 400, start: None }
+        Self { plain_every: 10, unreadable_every: 0, split_every: 0, line_bytes: 400, start: None }
     }
 }
 
@@ -85,6 +87,16 @@ impl Mix {
         }
         let end = if json { "\"}\n" } else { "\n" };
         fill(out, start + self.line_bytes, end);
+        if every(self.split_every, number) {
+            // `P ` stands where `F ` stood, and `F ` before the rest.
+            let head = format!("{} {stream} ", iso(time + RUNTIME_LAG, 9));
+            let middle = out.len() - self.line_bytes / 4;
+            out[start + head.len()] = b'P';
+            let rest = out.split_off(middle);
+            writeln!(out).unwrap();
+            write!(out, "{head}F ").unwrap();
+            out.extend_from_slice(&rest);
+        }
     }
 }
 

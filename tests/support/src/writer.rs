@@ -14,6 +14,8 @@ pub struct Writer {
     next: u64,
     rotations: u32,
     bytes: Vec<u8>,
+    /// The last piece of a line in two, for the next write: a rotation may come between them.
+    held: Vec<u8>,
 }
 
 impl Writer {
@@ -21,7 +23,8 @@ impl Writer {
     #[must_use]
     pub fn open(path: &Path, mix: Mix) -> Self {
         let file = append_to(path);
-        Self { path: path.to_owned(), mix, file, next: 0, rotations: 0, bytes: Vec::new() }
+        let (bytes, held) = (Vec::new(), Vec::new());
+        Self { path: path.to_owned(), mix, file, next: 0, rotations: 0, bytes, held }
     }
 
     /// The number of the first line that is written next, so that several files can share numbers.
@@ -31,11 +34,20 @@ impl Writer {
         self
     }
 
-    /// Appends `count` lines, in two writes that part in the middle of a line.
+    /// Appends `count` lines, in two writes that part in the middle of a line. If the last one has two pieces, the
+    /// second one comes with the next call.
     pub fn write(&mut self, count: u64) {
         self.bytes.clear();
+        self.bytes.append(&mut self.held);
+        let mut last = 0;
         for number in self.next..self.next + count {
+            last = self.bytes.len();
             self.mix.write(number, &mut self.bytes);
+        }
+        let piece =
+            self.bytes[last..].iter().position(|byte| *byte == b'\n').map(|at| last + at + 1);
+        if let Some(end) = piece.filter(|_| count > 0) {
+            self.held = self.bytes.split_off(end);
         }
         let (first, second) = self.bytes.split_at(self.bytes.len() / 3);
         self.file.write_all(first).unwrap();
