@@ -10,6 +10,7 @@ use super::database::Start;
 use super::discovery::{Found, Place};
 use super::file::Stage;
 use super::follow::real_path;
+use super::rest::Resting;
 use super::trace::Tracer;
 use super::{Followed, Tail};
 use crate::record::Tag;
@@ -17,7 +18,7 @@ use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
 use std::io;
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -89,7 +90,7 @@ impl Tail {
         };
         let known = self.watcher.whereabouts(number);
         let paths = std::iter::once(&dozing.path).chain(&known).chain(paths);
-        let file = match open_at(dozing.place, paths) {
+        let file = match dozing.open_at(paths) {
             Ok(file) => file.or_else(|| find_beside(&dozing, &known)),
             Err(error) => {
                 self.note_unreadable(&dozing.path, &error);
@@ -98,7 +99,7 @@ impl Tail {
             }
         };
         let Some(file) = file else {
-            self.lose(number, &dozing);
+            self.seek(number, dozing, known);
             return false;
         };
         let Dozing { path, shown, tag, place, start, stage, names, modified } = dozing;
@@ -125,16 +126,23 @@ impl Tail {
         true
     }
 
-    /// A dozing file is gone: all of it that was seen is settled.
-    fn lose(&mut self, number: u64, dozing: &Dozing) {
-        if self.places.get(&dozing.place) == Some(&number) {
-            self.places.remove(&dozing.place);
+    /// A dozing file is not where it was: perhaps it was packed, and what was written to it last is read there.
+    fn seek(&mut self, number: u64, dozing: Dozing, known: Vec<PathBuf>) {
+        let Dozing { path, shown, tag, place, stage, .. } = dozing;
+        if self.places.get(&place) == Some(&number) {
+            self.places.remove(&place);
         }
         self.watcher.leave(number);
-        self.metrics.files_closed.add(1);
-        self.end_joining(number, &dozing.shown);
-        if let Stage::Reading(reader) = &dozing.stage {
-            self.positions.forget(reader.row);
+        if let Stage::Reading(reader) = stage {
+            let path = known.into_iter().next().unwrap_or_else(|| real_path(&path));
+            self.resting
+                .insert(number, Resting { reader, path, shown, tag, place, successor: None });
+            // What `Path` finds has to be known before that is over.
+            if let Some(at) = self.schedule.scan_earliest {
+                self.want_scan(at);
+            }
+        } else {
+            self.metrics.files_closed.add(1);
         }
     }
 
@@ -204,7 +212,7 @@ pub(super) struct Dozing {
     tag: Tag,
     place: Place,
     start: Start,
-    stage: Stage,
+    pub stage: Stage,
     names: usize,
     modified: Option<SystemTime>,
 }
@@ -219,22 +227,31 @@ impl Dozing {
         let is_touched = self.modified.is_some() && status.modified().ok() != self.modified;
         Place::of(&status) != self.place || status.len() != seen || is_touched
     }
-}
 
-/// Opens the file of this place by the first path that leads to it; `None`: none does.
-fn open_at<'a>(
-    place: Place,
-    paths: impl Iterator<Item = &'a PathBuf>,
-) -> io::Result<Option<Content>> {
-    for path in paths {
-        match Content::open(path) {
-            Ok(file) if Place::of(&file.metadata()?) == place => return Ok(Some(file)),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+    /// Opens it by the first path that leads to it; `None`: none does.
+    fn open_at<'a>(&self, paths: impl Iterator<Item = &'a PathBuf>) -> io::Result<Option<Content>> {
+        for path in paths {
+            match Content::open(path) {
+                Ok(file) if self.is_in(&file, path)? => return Ok(Some(file)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether it is this file. Nothing keeps its inode from being another's, once it is deleted: under another name it
+    /// must hold what was read. Under its own it was written anew, which the next read finds out.
+    fn is_in(&self, file: &Content, path: &Path) -> io::Result<bool> {
+        if Place::of(&file.metadata()?) != self.place {
+            return Ok(false);
+        }
+        match &self.stage {
+            Stage::Reading(reader) if path != self.path => reader.stands_in(file),
+            Stage::Empty | Stage::Registering | Stage::Reading(_) => Ok(true),
         }
     }
-    Ok(None)
 }
 
 /// Looks for a file that was renamed, where nobody told how.
@@ -242,9 +259,8 @@ fn find_beside(dozing: &Dozing, known: &[PathBuf]) -> Option<Content> {
     let real = real_path(&dozing.path);
     let mut tracer = Tracer::default();
     let mut paths = known.iter().chain([&real, &dozing.path]);
-    let (file, _) = paths.find_map(|path| tracer.by_inode(path, dozing.place.inode))?;
-    let place = file.metadata().as_ref().map(Place::of).ok();
-    (place == Some(dozing.place)).then_some(file)
+    let (file, path) = paths.find_map(|path| tracer.by_inode(path, dozing.place.inode))?;
+    dozing.is_in(&file, &path).is_ok_and(|is_it| is_it).then_some(file)
 }
 
 /// Whether nothing of the file is in work.

@@ -446,6 +446,8 @@ impl Clerk {
                     self.note("write the size of a file", result);
                 }
             }
+            // Another file goes on with it: a packed copy, recognised in the meantime.
+            Command::Forget(row) if self.is_open(row) => {}
             Command::Forget(row) => {
                 // Another file's position may stand where it does because of this one's.
                 self.commit();
@@ -583,7 +585,7 @@ impl Clerk {
                     || are_alike(&row.real_path(), &candidate.path))
         };
         let is_open = |row: &Row| {
-            self.files.get(&row.id).is_some_and(|entry| entry.file.is_some())
+            self.is_open(row.id)
                 || coming.iter().any(|file| {
                     file.metadata().is_ok_and(|status| status.ino() == row.inode)
                         && row.describes(file)
@@ -602,6 +604,11 @@ impl Clerk {
         self.enter(registration.row, Arc::clone(&candidate.file), candidate.path.clone());
         self.reply(Answer::Registered(ticket, registration));
         true
+    }
+
+    /// Whether a file is open that goes on with this row.
+    fn is_open(&self, row: i64) -> bool {
+        self.files.get(&row).is_some_and(|entry| entry.file.is_some())
     }
 
     /// The inodes of the files that are open.

@@ -34,10 +34,10 @@ const DELETED: &[u8] = b" (deleted)";
 pub(super) struct Resting {
     pub reader: Reader,
     /// Where it lay when it was closed.
-    path: PathBuf,
-    shown: String,
-    tag: Tag,
-    place: Place,
+    pub path: PathBuf,
+    pub shown: String,
+    pub tag: Tag,
+    pub place: Place,
     /// The file that waits for this one to be read to its end.
     pub successor: Option<u64>,
 }
@@ -95,12 +95,17 @@ impl Tail {
             if self.resting.is_empty() || intake.is_full() {
                 return;
             }
-            if self.leaving().count() >= self.leaving_open_max {
+            // Those that are open may wait for one that is not: the first of these always comes.
+            let is_awaited =
+                |number: &u64| self.resting.get(number).is_some_and(|it| it.successor.is_some());
+            let has_room = self.leaving().count() < self.leaving_open_max;
+            let next = self.resting.keys().copied().find(|number| has_room || is_awaited(number));
+            let Some(resting) =
+                next.and_then(|number| self.resting.remove(&number).map(|it| (number, it)))
+            else {
                 return;
-            }
-            if let Some((number, resting)) = self.resting.pop_first() {
-                self.wake(number, resting, now);
-            }
+            };
+            self.wake(resting.0, resting.1, now);
         }
     }
 
@@ -119,7 +124,11 @@ impl Tail {
                 self.resting.insert(number, resting);
                 return;
             }
-            self.note_gone(&path, reader.reach - reader.offset);
+            // Of one that was read as far as it was seen to reach, nothing is known to be lost.
+            if reader.reach > reader.offset {
+                self.note_gone(&path, reader.reach - reader.offset);
+            }
+            self.metrics.files_closed.add(1);
             self.closed.insert(number, (reader.row, reader.offset));
             self.end_joining(number, &shown);
             if let Some(successor) = successor {
@@ -132,6 +141,10 @@ impl Tail {
         // and its row tells the next start that it is one.
         let other = self.places.get(&place).and_then(|number| self.files.get(number));
         if other.is_some_and(|other| !other.is_read_elsewhere()) {
+            self.end_joining(number, &shown);
+            if let Some(successor) = successor {
+                self.enqueue(successor);
+            }
             return;
         }
         let file = Arc::new(file);
