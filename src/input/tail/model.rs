@@ -1,5 +1,6 @@
 //! A seeded writer that does to its files all that happens to log files, against a `tail` that is held up, stopped and
 //! killed: every line exactly once by its id, and what was cut or deleted unread is counted to the byte.
+//! By the seed, lines come in pieces and are joined, and quiet files doze.
 //!
 //! The model knows of each log what was written to it, and of the `tail` only whether it follows a file and how far it
 //! has come, where it is asked what is lost. `TAILWATER_TAIL_SEEDS=10000 cargo test --release --lib tail::model` runs
@@ -41,8 +42,11 @@ enum Layout {
 struct Log {
     /// Lines and where they end.
     lines: Vec<(String, u64)>,
-    /// An unfinished line.
+    /// As much of an unfinished line as is there, ...
     partial: String,
+    /// ... what it will be, and what is still to be written of it.
+    whole: String,
+    rest: String,
     size: u64,
     inode: u64,
     /// Where it lies; empty: it was deleted.
@@ -65,6 +69,8 @@ struct World {
     rig: Rig,
     rng: Rng,
     layout: Layout,
+    /// Whether lines come in pieces, on two streams at a time, and are joined.
+    joins: bool,
     chains: Vec<Chain>,
     /// Lines that must be there in the end.
     due: BTreeSet<String>,
@@ -99,6 +105,14 @@ impl World {
             ("Rotate_Wait", "1"),
             ("Inotify_Watcher", if rng.u8(..4) == 0 { "off" } else { "on" }),
         ]);
+        let joins = seed / 3 % 2 == 1;
+        if joins {
+            rig.properties.push(("Multiline.Parser".to_owned(), "pieces".to_owned()));
+        }
+        if seed / 6 % 2 == 1 {
+            // Whatever is quiet dozes.
+            rig.openings.wanted = rng.usize(..3);
+        }
         rig.is_attended = true;
         rig.leaving_open_max = [1, 2, 3, 512][rng.usize(..4)];
         fs::create_dir(rig.path("pods")).unwrap();
@@ -109,6 +123,7 @@ impl World {
             rig,
             rng,
             layout,
+            joins,
             chains,
             due: BTreeSet::new(),
             has_deleted: false,
@@ -177,46 +192,85 @@ impl World {
 
     /// Ends the unfinished line of a log.
     fn finish(log: &mut Log, due: &mut BTreeSet<String>) {
-        if !log.partial.is_empty() {
-            Self::append(log, "!\n");
-            let line = std::mem::take(&mut log.partial) + "!";
+        let rest = std::mem::take(&mut log.rest);
+        if !rest.is_empty() {
+            Self::append(log, &rest);
+            log.partial.clear();
+            let line = std::mem::take(&mut log.whole);
             due.insert(line.clone());
             log.lines.push((line, log.size));
         }
+    }
+
+    /// What lines look like in the file, and which of them is whole behind each piece.
+    fn pieces(&mut self, lines: Vec<String>) -> Vec<(String, Option<String>)> {
+        if !self.joins {
+            return lines.into_iter().map(|line| (format!("{line}\n"), Some(line))).collect();
+        }
+        let mut streams = [VecDeque::new(), VecDeque::new()];
+        for line in lines {
+            let stream = self.rng.usize(..2);
+            let mut rest = line.as_str();
+            for _ in 0..self.rng.usize(..3) {
+                // A parser has no field for what is empty.
+                let (piece, behind) = rest.split_at(self.rng.usize(1..rest.len() - 1));
+                streams[stream].push_back((piece_of(stream, 'P', piece), None));
+                rest = behind;
+                if rest.len() < 3 {
+                    break;
+                }
+            }
+            streams[stream].push_back((piece_of(stream, 'F', rest), Some(line.clone())));
+        }
+        let mut pieces = Vec::new();
+        while streams.iter().any(|stream| !stream.is_empty()) {
+            pieces.extend(streams[self.rng.usize(..2)].pop_front());
+        }
+        pieces
     }
 
     /// Writes whole lines, and sometimes a part of one.
     fn write(&mut self, index: usize) {
         let count = self.rng.usize(1..8);
         let lines: Vec<_> = (0..count).map(|_| self.line()).collect();
-        let partial = if self.rng.u8(..3) == 0 { self.line() } else { String::new() };
+        let pieces = self.pieces(lines);
+        let partial = (self.rng.u8(..3) == 0).then(|| self.line());
+        let partial = partial.map(|line| {
+            let text: String =
+                self.pieces(vec![line.clone()]).into_iter().map(|(text, _)| text).collect();
+            let (part, rest) = text.split_at(self.rng.usize(1..text.len() - 1));
+            (part.to_owned(), line, rest.to_owned())
+        });
         self.current(index);
         let Self { chains, due, .. } = self;
         let log = chains[index].current.as_mut().unwrap();
-        Self::write_to(log, due, lines, partial);
+        Self::write_to(log, due, pieces);
+        if let Some((part, line, rest)) = partial {
+            Self::append(log, &part);
+            (log.partial, log.whole, log.rest) = (part, line, rest);
+        }
     }
 
-    fn write_to(log: &mut Log, due: &mut BTreeSet<String>, lines: Vec<String>, partial: String) {
+    fn write_to(log: &mut Log, due: &mut BTreeSet<String>, pieces: Vec<(String, Option<String>)>) {
         Self::finish(log, due);
-        for line in lines {
-            Self::append(log, &format!("{line}\n"));
-            due.insert(line.clone());
-            log.lines.push((line, log.size));
-        }
-        if !partial.is_empty() {
-            Self::append(log, &partial);
-            log.partial = partial;
+        for (text, line) in pieces {
+            Self::append(log, &text);
+            if let Some(line) = line {
+                due.insert(line.clone());
+                log.lines.push((line, log.size));
+            }
         }
     }
 
     /// Goes on writing to a file that was rotated away, as a process does that has not opened the new one yet.
     fn write_late(&mut self, index: usize) {
         let line = self.line();
+        let pieces = self.pieces(vec![line]);
         let Self { chains, due, rig, .. } = self;
         let Some(log) = chains[index].rotated.first_mut() else { return };
         let is_open = rig.followed(log.inode).is_some();
         if is_open && !log.is_packed && log.path.exists() {
-            Self::write_to(log, due, vec![line], String::new());
+            Self::write_to(log, due, pieces);
         }
     }
 
@@ -224,13 +278,14 @@ impl World {
     /// whether it did.
     fn is_followed(&mut self, index: usize) -> bool {
         let Some(log) = &self.chains[index].current else { return false };
-        let (inode, mut is_known) = (log.inode, log.is_known);
+        let (inode, size, mut is_known) = (log.inode, log.size, log.is_known);
         if self.is_running() && log.size > 0 {
             self.rig.recorder.is_full = true;
             for _ in 0..20 {
                 self.rig.turn(Duration::from_millis(500));
-                let followed = self.rig.followed(inode);
-                is_known = followed.is_some_and(|file| matches!(file.stage, Stage::Reading(_)));
+                let reader = self.rig.reader(inode);
+                let is_awake = self.rig.followed(inode).is_some();
+                is_known = reader.is_some_and(|reader| is_awake || reader.seen == size);
                 if is_known {
                     break;
                 }
@@ -315,8 +370,13 @@ impl World {
         if !self.is_running() || !self.is_followed(index) {
             return;
         }
+        let is_bounded = self.rig.leaving_open_max < NAMES.len() + ROTATED_MAX;
+        if self.joins && is_bounded {
+            // Where others that are open wait for a next line, it is this one that is closed.
+            return;
+        }
         let mut log = self.chains[index].current.take().unwrap();
-        if self.rig.leaving_open_max < NAMES.len() + ROTATED_MAX {
+        if self.joins || is_bounded {
             // One of several deleted files with something unread may be closed.
             Self::finish(&mut log, &mut self.due);
         } else if !log.partial.is_empty() {
@@ -365,6 +425,7 @@ impl World {
 
     /// Cuts the file that is written to, with or without a copy made before, and with or without unread lines in it.
     fn cut(&mut self, index: usize) {
+        self.finish_joined(index);
         self.all_is_safe();
         if !self.is_running() {
             return;
@@ -383,6 +444,9 @@ impl World {
             self.rig.recorder.is_full = false;
         }
         let has_copy = self.layout != Layout::RotatedToo && self.rng.bool();
+        if has_copy {
+            self.finish_joined(index);
+        }
         self.cut_now(index, has_copy);
         if self.rng.bool() {
             self.write(index);
@@ -390,12 +454,18 @@ impl World {
         self.rig.drain();
     }
 
+    /// Of a record that is not whole, what was read is handed over when the rest is cut away: not for this model.
+    fn finish_joined(&mut self, index: usize) {
+        let Self { chains, due, joins: true, .. } = self else { return };
+        if let Some(log) = &mut chains[index].current {
+            Self::finish(log, due);
+        }
+    }
+
     fn cut_now(&mut self, index: usize, has_copy: bool) {
         let copy = self.rig.path(&format!("{}.copy-{}", self.path(index).display(), self.next));
         let log = self.chains[index].current.as_mut().unwrap();
-        let followed = self.rig.followed(log.inode).unwrap();
-        let Stage::Reading(reader) = &followed.stage else { panic!("not followed") };
-        let offset = reader.offset;
+        let offset = self.rig.reader(log.inode).unwrap().offset;
         if has_copy {
             fs::copy(&log.path, copy).unwrap();
             if !log.partial.is_empty() && offset < log.size {
@@ -411,6 +481,7 @@ impl World {
         }
         fs::OpenOptions::new().write(true).open(&log.path).unwrap().set_len(0).unwrap();
         log.partial.clear();
+        log.rest.clear();
         log.lines.clear();
         log.size = 0;
         log.is_known = false;
@@ -421,6 +492,7 @@ impl World {
         if !self.is_running() {
             return;
         }
+        self.finish_joined(index);
         self.all_is_safe();
         self.write(index);
         if !self.is_followed(index) {
@@ -466,8 +538,7 @@ impl World {
         }
         for chain in &mut self.chains {
             if let Some(log) = &mut chain.current {
-                let followed = self.rig.followed(log.inode);
-                log.is_known = followed.is_some_and(|file| matches!(file.stage, Stage::Reading(_)));
+                log.is_known = self.rig.reader(log.inode).is_some();
             }
         }
         let open: Vec<_> = self.rig.recorder.open.drain(..).collect();
@@ -530,7 +601,7 @@ impl World {
     fn check(&self) {
         let mut stored: HashMap<&str, u32> = HashMap::new();
         for body in self.rig.stored.values() {
-            let line = body.strip_prefix("{\"log\":\"").unwrap().strip_suffix("\"}").unwrap();
+            let (_, line) = body.strip_suffix("\"}").unwrap().rsplit_once('"').unwrap();
             *stored.entry(line).or_default() += 1;
         }
         let missing: Vec<_> =
@@ -542,6 +613,11 @@ impl World {
         assert!(strange.is_empty(), "invented: {strange:#?}");
         assert_eq!(self.rig.metrics.lost_bytes.value(), self.lost, "bytes lost");
     }
+}
+
+/// A piece of a container's line.
+fn piece_of(stream: usize, tag: char, text: &str) -> String {
+    format!("2021-01-01T00:00:00.1Z {} {tag} {text}\n", ["stdout", "stderr"][stream])
 }
 
 /// Runs one schedule; how often an inode was used again.

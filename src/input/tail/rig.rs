@@ -1,5 +1,6 @@
 //! What the tests of `tail` run: a folder, a `tail` on it, and a store that absorbs repeats by id.
 
+use super::file::Reader;
 use super::positions::Clerk;
 use super::*;
 use crate::config::{Diagnostics, Location, MultilineParser, Section, SectionKind, Severity};
@@ -67,10 +68,12 @@ const PARSERS: [&str; 4] = [
 ];
 
 /// Multiline parsers beside those that are built in.
-const MULTILINE_PARSERS: [&str; 2] = [
+const MULTILINE_PARSERS: [&str; 3] = [
     "Name begins\n Type regex\n Rule \"start_state\" \"/^[A-Z]/\" \"cont\"\n \
      Rule \"cont\" \"/^[^A-Z]/\" \"cont\"\n Flush_Timeout 1000",
     "Name until\n Type endswith\n Match_String .",
+    "Name pieces\n Type equal\n Match_String F\n Parser cri\n Key_Content message\n Key_Pattern logtag\n \
+     Key_Group stream\n Flush_Timeout 86400000",
 ];
 
 /// A folder, a `tail` on it, and a store that absorbs repeats by id.
@@ -226,7 +229,8 @@ impl Rig {
                 return;
             }
         }
-        panic!("never read to the end: {:?}", self.tail.as_ref().unwrap().files);
+        let tail = self.tail.as_ref().unwrap();
+        panic!("never read to the end: {:?}, resting: {:?}", tail.files, tail.resting);
     }
 
     /// The file of this inode, if it is open.
@@ -234,6 +238,17 @@ impl Rig {
         let tail = self.tail.as_ref()?;
         let (_, number) = tail.places.iter().find(|(place, _)| place.inode == inode)?;
         tail.files.get(number)
+    }
+
+    /// How far the file of this inode was read, if it is registered; it may doze.
+    pub(super) fn reader(&self, inode: u64) -> Option<&Reader> {
+        let tail = self.tail.as_ref()?;
+        let (_, number) = tail.places.iter().find(|(place, _)| place.inode == inode)?;
+        let dozing = tail.dozing.get(number).map(|dozing| &dozing.stage);
+        match tail.files.get(number).map(|followed| &followed.stage).or(dozing)? {
+            Stage::Reading(reader) => Some(reader),
+            Stage::Empty | Stage::Registering => None,
+        }
     }
 
     /// Whether everything that is there was read.
