@@ -38,6 +38,8 @@ pub struct Multiline {
     key_pattern: Option<String>,
     /// The field that keeps streams apart.
     key_group: Option<String>,
+    /// Whether a line without the text that is joined is an empty piece: a parser has no field for what is empty.
+    takes_empty: bool,
     flush_timeout: Duration,
 }
 
@@ -145,6 +147,7 @@ impl Multiline {
             key_content: is_container.then_some(KEY),
             key_pattern: (name == "cri").then(|| "_p".to_owned()),
             key_group: is_container.then(|| "stream".to_owned()),
+            takes_empty: false,
             flush_timeout: FLUSH_TIMEOUT,
         })
     }
@@ -165,6 +168,7 @@ impl Multiline {
             key_content: Some(key_content),
             key_pattern,
             key_group: Some("stream".to_owned()),
+            takes_empty: true,
             flush_timeout: FLUSH_TIMEOUT,
         })
     }
@@ -212,6 +216,7 @@ impl Multiline {
             key_content: options.key_content.as_deref().map(keep_name),
             key_pattern: options.key_pattern.clone(),
             key_group: options.key_group.clone(),
+            takes_empty: false,
             flush_timeout,
         })
     }
@@ -267,7 +272,8 @@ impl Multiline {
         };
         let mut fields = Fields::with_capacity_in(FIELDS_GUESS, bump);
         let parsed = parser.parse(scratch, line, bump, now, &mut fields)?;
-        let content = text_of(&fields, self.key_content?, bump)?;
+        let content = text_of(&fields, self.key_content?, bump);
+        let content = content.or(self.takes_empty.then_some(""))?;
         let pattern = self.key_pattern.as_deref().and_then(|key| text_of(&fields, key, bump));
         let group = self.key_group.as_deref().and_then(|key| text_of(&fields, key, bump));
         let group = group.unwrap_or_default();
@@ -300,13 +306,18 @@ impl Multiline {
 /// Room for the fields of a container's line and those that say where it came from.
 const FIELDS_GUESS: usize = 6;
 
-/// Puts the joined text into the place of the line's, unless it is empty.
-fn set_content<'a>(fields: &mut Fields<'a>, key: &str, content: &'a str) {
+/// Puts the joined text into the place of the line's, which may have none, unless it is empty.
+fn set_content<'a>(fields: &mut Fields<'a>, key: &'static str, content: &'a str) {
     if content.is_empty() {
         return;
     }
+    let mut has_any = false;
     for field in fields.iter_mut().filter(|field| field.key() == key) {
         *field = Field::new(field.key(), Value::Str(content));
+        has_any = true;
+    }
+    if !has_any {
+        fields.push(Field::new(key, Value::Str(content)));
     }
 }
 

@@ -189,6 +189,51 @@ fn pieces_of_what_parser_reads() {
     );
 }
 
+/// A runtime ends a line with an empty piece if the one before was as long as pieces are.
+#[test]
+fn pieces_may_be_empty() {
+    let text = "2021-01-01T00:00:00.1Z stdout P one\n\
+                2021-01-01T00:00:00.2Z stdout F \n\
+                2021-01-01T00:00:00.3Z stdout P \n\
+                2021-01-01T00:00:00.4Z stdout F two\n\
+                2021-01-01T00:00:00.5Z stdout F \n";
+    check(
+        &[("Parser", "cri"), ("tailwater.join_pieces", "on")],
+        text,
+        &expect![[r#"
+        0-69 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","logtag":"P","message":"one"}
+        69-138 {"time":"2021-01-01T00:00:00.3Z","stream":"stdout","logtag":"P","message":"two"}
+        138-171 {"time":"2021-01-01T00:00:00.5Z","stream":"stdout","logtag":"F"}
+    "#]],
+    );
+    check(
+        &[CRI],
+        text,
+        &expect![[r#"
+        0-69 {"time":"2021-01-01T00:00:00.1Z","stream":"stdout","_p":"P","log":"one"}
+        69-138 {"time":"2021-01-01T00:00:00.3Z","stream":"stdout","_p":"P","log":"two"}
+        138-171 {"time":"2021-01-01T00:00:00.5Z","stream":"stdout","_p":"F","log":""}
+    "#]],
+    );
+}
+
+/// The rule is not tried to its end; its line counts as one that no rule matches.
+#[test]
+fn a_rule_that_explodes_is_given_up() {
+    let before = tailwater_parsers::regex::given_up();
+    let line = "x".repeat(200);
+    check(
+        &[("Multiline.Parser", "explodes")],
+        &format!("begin\n{line}\nend\n"),
+        &expect![[r#"
+            0-6 {"log":"begin\n"}
+            6-207 {"log":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"}
+            207-211 {"log":"end\n"}
+        "#]],
+    );
+    assert!(tailwater_parsers::regex::given_up() > before);
+}
+
 #[test]
 fn own_rules_and_ends() {
     check(

@@ -68,12 +68,14 @@ const PARSERS: [&str; 4] = [
 ];
 
 /// Multiline parsers beside those that are built in.
-const MULTILINE_PARSERS: [&str; 3] = [
+const MULTILINE_PARSERS: [&str; 4] = [
     "Name begins\n Type regex\n Rule \"start_state\" \"/^[A-Z]/\" \"cont\"\n \
      Rule \"cont\" \"/^[^A-Z]/\" \"cont\"\n Flush_Timeout 1000",
     "Name until\n Type endswith\n Match_String .",
     "Name pieces\n Type equal\n Match_String F\n Parser cri\n Key_Content message\n Key_Pattern logtag\n \
      Key_Group stream\n Flush_Timeout 86400000",
+    "Name explodes\n Type regex\n Rule \"start_state\" \"/^begin/\" \"cont\"\n \
+     Rule \"cont\" \"/^(?:(x|xx)+)+(?!.)$b/\" \"cont\"",
 ];
 
 /// A folder, a `tail` on it, and a store that absorbs repeats by id.
