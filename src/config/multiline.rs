@@ -209,7 +209,27 @@ fn build_rules(texts: Vec<RuleText>, diagnostics: &mut Diagnostics) -> Option<Ve
             return None;
         }
     }
+    warn_of_unreached(&rules, diagnostics);
     Some(rules)
+}
+
+/// Warns of rules in states to which none leads that can match: Fluent Bit says nothing of them.
+fn warn_of_unreached(rules: &[Rule], diagnostics: &mut Diagnostics) {
+    let mut reached = vec![START];
+    let mut left: Vec<&Rule> = rules.iter().collect();
+    loop {
+        let is_reached = |rule: &mut &Rule| rule.states.iter().any(|it| reached.contains(&&**it));
+        let found: Vec<&Rule> = left.extract_if(.., is_reached).collect();
+        if found.is_empty() {
+            break;
+        }
+        reached.extend(found.iter().filter_map(|rule| rule.next_state.as_deref()));
+    }
+    for rule in left {
+        let states = rule.states.join("`, `");
+        let message = format!("a rule that is never tried: no other leads to its state `{states}`");
+        diagnostics.warning(&rule.location, message);
+    }
 }
 
 /// Splits at blanks; a word that begins with `"` ends with the next one that has no `\` before it.
@@ -302,6 +322,22 @@ mod tests {
             "Name m\n Type EQ\n Match_String ---",
             &expect![[r#"
                 m Equal
+            "#]],
+        );
+    }
+
+    #[test]
+    fn rules_that_are_never_tried_are_told() {
+        check(
+            "Name m\n Type regex\n Rule start_state /a/ b\n Rule b /b/ b\n Rule c,x /c/ d\n Rule d /d/ c",
+            &expect![[r#"
+                m Regex
+                  ["start_state"] -> Some("b")
+                  ["b"] -> Some("b")
+                  ["c", "x"] -> Some("d")
+                  ["d"] -> Some("c")
+                command line: warning: a rule that is never tried: no other leads to its state `c`, `x`
+                command line: warning: a rule that is never tried: no other leads to its state `d`
             "#]],
         );
     }
