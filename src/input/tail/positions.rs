@@ -36,6 +36,9 @@ const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 /// Registrations that share a transaction: bounds how long the first of them waits for the others.
 const REGISTRATIONS_MAX: usize = 256;
 
+/// No row has this number: SQLite begins with 1.
+const NO_ROW: i64 = 0;
+
 /// Names a file between a request and its answer.
 pub(super) type Ticket = u64;
 
@@ -331,7 +334,7 @@ struct Entry {
 
 impl Entry {
     fn new(file: Arc<Content>, path: PathBuf) -> Self {
-        let inode = file.metadata().map_or(0, |status| status.ino());
+        let inode = inode_of(&file);
         Self { file: Some(file), path, inode, size: 0 }
     }
 
@@ -432,9 +435,12 @@ impl Clerk {
                 let result = self.database.relocate(row, &name);
                 self.note("note the new place of a file", result);
             }
+            // Another file goes on with it: a packed copy, recognised in the meantime.
+            Command::Reopen(row, _) | Command::Forget(row) if self.is_open(row) => {}
             Command::Reopen(row, file) => {
                 if let Some(entry) = self.files.get_mut(&row) {
-                    entry.file = Some(file);
+                    *entry =
+                        Entry { size: entry.size, ..Entry::new(file, mem::take(&mut entry.path)) };
                 }
             }
             Command::Cut(ticket, row, ends) => self.cuts.push((ticket, row, ends)),
@@ -446,8 +452,6 @@ impl Clerk {
                     self.note("write the size of a file", result);
                 }
             }
-            // Another file goes on with it: a packed copy, recognised in the meantime.
-            Command::Forget(row) if self.is_open(row) => {}
             Command::Forget(row) => {
                 // Another file's position may stand where it does because of this one's.
                 self.commit();
@@ -521,11 +525,15 @@ impl Clerk {
 
     /// Writes down where files stood that were replaced in place. What they hold now says nothing about that.
     fn part_from_replaced(&mut self) {
-        let replaced = self.waiting.iter().filter_map(|(_, candidate)| candidate.replaces);
         let mut has_any = false;
-        for replaced in replaced {
+        for (_, candidate) in &mut self.waiting {
+            let Some(replaced) = &mut candidate.replaces else { continue };
             has_any = true;
-            if let Some(entry) = self.files.get_mut(&replaced.row) {
+            let Some(entry) = self.files.get_mut(&replaced.row) else { continue };
+            if entry.file.is_some() && entry.inode != inode_of(&candidate.file) {
+                // A packed copy goes on with it.
+                replaced.row = NO_ROW;
+            } else {
                 entry.file = None;
             }
         }
@@ -744,6 +752,11 @@ impl Clerk {
             }
         }
     }
+}
+
+/// The inode of a file; 0, which none has, if it does not say.
+fn inode_of(file: &Content) -> u64 {
+    file.metadata().map_or(0, |status| status.ino())
 }
 
 /// The file that a row is about, or one that holds the same, beside its last name or where its link led to.
