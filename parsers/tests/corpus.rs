@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use tailwater_parsers::{cri, escapes, json, logfmt, ltsv, regex, time};
+use tailwater_parsers::{cri, escapes, json, logfmt, ltsv, multiline, regex, time};
 
 fn check(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
@@ -47,6 +47,11 @@ fn logfmt_corpus() {
 #[test]
 fn ltsv_corpus() {
     check("ltsv", ltsv::fuzz_ltsv);
+}
+
+#[test]
+fn multiline_corpus() {
+    check("multiline", multiline::fuzz_multiline);
 }
 
 #[test]

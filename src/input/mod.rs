@@ -9,6 +9,7 @@ pub mod stdin;
 pub mod tail;
 
 pub use encoding::fuzz_encoding;
+pub use join::fuzz_joiner;
 
 use crate::record::{Batch, SourceId};
 use std::os::fd::BorrowedFd;

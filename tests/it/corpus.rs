@@ -5,7 +5,7 @@ use std::path::Path;
 use tailwater::buffer::{fuzz_chunk, fuzz_recover};
 use tailwater::config::classic::fuzz_classic;
 use tailwater::config::yaml::fuzz_yaml;
-use tailwater::input::fuzz_encoding;
+use tailwater::input::{fuzz_encoding, fuzz_joiner};
 use tailwater::output::opensearch::fuzz_judge;
 use tailwater::parser::fuzz_decoders;
 
@@ -29,6 +29,11 @@ fn configurations() {
 #[test]
 fn encodings() {
     check("encoding", fuzz_encoding);
+}
+
+#[test]
+fn joined_lines() {
+    check("joiner", fuzz_joiner);
 }
 
 #[test]

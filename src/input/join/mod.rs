@@ -20,7 +20,10 @@
 //! on with the same stream, and the rotated file's position waits until the record is settled there.
 
 mod entry;
+mod fuzz;
 mod modes;
+
+pub use self::fuzz::fuzz_joiner;
 
 use self::entry::{By, Entry, Phase};
 use super::lines::{Counts, Origin, flag_cut, room};
