@@ -56,6 +56,7 @@ const LINES: &[Moved] = &[
     ("tailwater_input_unreadable_files_total", "odd", Some(1)),
     ("fluentbit_input_long_line_skipped_total", "skip", Some(1)),
     ("fluentbit_input_long_line_truncated_total", "cut", Some(1)),
+    ("tailwater_input_polling", "cut", Some(1)),
     ("tailwater_input_unrouted_records_total", "nowhere", Some(3)),
     ("fluentbit_filter_records_total", "drop", Some(4)),
     ("fluentbit_filter_bytes_total", "drop", Some(44)),
@@ -86,7 +87,7 @@ fn odd_lines() {
     let inputs = [
         tail("odd", "Parser json-log"),
         tail("skip", "Skip_Long_Lines On"),
-        tail("cut", "Truncate_Long_Lines On"),
+        tail("cut", "Truncate_Long_Lines On\n    Inotify_Watcher Off"),
     ];
     let rest = "
 [INPUT]
