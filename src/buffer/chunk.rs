@@ -2,6 +2,7 @@
 
 use super::frame::{self, Encoded, FrameHeader, Frames};
 use super::shelf::Loaded;
+use super::spares::Spares;
 use crate::record::{Batch, SourceId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -66,6 +67,16 @@ pub struct Chunk {
     /// How many records it holds.
     pub count: u32,
     bytes: Vec<u8>,
+    /// Where its memory goes when nobody reads it any more.
+    spares: Option<Spares>,
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if let Some(spares) = &self.spares {
+            spares.give(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 /// What a chunk's end settles.
@@ -83,7 +94,7 @@ impl Chunk {
     /// A chunk that was read from the disk.
     pub fn loaded(content: Loaded) -> Self {
         let Loaded { frames: bytes, count, .. } = content;
-        Self { count, bytes }
+        Self { count, bytes, spares: None }
     }
 
     /// All frames.
@@ -134,8 +145,23 @@ impl ChunkBuilder {
     /// An empty chunk for `routes` that is expected to grow to `bytes_expected`: memory that it does
     /// not come to write is never made resident.
     pub fn new(number: u64, routes: RouteSet, bytes_expected: usize, now: Instant) -> Self {
-        let chunk = Chunk { count: 0, bytes: Vec::with_capacity(bytes_expected) };
+        let bytes = Vec::with_capacity(bytes_expected);
+        let chunk = Chunk { count: 0, bytes, spares: None };
         Self { number, chunk, stakes: Stakes { routes, ..Stakes::default() }, opened: now }
+    }
+
+    /// The same, in memory of chunks that are done with.
+    pub fn reusing(
+        spares: &Spares,
+        number: u64,
+        routes: RouteSet,
+        bytes_expected: usize,
+        now: Instant,
+    ) -> Self {
+        let mut builder = Self::new(number, routes, 0, now);
+        builder.chunk.bytes = spares.take(bytes_expected);
+        builder.chunk.spares = Some(spares.clone());
+        builder
     }
 
     /// The outputs it is for.
@@ -202,7 +228,7 @@ impl ChunkBuilder {
     pub fn seal(self) -> (Arc<Chunk>, Stakes) {
         let Self { mut chunk, stakes, .. } = self;
         // What is left over of a small chunk would be held for as long as an output is away. A full one keeps
-        // its size, so that the allocator gives the next one the same memory, which is resident already.
+        // its size, so that its memory, which is resident already, does for another one.
         if chunk.bytes.len() < chunk.bytes.capacity() / 2 {
             chunk.bytes.shrink_to_fit();
         }

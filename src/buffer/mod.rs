@@ -17,6 +17,7 @@ mod rejected;
 mod settle;
 mod shelf;
 mod simulated;
+mod spares;
 mod storage;
 mod survey;
 mod survivors;
@@ -39,6 +40,7 @@ pub use shelf::{
     ChunkFile, Damaged, DiskError, Loaded, Refused, Shelf, ShelfOptions, Size, Stored, Unsynced,
 };
 pub use simulated::{Fault, Simulated};
+pub use spares::Spares;
 pub use storage::{Access, Disk, Kind, RESERVE_PERCENT, Space, Storage, StoredFile};
 pub use survey::{Found, Place, survey};
 pub use survivors::{Ranges, RouteKey, Survivors};

@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use super::spool::Spool;
 use crate::buffer::{
     CHUNK_BYTES_MAX, ChunkBuilder, ChunkFile, Covered, Parcel, Recovered, RouteSet, Settled,
-    Stakes, Stored, Unsynced,
+    Spares, Stakes, Stored, Unsynced,
 };
 use crate::clock;
 use crate::input::Intake;
@@ -140,6 +140,7 @@ pub(super) struct Router {
     plans: HashMap<Tag, Plan>,
     /// At most one for each route set, and one more where some records wait in memory and some on the disk.
     open: Vec<OpenChunk>,
+    spares: Spares,
     /// Sealed chunks that an output still owes, by number: oldest first.
     owed: BTreeMap<u64, Owed>,
     /// The next number of a chunk; dead letters take some of them.
@@ -166,6 +167,7 @@ impl Router {
             flush,
             plans: HashMap::new(),
             open: Vec::new(),
+            spares: Spares::default(),
             owed: BTreeMap::new(),
             numbers: Arc::default(),
             ledger: Ledger::default(),
@@ -554,7 +556,8 @@ impl Router {
         file: Option<ChunkFile>,
     ) -> usize {
         let expected = bytes_max + FRAME_BYTES_EXPECTED;
-        let builder = ChunkBuilder::new(number, routes, expected, clock::instant());
+        let now = clock::instant();
+        let builder = ChunkBuilder::reusing(&self.spares, number, routes, expected, now);
         self.open.push(OpenChunk { builder, file });
         self.open.len() - 1
     }

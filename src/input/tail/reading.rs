@@ -196,7 +196,8 @@ impl Desk {
         let wanted = unfinished.min(self.lines.bytes_max) + MARKER_BYTES + 1;
         let wanted = wanted.max(READ_BYTES);
         if self.buffer.len() < wanted {
-            self.buffer.resize(wanted, 0);
+            // Memory that comes from the system is zero already: what no read ever fills is never made resident.
+            self.buffer = vec![0; wanted];
         }
     }
 
