@@ -1,7 +1,7 @@
 //! One record that is not whole yet, or waits for one before it.
 
 use super::{Desk, Line, Loan, Mode};
-use crate::input::lines::room;
+use crate::input::lines::{Counts, room};
 use crate::record::{Field, Fields, Nanos, Value};
 use std::time::Instant;
 
@@ -98,14 +98,21 @@ impl Entry {
     }
 
     /// Adds as much of the text as there is room for; whether that was all.
-    pub(super) fn append(&mut self, text: &str, bytes_max: usize) -> bool {
+    pub(super) fn append(&mut self, text: &str, bytes_max: usize, counts: &mut Counts) -> bool {
         let room = bytes_max.saturating_sub(self.content.len());
         if text.len() <= room {
             self.content.push_str(text);
             return true;
         }
         self.content.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or_default());
+        self.fill(counts);
         false
+    }
+
+    /// It is as long as it may be, which is counted once.
+    pub(super) fn fill(&mut self, counts: &mut Counts) {
+        counts.multiline_cut += u64::from(!self.is_full);
+        self.is_full = true;
     }
 
     /// What the file that takes this one's place goes on with, from a line that begins at `from`.

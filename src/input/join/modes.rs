@@ -67,14 +67,13 @@ impl Joiner {
         }
         let Some(known) = self.streams.get_mut(stream) else { return };
         known.state = role.state;
-        let id = match known.open {
+        let (id, is_whole) = match known.open {
             None if role.ends && self.entries.is_empty() => {
                 return push_whole(line, parser, taken, desk);
             }
             None => self.begin(line, index, &taken, desk),
-            Some(id) => id,
+            Some(id) => (id, self.extend(id, line, taken.content, parser, desk)),
         };
-        let is_whole = self.extend(id, line, taken.content, parser, desk);
         let is_over = role.ends || !is_whole && parser.is_over_when_full();
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.open = (!is_over).then_some(id);
@@ -85,22 +84,23 @@ impl Joiner {
         }
     }
 
-    /// Begins an entry with a line, whose text is not in it yet.
+    /// Begins an entry with a line; whether all of it had room.
     fn begin<'a>(
         &mut self,
         line: Line<'a>,
         index: usize,
         taken: &Taken<'a>,
         desk: &mut Desk<'_, 'a>,
-    ) -> u64 {
+    ) -> (u64, bool) {
         let mut entry = Entry::new(By::Parser(index), line, desk);
         if taken.fields.is_some() {
             entry.first.push_str(line.text);
         }
-        self.push_entry(entry)
+        let is_whole = entry.append(taken.content, desk.joining.bytes_max, desk.counts);
+        (self.push_entry(entry), is_whole)
     }
 
-    /// Adds a line to an entry; whether all of it had room.
+    /// Adds a further line to an entry; whether all of it had room.
     fn extend(
         &mut self,
         id: u64,
@@ -115,13 +115,8 @@ impl Joiner {
         if parser.joins_lines() && !entry.content.is_empty() && !entry.content.ends_with('\n') {
             entry.content.push('\n');
         }
-        let is_gap = content.is_empty() && parser.is_over_when_full() && line.from != entry.from;
-        let is_whole = entry.append(if is_gap { "\n" } else { content }, bytes_max);
-        if !is_whole && !entry.is_full {
-            entry.is_full = true;
-            desk.counts.multiline_cut += 1;
-        }
-        is_whole
+        let is_gap = content.is_empty() && parser.is_over_when_full();
+        entry.append(if is_gap { "\n" } else { content }, bytes_max, desk.counts)
     }
 
     /// Joins the pieces of a container's line, and whole lines by the parsers in `then`.
@@ -141,8 +136,10 @@ impl Joiner {
         let whole = match piece {
             None if ends => Whole::Line(taken),
             piece => {
-                let id = piece.unwrap_or_else(|| self.begin(line, index, &taken, desk));
-                self.extend(id, line, taken.content, parser, desk);
+                let id = piece.unwrap_or_else(|| self.begin(line, index, &taken, desk).0);
+                if piece.is_some() {
+                    self.extend(id, line, taken.content, parser, desk);
+                }
                 if let Some(stream) = self.streams.get_mut(stream) {
                     stream.piece = (!ends).then_some(id);
                 }
@@ -185,7 +182,8 @@ impl Joiner {
         let mut is_over = ends;
         let id = match (open, whole) {
             (Some(id), whole) => {
-                is_over |= !self.append_line(id, line, &content, desk);
+                let by = role.and_then(|(by, _)| then.get(by));
+                is_over |= by.is_some_and(|by| !self.extend(id, line, &content, by, desk));
                 if let Whole::Pieces(piece) = whole {
                     self.merge(piece, id);
                 }
@@ -194,11 +192,7 @@ impl Joiner {
             (None, Whole::Line(taken)) if ends && self.entries.is_empty() => {
                 return push_whole(line, parser, taken, desk);
             }
-            (None, Whole::Line(taken)) => {
-                let id = self.begin(line, index, &taken, desk);
-                self.extend(id, line, &content, parser, desk);
-                id
-            }
+            (None, Whole::Line(taken)) => self.begin(line, index, &taken, desk).0,
             (None, Whole::Pieces(id)) => {
                 if let Some(entry) = self.entry(id) {
                     entry.content = content.into_owned();
@@ -213,25 +207,6 @@ impl Joiner {
             stream.open = (!is_over).then_some(id);
             stream.then = stream.then.filter(|_| ends || !is_over);
         }
-    }
-
-    /// Adds a whole line to those of an entry; whether all of it had room.
-    fn append_line(
-        &mut self,
-        id: u64,
-        line: Line<'_>,
-        content: &str,
-        desk: &mut Desk<'_, '_>,
-    ) -> bool {
-        let bytes_max = desk.joining.bytes_max;
-        let Some(entry) = self.entry(id) else { return true };
-        entry.extend(line, desk.since);
-        if !entry.content.ends_with('\n') {
-            entry.content.push('\n');
-        }
-        let is_whole = entry.append(if content.is_empty() { "\n" } else { content }, bytes_max);
-        desk.counts.multiline_cut += u64::from(!is_whole);
-        is_whole
     }
 
     /// The pieces `piece` are a part of `id` now.
@@ -293,9 +268,8 @@ impl Joiner {
                 {
                     part.added.push('\n');
                     part.added.push_str(line.text);
-                } else if !entry.is_full {
-                    entry.is_full = true;
-                    desk.counts.multiline_cut += 1;
+                } else {
+                    entry.fill(desk.counts);
                 }
             }
             _ => self.push_alone(line, desk),
@@ -332,10 +306,7 @@ impl Joiner {
         let mut is_whole = true;
         if let Some(body) = body {
             is_whole = ends_with_newline(body);
-            if !entry.append(body, bytes_max) && !entry.is_full {
-                entry.is_full = true;
-                desk.counts.multiline_cut += 1;
-            }
+            entry.append(body, bytes_max, desk.counts);
         }
         let is_over = body.is_none() || is_whole && first.is_none();
         if is_over {

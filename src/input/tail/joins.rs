@@ -433,6 +433,19 @@ fn a_trace_ends_with_its_file_if_the_next_one_begins_anew() {
 }
 
 #[test]
+fn an_empty_line_goes_on_behind_a_rotation_as_anywhere() {
+    let mut rig = rig(&[("Multiline.Parser", "go")]);
+    rig.start();
+    rig.append("a.log", "panic: a\n");
+    look(&mut rig);
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "\ngoroutine 1 [running]:\n");
+    outwait(&mut rig);
+    rig.settle(99);
+    assert_eq!(stored(&rig), [r#""panic: a\n\ngoroutine 1 [running]:\n""#]);
+}
+
+#[test]
 fn what_is_longer_than_it_may_be_is_cut_and_counted() {
     let mut rig = rig(&[("Multiline.Parser", "java")]);
     rig.joined_max = 24;
