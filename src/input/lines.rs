@@ -158,11 +158,28 @@ struct Line<'a> {
 }
 
 impl Lines {
+    /// Without a parser; `long` says what becomes of lines of `bytes_max` or more.
+    pub(super) fn new(long: LongLines, bytes_max: usize) -> Self {
+        Self {
+            parser: None,
+            joining: None,
+            spare: Spare::default(),
+            scratch: Scratch::default(),
+            encoding: Encoding::Utf8,
+            skips_empty: false,
+            strips_return: true,
+            long,
+            bytes_max,
+        }
+    }
+
     /// Makes records of all complete lines in `bytes`, which begin at `batch.to`, and moves `batch.to` behind
-    /// the last one.
+    /// the last one. With an `end`, they are one line, which ends there, or as much of it as is wanted: one that is longer
+    /// than the buffer, or a file's last that has no newline.
     pub(super) fn split<'a>(
         &mut self,
         bytes: &'a [u8],
+        end: Option<u64>,
         origin: &Origin<'a>,
         batch: &mut Batch<'a>,
     ) -> Counts {
@@ -171,39 +188,46 @@ impl Lines {
         let newlines = memchr::memchr_iter(b'\n', bytes).count();
         batch.records.reserve(newlines);
         let from = batch.to;
-        batch.to = self.each_line(bytes, from, |lines, line| {
+        batch.to = self.each_line(bytes, from, end, |lines, line| {
             lines.push(line, origin, now, batch, &mut counts);
         });
         counts
     }
 
     /// Joins all complete lines in `bytes`, which begin at `seat.offset`; that moves behind the last one, and
-    /// `batch.to` to where a position may stand.
+    /// `batch.to` to where a position may stand. With an `end`, they are one line.
     pub(super) fn split_joined<'a>(
         &mut self,
         bytes: &'a [u8],
+        end: Option<u64>,
         origin: &Origin<'a>,
         batch: &mut Batch<'a>,
         seat: &mut Seat<'_>,
     ) -> Counts {
         let mut counts = Counts::default();
         let now = clock::now();
-        seat.offset = self.each_line(bytes, seat.offset, |lines, line| {
+        seat.offset = self.each_line(bytes, seat.offset, end, |lines, line| {
             lines.push_joined(line, origin, now, batch, seat, &mut counts);
         });
         batch.to = seat.joiner.hold(seat.offset);
         counts
     }
 
-    /// Calls `push` for all complete lines in `bytes`, which begin at `from`; returns where the next one begins.
+    /// Calls `push` for all complete lines in `bytes`, which begin at `from`, or for the one that has this `end`; returns
+    /// where the next one begins.
     fn each_line<'a>(
         &mut self,
         bytes: &'a [u8],
         from: u64,
+        end: Option<u64>,
         mut push: impl FnMut(&mut Self, Line<'a>),
     ) -> u64 {
         let encoding = self.encoding;
         let (bytes, base) = begin_unit(encoding, bytes, from);
+        if let Some(to) = end {
+            push(self, Line { bytes, text: None, from: base, to });
+            return to;
+        }
         let complete = encoding.last_end(bytes);
         let (whole, rest) = bytes.split_at_checked(complete).unwrap_or_default();
         let text = encoding.as_text(whole);
@@ -221,41 +245,6 @@ impl Lines {
         }
         // What stands before the next line belongs to no line.
         base + (complete + encoding.padding(rest)) as u64
-    }
-
-    /// Makes a record of a single line that ends at `to`, of which `bytes`, beginning at `batch.to`, holds as much
-    /// as is wanted: one that is longer than the buffer, or a file's last that has no newline.
-    pub(super) fn push_one<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        to: u64,
-        origin: &Origin<'a>,
-        batch: &mut Batch<'a>,
-    ) -> Counts {
-        let mut counts = Counts::default();
-        let (bytes, from) = begin_unit(self.encoding, bytes, batch.to);
-        let line = Line { bytes, text: None, from, to };
-        self.push(line, origin, clock::now(), batch, &mut counts);
-        batch.to = to;
-        counts
-    }
-
-    /// The same for a line that is joined.
-    pub(super) fn push_one_joined<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        to: u64,
-        origin: &Origin<'a>,
-        batch: &mut Batch<'a>,
-        seat: &mut Seat<'_>,
-    ) -> Counts {
-        let mut counts = Counts::default();
-        let (bytes, from) = begin_unit(self.encoding, bytes, seat.offset);
-        let line = Line { bytes, text: None, from, to };
-        self.push_joined(line, origin, clock::now(), batch, seat, &mut counts);
-        seat.offset = to;
-        batch.to = seat.joiner.hold(to);
-        counts
     }
 
     /// Hands over what became whole without another line.
@@ -442,28 +431,13 @@ mod tests {
     use expect_test::{Expect, expect};
     use std::fmt::Write;
 
-    fn lines(long: LongLines, bytes_max: usize) -> Lines {
-        let scratch = Scratch::default();
-        Lines {
-            parser: None,
-            joining: None,
-            spare: Spare::default(),
-            scratch,
-            encoding: Encoding::Utf8,
-            skips_empty: false,
-            strips_return: true,
-            long,
-            bytes_max,
-        }
-    }
-
     /// Splits `bytes`, which begin at offset 100, and shows the records, what is covered and what was counted.
     fn check_with(mut lines: Lines, bytes: &[u8], expected: &Expect) {
         let bump = Bump::new();
         let source = Source { id: SourceId { input: 0, number: 0 }, key: [0; 16], first_seen: 0 };
         let mut batch = Batch::new(&bump, Tag::new("t"), source, 100);
         let origin = Origin { key: "log", path_key: None, offset_key: Some("at"), path: "/a" };
-        let counts = lines.split(bytes, &origin, &mut batch);
+        let counts = lines.split(bytes, None, &origin, &mut batch);
         let mut text = String::new();
         for record in &batch.records {
             let mut json = Vec::new();
@@ -479,7 +453,7 @@ mod tests {
     }
 
     fn check(bytes: &[u8], expected: &Expect) {
-        check_with(lines(LongLines::Flag, 1000), bytes, expected);
+        check_with(Lines::new(LongLines::Flag, 1000), bytes, expected);
     }
 
     #[test]
@@ -506,7 +480,7 @@ mod tests {
                 106-110 {"at":106,"log":"b\r"}
                 to 110"#]],
         );
-        let mut skipping = lines(LongLines::Flag, 1000);
+        let mut skipping = Lines::new(LongLines::Flag, 1000);
         skipping.skips_empty = true;
         check_with(
             skipping,
@@ -516,7 +490,7 @@ mod tests {
                 106-108 {"at":106,"log":"b"}
                 to 108"#]],
         );
-        let mut keeping = lines(LongLines::Flag, 1000);
+        let mut keeping = Lines::new(LongLines::Flag, 1000);
         keeping.strips_return = false;
         check_with(
             keeping,
@@ -555,7 +529,7 @@ mod tests {
     fn long_lines_are_skipped_or_cut() {
         let bytes = "ok\n123456\n12345é\n1234567890\nok\n".as_bytes();
         check_with(
-            lines(LongLines::Skip, 6),
+            Lines::new(LongLines::Skip, 6),
             bytes,
             &expect![[r#"
                 100-103 {"at":100,"log":"ok"}
@@ -563,7 +537,7 @@ mod tests {
                 to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 3, long_cut: 0, multiline_cut: 0 }"#]],
         );
         check_with(
-            lines(LongLines::Truncate, 6),
+            Lines::new(LongLines::Truncate, 6),
             bytes,
             &expect![[r#"
                 100-103 {"at":100,"log":"ok"}
@@ -574,7 +548,7 @@ mod tests {
                 to 132 Counts { unparsed: 0, invalid_utf8: 0, repaired: 0, long_skipped: 0, long_cut: 3, multiline_cut: 0 }"#]],
         );
         check_with(
-            lines(LongLines::Flag, 7),
+            Lines::new(LongLines::Flag, 7),
             bytes,
             &expect![[r#"
                 100-103 {"at":100,"log":"ok"}

@@ -6,15 +6,13 @@
 //! Without `Parser`, the input is a sequence of JSON records, on one line each or not. What is no record is
 //! passed on as a line under `log` and counted; Fluent Bit would drop all that it has just read.
 
-use super::encoding::Encoding;
-use super::join::Spare;
 use super::lines::{Counts, Lines, LongLines, Origin};
 use super::objects::{self, NoObject};
 use super::{Input, Intake, Turn};
 use crate::clock;
 use crate::config::{Size, properties};
 use crate::metrics::InputMetrics;
-use crate::parser::{Parser, Scratch};
+use crate::parser::Parser;
 use crate::record::{Batch, Field, Fields, Nanos, Record, Source, SourceId, Tag, Value};
 use bumpalo::Bump;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -106,24 +104,13 @@ impl Stdin {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         let id = SourceId { input, number: 0 };
-        let scratch = Scratch::default();
         Ok(Self {
             input: descriptor,
             tag: Tag::new(tag),
             source: Source { id, key, first_seen: clock::now() },
             metrics,
             is_text: parser.is_some(),
-            lines: Lines {
-                parser,
-                joining: None,
-                spare: Spare::default(),
-                scratch,
-                encoding: Encoding::Utf8,
-                skips_empty: false,
-                strips_return: false,
-                long: LongLines::Flag,
-                bytes_max,
-            },
+            lines: Lines { parser, strips_return: false, ..Lines::new(LongLines::Flag, bytes_max) },
             // A record that is not whole yet, and a read behind it.
             buffer: vec![0; bytes_max + READ_BYTES],
             filled: 0,
@@ -206,13 +193,13 @@ fn split_lines<'a>(
 ) -> (usize, Counts) {
     let origin = Origin { key: "log", path_key: None, offset_key: None, path: "" };
     let from = batch.to;
-    let mut counts = lines.split(bytes, &origin, batch);
+    let mut counts = lines.split(bytes, None, &origin, batch);
     let used = usize::try_from(batch.to - from).unwrap_or(usize::MAX);
     let rest = bytes.get(used..).unwrap_or_default();
     // A line that does not fit ends here, and what follows is another one: a pipe cannot be read again.
     if !rest.is_empty() && (is_over || rest.len() > lines.bytes_max) {
         let end = batch.to + rest.len() as u64;
-        counts = counts + lines.push_one(rest, end, &origin, batch);
+        counts = counts + lines.split(rest, Some(end), &origin, batch);
         return (bytes.len(), counts);
     }
     (used, counts)

@@ -2,10 +2,9 @@
 
 use super::{Joiner, Joining, Mode};
 use crate::config::Diagnostics;
-use crate::input::encoding::Encoding;
 use crate::input::lines::{Lines, LongLines, Origin, Seat};
+use crate::parser::Parsers;
 use crate::parser::multiline::{Multiline, MultilineParsers};
-use crate::parser::{Parsers, Scratch};
 use crate::record::{Batch, Source, SourceId, Tag, write_json};
 use bumpalo::Bump;
 use std::sync::Arc;
@@ -42,17 +41,8 @@ pub fn fuzz_joiner(data: &[u8]) {
 
 /// The records of `file`, read in steps of so many bytes.
 fn join(joining: &Arc<Joining>, file: &[u8], step: usize) -> Vec<Shown> {
-    let mut lines = Lines {
-        parser: None,
-        joining: Some(Arc::clone(joining)),
-        spare: super::Spare::default(),
-        scratch: Scratch::default(),
-        encoding: Encoding::Utf8,
-        skips_empty: false,
-        strips_return: true,
-        long: LongLines::Flag,
-        bytes_max: 512,
-    };
+    let mut lines =
+        Lines { joining: Some(Arc::clone(joining)), ..Lines::new(LongLines::Flag, 512) };
     let source = Source { id: SourceId { input: 0, number: 0 }, key: [0; 16], first_seen: 0 };
     let origin = Origin { key: "log", path_key: None, offset_key: None, path: "" };
     let mut joiner = Joiner::new(0, Vec::new());
@@ -66,7 +56,7 @@ fn join(joining: &Arc<Joining>, file: &[u8], step: usize) -> Vec<Shown> {
         if end < file.len() {
             end = end.saturating_add(step).min(file.len());
             let bytes = file.get(start..end).unwrap_or_default();
-            lines.split_joined(bytes, &origin, &mut batch, &mut seat);
+            lines.split_joined(bytes, None, &origin, &mut batch, &mut seat);
             start = usize::try_from(seat.offset).unwrap_or(file.len());
         } else {
             seat.joiner.close_all();

@@ -82,12 +82,11 @@ use self::reading::{Desk, Keys};
 use self::rest::{LEAVING_OPEN_MAX, Resting};
 use self::tag::TagMaker;
 use self::watch::Watcher;
-use super::encoding::{Encoding, Expected};
-use super::join::Spare;
+use super::encoding::Expected;
 use super::lines::{Lines, LongLines};
 use super::{Input, Intake, Turn};
 use crate::metrics::InputMetrics;
-use crate::parser::{Parser, Scratch};
+use crate::parser::Parser;
 use crate::record::SourceId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
@@ -394,20 +393,17 @@ fn open_desk(
     expected: Expected,
 ) -> Desk {
     let bytes_max = options.buffer_max_size.0.min(LINE_BYTES_MAX);
+    let long = match (options.truncate_long_lines, options.skip_long_lines) {
+        (true, _) => LongLines::Truncate,
+        (false, true) => LongLines::Skip,
+        (false, false) => LongLines::Flag,
+    };
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX).saturating_sub(1).max(1);
     let lines = Lines {
         parser,
         joining: joining.map(Arc::new),
-        spare: Spare::default(),
-        scratch: Scratch::default(),
-        encoding: Encoding::Utf8,
         skips_empty: options.skip_empty_lines,
-        strips_return: true,
-        long: match (options.truncate_long_lines, options.skip_long_lines) {
-            (true, _) => LongLines::Truncate,
-            (false, true) => LongLines::Skip,
-            (false, false) => LongLines::Flag,
-        },
-        bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX).saturating_sub(1).max(1),
+        ..Lines::new(long, bytes_max)
     };
     let keys = Keys {
         key: options.key.clone(),

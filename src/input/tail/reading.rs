@@ -106,16 +106,10 @@ impl Desk {
         let lines = &mut self.lines;
         let to = if let Some(joiner) = &mut reader.joiner {
             let mut seat = Seat { joiner, before, offset: from, since: subject.now };
-            *counts = match long_end {
-                Some(to) => lines.push_one_joined(bytes, to, &origin, &mut batch, &mut seat),
-                None => lines.split_joined(bytes, &origin, &mut batch, &mut seat),
-            };
+            *counts = lines.split_joined(bytes, long_end, &origin, &mut batch, &mut seat);
             seat.offset
         } else {
-            *counts = match long_end {
-                Some(to) => lines.push_one(bytes, to, &origin, &mut batch),
-                None => lines.split(bytes, &origin, &mut batch),
-            };
+            *counts = lines.split(bytes, long_end, &origin, &mut batch);
             batch.to
         };
         batch.bytes = to - from;
