@@ -8,6 +8,7 @@
 use super::content::{Content, is_packed};
 use super::database::Start;
 use super::discovery::{Found, Place};
+use super::events::round;
 use super::file::Stage;
 use super::follow::real_path;
 use super::rest::Resting;
@@ -17,7 +18,6 @@ use crate::record::Tag;
 use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
 use std::io;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -61,9 +61,7 @@ impl Tail {
             if self.files.len() <= self.openings.wanted && !is_crowded {
                 return;
             }
-            let behind = (Bound::Excluded(self.dozed), Bound::Unbounded);
-            let next = self.files.range(behind).next().or_else(|| self.files.first_key_value());
-            let Some((number, followed)) = next else { return };
+            let Some((number, followed)) = round(&self.files, self.dozed).next() else { return };
             let (number, can_doze) = (*number, can_doze(followed));
             self.dozed = number;
             if can_doze && let Some(followed) = self.files.remove(&number) {
@@ -107,22 +105,8 @@ impl Tail {
         if let Stage::Reading(reader) = &stage {
             self.positions.reopen(reader.row, Arc::clone(&file));
         }
-        let followed = Followed {
-            file,
-            path,
-            shown,
-            tag,
-            place,
-            start,
-            stage,
-            names,
-            leaving: None,
-            is_queued: false,
-            modified,
-            has_failed: false,
-            successor: None,
-        };
-        self.files.insert(number, followed);
+        let followed = Followed::new(file, path, shown, tag, place);
+        self.files.insert(number, Followed { start, stage, names, modified, ..followed });
         true
     }
 
@@ -160,11 +144,9 @@ impl Tail {
 
     /// Rouses those of some dozing files that changed, for what nobody told of.
     pub(super) fn check_dozing(&mut self, count: usize) {
-        let behind = self.dozing.range((Bound::Excluded(self.checked_dozing), Bound::Unbounded));
-        let round = behind.chain(self.dozing.range(..=self.checked_dozing)).take(count);
         let mut changed = Vec::new();
         let mut last = 0;
-        for (number, dozing) in round {
+        for (number, dozing) in round(&self.dozing, self.checked_dozing).take(count) {
             last = *number;
             if dozing.has_changed() {
                 changed.push(*number);

@@ -4,7 +4,7 @@ use super::database::Start;
 use super::file::Stage;
 use super::positions::Answer;
 use super::{Ending, Followed, Place, Tail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
@@ -129,14 +129,17 @@ impl Tail {
 
     /// The files whose turn it is to be looked at: those that are leaving, and some of the others.
     fn slice(&mut self) -> Vec<u64> {
-        let count = slice_len(self.files.len());
-        let behind = self.files.range((Bound::Excluded(self.checked), Bound::Unbounded));
-        let round = behind.chain(self.files.range(..=self.checked)).map(|(number, _)| *number);
-        let mut numbers: Vec<u64> = round.take(count).collect();
+        let round = round(&self.files, self.checked).take(slice_len(self.files.len()));
+        let mut numbers: Vec<u64> = round.map(|(number, _)| *number).collect();
         self.checked = numbers.last().copied().unwrap_or_default();
         numbers.extend(&self.leaving);
         numbers
     }
+}
+
+/// All files once, those behind `last` first: who takes some of them and goes on there has all in turn.
+pub(super) fn round<V>(files: &BTreeMap<u64, V>, last: u64) -> impl Iterator<Item = (&u64, &V)> {
+    files.range((Bound::Excluded(last), Bound::Unbounded)).chain(files.range(..=last))
 }
 
 /// How many of so many files one look is at.

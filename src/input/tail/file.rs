@@ -40,6 +40,31 @@ pub(super) struct Followed {
 }
 
 impl Followed {
+    /// One of which nothing is known yet but who it is.
+    pub(super) fn new(
+        file: Arc<Content>,
+        path: PathBuf,
+        shown: String,
+        tag: Tag,
+        place: Place,
+    ) -> Self {
+        Self {
+            file,
+            path,
+            shown,
+            tag,
+            place,
+            start: Start::Head,
+            stage: Stage::Empty,
+            names: 1,
+            leaving: None,
+            is_queued: false,
+            modified: None,
+            has_failed: false,
+            successor: None,
+        }
+    }
+
     /// Whether nothing is read of it: it is a packed copy of another file.
     pub(super) fn is_read_elsewhere(&self) -> bool {
         matches!(&self.stage, Stage::Reading(reader) if reader.offset == ELSEWHERE)

@@ -147,22 +147,10 @@ impl Tail {
         if self.places.contains_key(&place) {
             return None;
         }
-        let followed = Followed {
-            file: Arc::new(file),
-            path: found.path.clone(),
-            shown: found.path.to_string_lossy().into_owned(),
-            tag,
-            place,
-            start: self.start(found, is_first),
-            stage: Stage::Empty,
-            names: 1,
-            leaving: None,
-            is_queued: false,
-            modified: None,
-            has_failed: false,
-            successor: None,
-        };
-        let number = self.enter(followed);
+        let start = self.start(found, is_first);
+        let shown = found.path.to_string_lossy().into_owned();
+        let followed = Followed::new(Arc::new(file), found.path.clone(), shown, tag, place);
+        let number = self.enter(Followed { start, ..followed });
         self.metrics.files_opened.add(1);
         self.register(number, None);
         Some(number)
@@ -247,21 +235,9 @@ impl Tail {
         if self.places.contains_key(&place) {
             return;
         }
-        let number = self.enter(Followed {
-            file,
-            path,
-            shown: registration.path.to_string_lossy().into_owned(),
-            tag,
-            place,
-            start: Start::Head,
-            stage: Stage::Registering,
-            names: 1,
-            leaving: Some(now),
-            is_queued: false,
-            modified: None,
-            has_failed: false,
-            successor: None,
-        });
+        let shown = registration.path.to_string_lossy().into_owned();
+        let followed = Followed::new(file, path, shown, tag, place);
+        let number = self.enter(Followed { leaving: Some(now), ..followed });
         self.metrics.files_opened.add(1);
         self.begin(number, registration);
     }

@@ -5,7 +5,6 @@
 //! a number of them the oldest is closed and rests; when there is room again it is sought by its identity, as after a
 //! restart. Only one that was deleted outright is lost by that, and counted.
 
-use super::database::Start;
 use super::file::{Reader, Stage};
 use super::trace::Tracer;
 use super::{Followed, Place, Tail};
@@ -130,10 +129,7 @@ impl Tail {
             }
             self.metrics.files_closed.add(1);
             self.closed.insert(number, (reader.row, reader.offset));
-            self.end_joining(number, &shown);
-            if let Some(successor) = successor {
-                self.enqueue(successor);
-            }
+            self.make_way(number, &shown, successor);
             return self.forget_if_safe(number, reader.safe);
         };
         let place = file.metadata().ok().as_ref().map_or(place, Place::of);
@@ -141,11 +137,7 @@ impl Tail {
         // and its row tells the next start that it is one.
         let other = self.places.get(&place).and_then(|number| self.files.get(number));
         if other.is_some_and(|other| !other.is_read_elsewhere()) {
-            self.end_joining(number, &shown);
-            if let Some(successor) = successor {
-                self.enqueue(successor);
-            }
-            return;
+            return self.make_way(number, &shown, successor);
         }
         let file = Arc::new(file);
         self.positions.reopen(reader.row, Arc::clone(&file));
@@ -154,23 +146,18 @@ impl Tail {
             self.places.insert(place, number);
         }
         self.leaving.insert(number);
-        let followed = Followed {
-            file,
-            path,
-            shown,
-            tag,
-            place,
-            start: Start::Head,
-            stage: Stage::Reading(reader),
-            names: 1,
-            leaving: Some(now),
-            is_queued: false,
-            modified: None,
-            has_failed: false,
-            successor,
-        };
-        self.files.insert(number, followed);
+        let followed = Followed::new(file, path, shown, tag, place);
+        let (stage, leaving) = (Stage::Reading(reader), Some(now));
+        self.files.insert(number, Followed { stage, leaving, successor, ..followed });
         self.enqueue(number);
+    }
+
+    /// A resting file is not read any more: the one that waits for it may be.
+    fn make_way(&mut self, number: u64, shown: &str, successor: Option<u64>) {
+        self.end_joining(number, shown);
+        if let Some(successor) = successor {
+            self.enqueue(successor);
+        }
     }
 
     /// Says and counts that a file is gone, with bytes in it that had been seen and not read.

@@ -91,6 +91,10 @@ impl Tail {
 
     /// Reads one file once.
     pub(super) fn read(&mut self, number: u64, now: Instant, intake: &mut dyn Intake) -> Outcome {
+        // Before anything is taken that has to be given back.
+        let Some(Followed { stage: Stage::Reading(_), .. }) = self.files.get(&number) else {
+            return Outcome::End;
+        };
         let Readiness::Ready(before) = self.readiness(number) else { return Outcome::Later };
         let mut lenders = self.take_joiners(&before);
         let Some(followed) = self.files.get_mut(&number) else { return Outcome::End };
