@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod fixture;
 pub mod grep;
+pub mod kubernetes;
 pub mod modify;
 pub mod parser;
 pub mod record_modifier;

@@ -1,0 +1,4 @@
+//! `kubernetes`: adds what the cluster says of the pod that a record comes from.
+
+pub mod directory;
+pub mod object;
