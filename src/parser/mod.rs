@@ -78,6 +78,14 @@ impl Parser {
         }
     }
 
+    /// All fields that it can make; `None` if that depends on what it reads.
+    pub fn field_names(&self) -> Option<&[&str]> {
+        match (&self.format, &self.decoders) {
+            (Format::Regex(captured), None) => Some(captured.matcher.names()),
+            _ => None,
+        }
+    }
+
     /// Appends the fields of `text`. `None`: it does not match, and `fields` is as it was.
     ///
     /// Where the time's format lacks the year, it is that of `now`.

@@ -18,6 +18,7 @@ mod docs;
 mod endpoints;
 mod fairness;
 mod long_lines;
+mod never_acts;
 mod once;
 mod readme;
 mod resume;
