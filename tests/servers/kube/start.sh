@@ -46,14 +46,15 @@ YAML
 # The server makes its certificate, and one to trust it by, at its first start.
 ln -sf certs/apiserver.crt "$data/ca.crt"
 
-# A socket in the folder of etcd needs no second free port, and ends with it. etcd ends behind the server,
-# however that ends, and not before it: the server's orderly end needs it.
-setpriv --pdeathsig TERM "$built/etcd" --data-dir "$data/etcd" --log-level error --unsafe-no-fsync \
-  --listen-client-urls "unix://$data/etcd.sock:0" --advertise-client-urls "unix://$data/etcd.sock:0" \
-  --listen-peer-urls http://127.0.0.1:0 &
-exec "$built/kube-apiserver" --etcd-servers "unix://$data/etcd.sock:0" \
-  --bind-address 127.0.0.1 --secure-port "$port" --cert-dir "$data/certs" --endpoint-reconciler-type none \
-  --token-auth-file "$data/tokens.csv" --authorization-mode RBAC --anonymous-auth=false \
+# etcd listens on a socket in the folder, named as its URL: no second free port is needed. It ends behind the
+# server, however that ends, and not before it: the server's orderly end needs it.
+cd "$data"
+etcd=unix://localhost:0
+setpriv --pdeathsig TERM "$built/etcd" --data-dir etcd --log-level error --unsafe-no-fsync \
+  --listen-client-urls "$etcd" --advertise-client-urls "$etcd" --listen-peer-urls http://127.0.0.1:0 &
+exec "$built/kube-apiserver" --etcd-servers "$etcd" \
+  --bind-address 127.0.0.1 --secure-port "$port" --cert-dir certs --endpoint-reconciler-type none \
+  --token-auth-file tokens.csv --authorization-mode RBAC --anonymous-auth=false \
   --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range 10.0.0.0/24 \
-  --service-account-signing-key-file "$data/sa.key" --service-account-key-file "$data/sa.key" \
-  --disable-admission-plugins ServiceAccount "${@/#/--}"
+  --service-account-signing-key-file sa.key --service-account-key-file sa.key \
+  --disable-admission-plugins ServiceAccount --shutdown-watch-termination-grace-period 1s "${@/#/--}"
