@@ -6,6 +6,7 @@ use crate::config::{
     Section, ServiceOptions, Severity, Transport,
 };
 use crate::filter::grep::{self, Grep, GrepOptions};
+use crate::filter::kubernetes::{self, options::KubernetesOptions};
 use crate::filter::modify::{self, Modify, ModifyOptions};
 use crate::filter::outlook::Outlook;
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
@@ -207,16 +208,30 @@ pub(super) fn outlook(instance: &Instance<InputCommon>, parsers: &Parsers) -> Ou
     }
 }
 
-/// Follows what becomes of records in a filter, and reports what of it can never act.
+/// What the tags begin with that an input makes of its `Tag`, as far as that is known.
+pub(super) fn tag_starts(instance: &Instance<InputCommon>, tag: &str) -> Vec<String> {
+    if instance.plugin.name != TailOptions::NAME {
+        return Vec::new();
+    }
+    instance.options(TailOptions::read).tag_starts(tag)
+}
+
+/// Follows what becomes of records in a filter, and reports what of it can never act. `starts` is what tags begin with
+/// that come to it.
 pub(super) fn examine(
     instance: &Instance<FilterCommon>,
     parsers: &Parsers,
+    starts: &[&str],
     outlook: &mut Outlook,
     diagnostics: &mut Diagnostics,
 ) {
     match instance.plugin.name {
         GrepOptions::NAME => {
             grep::examine(&instance.options(GrepOptions::read), outlook, diagnostics);
+        }
+        KubernetesOptions::NAME => {
+            let options = instance.options(KubernetesOptions::read);
+            kubernetes::examine(&options, &instance.section, starts, outlook, diagnostics);
         }
         ModifyOptions::NAME => {
             modify::examine(&instance.options(ModifyOptions::read), outlook, diagnostics);
