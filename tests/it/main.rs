@@ -18,6 +18,7 @@ mod docs;
 mod endpoints;
 mod fairness;
 mod long_lines;
+mod manifests;
 mod once;
 mod readme;
 mod resume;
