@@ -22,6 +22,7 @@ mod manifests;
 mod once;
 mod readme;
 mod resume;
+mod rights;
 mod rotate;
 mod shutdown;
 mod stock_parsers;
