@@ -20,6 +20,7 @@ use bumpalo::Bump;
 use captures::{Captured, Rooms};
 use decoders::Decoders;
 use pairs::Pairs;
+use tailwater_parsers::regex;
 use time::TimeField;
 
 pub use build::{NoParser, Parsers};
@@ -78,6 +79,14 @@ impl Parser {
         }
     }
 
+    /// All fields that it can make; `None` if that depends on what it reads.
+    pub fn field_names(&self) -> Option<&[&str]> {
+        match (&self.format, &self.decoders) {
+            (Format::Regex(captured), None) => Some(captured.matcher.names()),
+            _ => None,
+        }
+    }
+
     /// Appends the fields of `text`. `None`: it does not match, and `fields` is as it was.
     ///
     /// Where the time's format lacks the year, it is that of `now`.
@@ -123,6 +132,14 @@ impl Parser {
 }
 
 impl Format {
+    /// Makes it ready to parse.
+    fn compile(&self) -> Result<(), regex::Error> {
+        match self {
+            Self::Regex(captured) => captured.matcher.compile(),
+            Self::Json | Self::Pairs(_) => Ok(()),
+        }
+    }
+
     fn parse<'a>(
         &self,
         time_field: Option<&TimeField>,

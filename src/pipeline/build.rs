@@ -7,7 +7,7 @@ use super::output_folder;
 use super::plugins::{self, BuiltInput, BuiltOutput, OpenInput};
 use super::router::{Deliver, MEM_BUF_LIMIT_DEFAULT, Outlet, Router, Share};
 use super::storage::Storage;
-use super::{Control, InputSlot, Pipeline};
+use super::{Control, InputSlot, Pipeline, walk};
 use crate::admin::{self, HealthOptions, Server};
 use crate::buffer::{DiskError, OutputName, RouteSet, Settler};
 use crate::config::{
@@ -117,6 +117,7 @@ impl Plan {
     /// `None` if one of them is an error.
     pub fn new(model: Model, diagnostics: &mut Diagnostics) -> Option<Self> {
         let parsers = Parsers::build(&model.parsers, diagnostics);
+        walk::check(&model, &parsers, diagnostics);
         let mut planner = Planner {
             multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
             parsers,

@@ -11,6 +11,7 @@ mod router;
 mod simulation;
 mod spool;
 mod storage;
+mod walk;
 
 pub use agent::{Agent, RunError};
 pub use build::{Plan, StartError};

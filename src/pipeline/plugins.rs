@@ -5,11 +5,12 @@ use crate::config::{
     Catalog, Diagnostics, FilterCommon, InputCommon, Instance, OutputCommon, Plugin, PluginKind,
     Section, ServiceOptions, Severity, Transport,
 };
-use crate::filter::Filter;
-use crate::filter::grep::{Grep, GrepOptions};
-use crate::filter::modify::{Modify, ModifyOptions};
+use crate::filter::grep::{self, Grep, GrepOptions};
+use crate::filter::modify::{self, Modify, ModifyOptions};
+use crate::filter::outlook::Outlook;
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
-use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
+use crate::filter::record_modifier::{self, RecordModifier, RecordModifierOptions};
+use crate::filter::{self, Filter};
 use crate::input::Input;
 use crate::input::dummy::{Dummy, DummyOptions};
 use crate::input::stdin::{Stdin, StdinError, StdinOptions};
@@ -190,6 +191,45 @@ pub(super) fn filter(
             Some(Box::new(RecordModifier::build(&options, diagnostics)))
         }
         _ => None,
+    }
+}
+
+/// What the records of an input are like.
+pub(super) fn outlook(instance: &Instance<InputCommon>, parsers: &Parsers) -> Outlook {
+    if instance.plugin.name != TailOptions::NAME {
+        return Outlook::open();
+    }
+    let options = instance.options(TailOptions::read);
+    let parser = options.parser.as_ref().and_then(|name| parsers.get(name).ok());
+    match options.field_names(parser.map(Arc::as_ref)) {
+        Some(names) => Outlook::of(names),
+        None => Outlook::open(),
+    }
+}
+
+/// Follows what becomes of records in a filter, and reports what of it can never act.
+pub(super) fn examine(
+    instance: &Instance<FilterCommon>,
+    parsers: &Parsers,
+    outlook: &mut Outlook,
+    diagnostics: &mut Diagnostics,
+) {
+    match instance.plugin.name {
+        GrepOptions::NAME => {
+            grep::examine(&instance.options(GrepOptions::read), outlook, diagnostics);
+        }
+        ModifyOptions::NAME => {
+            modify::examine(&instance.options(ModifyOptions::read), outlook, diagnostics);
+        }
+        ParserFilterOptions::NAME => {
+            let options = instance.options(ParserFilterOptions::read);
+            filter::parser::examine(&options, parsers, outlook, diagnostics);
+        }
+        RecordModifierOptions::NAME => {
+            let options = instance.options(RecordModifierOptions::read);
+            record_modifier::examine(&options, outlook);
+        }
+        _ => outlook.add_unknown(),
     }
 }
 

@@ -19,6 +19,7 @@ mod endpoints;
 mod fairness;
 mod long_lines;
 mod manifests;
+mod never_acts;
 mod once;
 mod readme;
 mod resume;
