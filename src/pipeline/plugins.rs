@@ -6,7 +6,9 @@ use crate::config::{
     Section, ServiceOptions, Severity, Transport,
 };
 use crate::filter::grep::{self, Grep, GrepOptions};
-use crate::filter::kubernetes::{self, options::KubernetesOptions};
+use crate::filter::kubernetes::directory::Directory;
+use crate::filter::kubernetes::options::KubernetesOptions;
+use crate::filter::kubernetes::{self, Kubernetes};
 use crate::filter::modify::{self, Modify, ModifyOptions};
 use crate::filter::outlook::Outlook;
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
@@ -48,6 +50,7 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Input, StdinOptions, Local),
     plugin!(Input, TailOptions, Local),
     plugin!(Filter, GrepOptions, Local),
+    plugin!(Filter, KubernetesOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
     plugin!(Filter, RecordModifierOptions, Local),
@@ -170,13 +173,20 @@ fn find_parser(
 /// Builds a filter from its section; `None` if it cannot work, which is reported.
 pub(super) fn filter(
     instance: &Instance<FilterCommon>,
-    parsers: &Parsers,
+    parsers: &Arc<Parsers>,
     metrics: &Arc<FilterMetrics>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Filter>> {
     match instance.plugin.name {
         GrepOptions::NAME => {
             Some(Box::new(Grep::build(&instance.options(GrepOptions::read), diagnostics)))
+        }
+        KubernetesOptions::NAME => {
+            let options = instance.options(KubernetesOptions::read);
+            let (directory, section) = (Directory::default(), &instance.section);
+            let filter =
+                Kubernetes::build(&options, directory, parsers, metrics, section, diagnostics)?;
+            Some(Box::new(filter))
         }
         ModifyOptions::NAME => {
             Some(Box::new(Modify::build(&instance.options(ModifyOptions::read), diagnostics)))

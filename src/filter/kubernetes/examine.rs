@@ -32,6 +32,12 @@ pub fn examine(
             examine_start(options, section, start, diagnostics);
         }
     }
+    if options.adds_namespace() {
+        outlook.add("kubernetes_namespace");
+    } else if options.namespace_metadata_only {
+        // It does nothing at all.
+        return;
+    }
     let mut names = NAMES.to_vec();
     for (name, is_added) in [
         ("labels", options.labels),
@@ -41,9 +47,8 @@ pub fn examine(
     ] {
         names.extend(is_added.then_some(name));
     }
-    outlook.add_kubernetes(names);
-    if options.adds_namespace() {
-        outlook.add("kubernetes_namespace");
+    if !options.namespace_metadata_only {
+        outlook.add_kubernetes(names);
     }
     if !options.merge_log {
         return;
