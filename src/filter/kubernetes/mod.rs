@@ -12,6 +12,8 @@ pub mod object;
 pub mod options;
 mod origin;
 mod preload;
+#[cfg(test)]
+mod tests;
 
 pub use origin::fuzz_origin;
 
