@@ -11,6 +11,7 @@ use crate::filter::kubernetes::Kubernetes;
 use crate::filter::kubernetes::directory::Directory;
 use crate::filter::kubernetes::options::KubernetesOptions;
 use crate::filter::modify::{Modify, ModifyOptions};
+use crate::filter::nest::{Nest, NestOptions};
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
 use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::input::Input;
@@ -51,6 +52,7 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Filter, GrepOptions, Local),
     plugin!(Filter, KubernetesOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
+    plugin!(Filter, NestOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
     plugin!(Filter, RecordModifierOptions, Local),
     plugin!(Output, BulkOptions, Network),
@@ -189,6 +191,10 @@ pub(super) fn filter(
         }
         ModifyOptions::NAME => {
             Some(Box::new(Modify::build(&instance.options(ModifyOptions::read), diagnostics)))
+        }
+        NestOptions::NAME => {
+            let options = instance.options(NestOptions::read);
+            Some(Box::new(Nest::build(&options, &instance.location, diagnostics)?))
         }
         ParserFilterOptions::NAME => {
             let options = instance.options(ParserFilterOptions::read);
