@@ -10,6 +10,7 @@ use crate::filter::kubernetes::directory::Directory;
 use crate::filter::kubernetes::options::KubernetesOptions;
 use crate::filter::kubernetes::{self, Kubernetes};
 use crate::filter::modify::{self, Modify, ModifyOptions};
+use crate::filter::nest::{Nest, NestOptions};
 use crate::filter::outlook::Outlook;
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
 use crate::filter::record_modifier::{self, RecordModifier, RecordModifierOptions};
@@ -52,6 +53,7 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Filter, GrepOptions, Local),
     plugin!(Filter, KubernetesOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
+    plugin!(Filter, NestOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
     plugin!(Filter, RecordModifierOptions, Local),
     plugin!(Output, BulkOptions, Network),
@@ -191,6 +193,10 @@ pub(super) fn filter(
         ModifyOptions::NAME => {
             Some(Box::new(Modify::build(&instance.options(ModifyOptions::read), diagnostics)))
         }
+        NestOptions::NAME => {
+            let options = instance.options(NestOptions::read);
+            Some(Box::new(Nest::build(&options, &instance.location, diagnostics)?))
+        }
         ParserFilterOptions::NAME => {
             let options = instance.options(ParserFilterOptions::read);
             let (location, metrics) = (&instance.location, Arc::clone(metrics));
@@ -254,7 +260,8 @@ pub(super) fn examine(
             let options = instance.options(RecordModifierOptions::read);
             record_modifier::examine(&options, outlook);
         }
-        _ => outlook.add_unknown(),
+        // It may make of the fields what it wants: `nest` can lift `kubernetes` as `kubernetes_…`.
+        _ => *outlook = Outlook::open(),
     }
 }
 

@@ -145,6 +145,34 @@ fn what_filters_make_is_followed() {
     );
 }
 
+/// What lies in `kubernetes` may be lifted.
+#[test]
+fn nothing_is_said_behind_a_filter_that_moves_fields() {
+    check(
+        &tail("/var/log/containers/*.log", "    Parser cri"),
+        "
+[FILTER]
+    Name kubernetes
+    Match *
+    Merge_Log On
+    Keep_Log Off
+[FILTER]
+    Name nest
+    Match *
+    Operation lift
+    Nested_under kubernetes
+    Add_prefix kubernetes_
+[FILTER]
+    Name grep
+    Match *
+    Exclude kubernetes_namespace_name kube-system
+",
+        &expect![[r#"
+            configuration test is successful
+        "#]],
+    );
+}
+
 /// Only some of the records that come to the filter have been through another one.
 #[test]
 fn what_only_some_records_lack() {
@@ -208,6 +236,10 @@ fn tags_in_which_no_pod_is_found() {
         configuration test is successful
     "#]];
     check(&input, &filter("kube.var.lib.docker.containers."), &silent);
+    let own = filter("kube.\n    Regex_Parser cri");
+    check(&input, &own, &silent);
+    let deeper = tail("/var/log/pods/*/*/*.log", "    Parser cri");
+    check(&deeper, &filter("kube.var.log.pods.shop_web_1.app."), &silent);
     check(
         &input,
         &filter("kube.var.log.containers."),

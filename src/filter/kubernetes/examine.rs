@@ -27,7 +27,8 @@ pub fn examine(
     outlook: &mut Outlook,
     diagnostics: &mut Diagnostics,
 ) {
-    if !options.use_journal {
+    // A parser of one's own may begin wherever it likes.
+    if !options.use_journal && options.regex_parser.is_none() {
         for start in starts {
             examine_start(options, section, start, diagnostics);
         }
@@ -71,8 +72,8 @@ fn examine_start(
     diagnostics: &mut Diagnostics,
 ) {
     let prefix = &*options.kube_tag_prefix;
-    let may_fit =
-        start.len() == prefix.len() || start.starts_with(prefix) || prefix.starts_with(start);
+    // Folders may follow that a pattern stands for.
+    let may_fit = start.len() == prefix.len() || prefix.starts_with(start);
     if !may_fit {
         let message = format!(
             "tags here begin with `{start}`, not with the `Kube_Tag_Prefix` `{prefix}`: no pod is found by them"
