@@ -17,9 +17,9 @@ use crate::config::{
 use crate::input::tail::Means;
 use crate::mailbox;
 use crate::metrics::{InputMetrics, OutputMetrics, Registry};
-use crate::net::{Client, Doubts, Endpoint, Proxy};
+use crate::net::{Backoff, Client, Doubts, Endpoint, Proxy};
 use crate::output::writer::{self, Closed};
-use crate::output::{Backoff, Courier, Local, Output, Policy};
+use crate::output::{Courier, Local, Output, Policy};
 use crate::parser::Parsers;
 use crate::parser::multiline::MultilineParsers;
 use crate::record::Match;
