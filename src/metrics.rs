@@ -142,6 +142,16 @@ metrics! {
         unparsed_records: Counter = "tailwater_filter_unparsed_records_total" only "parser",
         /// Values whose JSON was repaired: halves of surrogate pairs, raw control characters.
         repaired_json: Counter = "tailwater_filter_repaired_json_total" only "parser",
+        /// Requests to the Kubernetes API, or to the kubelet.
+        api_requests: Counter = "tailwater_filter_api_requests_total" only "kubernetes",
+        /// What was the matter with requests to the Kubernetes API, and with its answers; they are made again.
+        api_errors: Family = "tailwater_filter_api_errors_total" only "kubernetes" by "reason",
+        /// Pods that are known.
+        pods_known: Gauge = "tailwater_filter_pods_known" only "kubernetes",
+        /// Pods that were left out for being too large, or too many.
+        pods_skipped: Counter = "tailwater_filter_pods_skipped_total" only "kubernetes",
+        /// Deleted pods that made room for others although a record of theirs came within the last ten minutes.
+        pods_forgotten: Counter = "tailwater_filter_pods_forgotten_total" only "kubernetes",
     }
 }
 
