@@ -7,7 +7,12 @@ use crate::config::{
 };
 use crate::filter::Filter;
 use crate::filter::grep::{Grep, GrepOptions};
+use crate::filter::kubernetes::Kubernetes;
+use crate::filter::kubernetes::api::Apis;
+use crate::filter::kubernetes::directory::Directory;
+use crate::filter::kubernetes::options::KubernetesOptions;
 use crate::filter::modify::{Modify, ModifyOptions};
+use crate::filter::nest::{Nest, NestOptions};
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
 use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::input::Input;
@@ -46,7 +51,9 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Input, StdinOptions, Local),
     plugin!(Input, TailOptions, Local),
     plugin!(Filter, GrepOptions, Local),
+    plugin!(Filter, KubernetesOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
+    plugin!(Filter, NestOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
     plugin!(Filter, RecordModifierOptions, Local),
     plugin!(Output, BulkOptions, Network),
@@ -165,10 +172,12 @@ fn find_parser(
     }
 }
 
-/// Builds a filter from its section; `None` if it cannot work, which is reported.
+/// Builds a filter from its section; `None` if it cannot work, which is reported. What it asks the Kubernetes API goes to
+/// `apis`.
 pub(super) fn filter(
     instance: &Instance<FilterCommon>,
-    parsers: &Parsers,
+    parsers: &Arc<Parsers>,
+    apis: &mut Apis,
     metrics: &Arc<FilterMetrics>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Filter>> {
@@ -176,8 +185,25 @@ pub(super) fn filter(
         GrepOptions::NAME => {
             Some(Box::new(Grep::build(&instance.options(GrepOptions::read), diagnostics)))
         }
+        KubernetesOptions::NAME => {
+            let options = instance.options(KubernetesOptions::read);
+            let variable = |name: &str| std::env::var(name).ok();
+            let directory = match options.api() {
+                Ok(Some(api)) => apis.directory(api, metrics, &variable),
+                // It asks nothing, or cannot: the filter says which.
+                Ok(None) | Err(_) => Directory::default(),
+            };
+            let section = &instance.section;
+            let filter =
+                Kubernetes::build(&options, directory, parsers, metrics, section, diagnostics)?;
+            Some(Box::new(filter))
+        }
         ModifyOptions::NAME => {
             Some(Box::new(Modify::build(&instance.options(ModifyOptions::read), diagnostics)))
+        }
+        NestOptions::NAME => {
+            let options = instance.options(NestOptions::read);
+            Some(Box::new(Nest::build(&options, &instance.location, diagnostics)?))
         }
         ParserFilterOptions::NAME => {
             let options = instance.options(ParserFilterOptions::read);

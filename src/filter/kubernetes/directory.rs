@@ -448,7 +448,7 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::kubernetes::object::{ContainerStatus, Metadata, PodStatus};
+    use crate::filter::kubernetes::object::{ContainerStatus, Metadata, Pairs, PodStatus};
 
     fn pod(name: &str, uid: &str, containers: &[&str]) -> Pod {
         let status = |id: &&str| ContainerStatus {
@@ -599,7 +599,7 @@ mod tests {
         check(&directory, key("there", None, None), "there");
         // One that takes all the room there is.
         let mut large = pod("large", "large", &[]);
-        large.metadata.labels.0.push((String::new(), "x".repeat(LOOSE_BYTES_MAX)));
+        large.metadata.labels = Some(Pairs(vec![(String::new(), "x".repeat(LOOSE_BYTES_MAX))]));
         directory.delete(large);
         assert_eq!(metrics.pods_known.value(), 1);
         check(&directory, key("there", None, None), "there");

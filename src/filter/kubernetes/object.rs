@@ -1,7 +1,7 @@
 //! Pods and namespaces, as much of them as anyone asks for: as the Kubernetes API writes them
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 
@@ -19,10 +19,13 @@ pub struct Pod {
 }
 
 impl Pod {
-    /// Whether it is the pod of this id. The kubelet calls a static pod by the hash of its file, which the API keeps
+    /// Whether it may be the pod of this id: one that has none may be any. The kubelet calls a static pod by the hash of its file, which the API keeps
     /// in an annotation (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-hash>).
     pub fn has_uid(&self, uid: &str) -> bool {
-        self.metadata.uid == uid || self.metadata.annotations.get(CONFIG_HASH) == Some(uid)
+        let annotations = self.metadata.annotations.iter().flat_map(|pairs| &pairs.0);
+        let mut hashes = annotations.filter(|(name, _)| name == CONFIG_HASH).map(|(_, hash)| hash);
+        let own = &self.metadata.uid;
+        own.is_empty() || own == uid || hashes.any(|hash| hash == uid)
     }
 
     /// Whether the container of this id is or was one of its own.
@@ -51,7 +54,7 @@ impl Pod {
     /// Bytes of memory that it takes, about.
     pub fn bytes(&self) -> usize {
         let Metadata { labels, annotations, .. } = &self.metadata;
-        let pairs = labels.0.iter().chain(&annotations.0);
+        let pairs = labels.iter().chain(annotations).flat_map(|pairs| &pairs.0);
         let texts: usize = pairs.map(|(name, text)| name.len() + text.len() + PAIR_BYTES).sum();
         let statuses = self.status.container_statuses.len()
             + self.status.init_container_statuses.len()
@@ -89,9 +92,9 @@ pub struct Metadata {
     /// Version, to go on watching from.
     pub resource_version: String,
     /// As the API has them, in order.
-    pub labels: Pairs,
+    pub labels: Option<Pairs>,
     /// As the API has them, in order.
-    pub annotations: Pairs,
+    pub annotations: Option<Pairs>,
     /// Whose it is.
     pub owner_references: Vec<OwnerReference>,
 }
@@ -181,16 +184,9 @@ pub struct Terminated {
     pub container_id: Option<String>,
 }
 
-/// Texts by their names, in the order in which they came.
+/// Texts by their names, in the order in which they came; what is no text is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);
-
-impl Pairs {
-    /// The text of this name.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
-    }
-}
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -205,17 +201,21 @@ impl<'de> Deserialize<'de> for Pairs {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((name, item)) = map.next_entry()? {
+                    if let Item::Text(text) = item {
+                        pairs.push((name, text));
+                    }
                 }
                 Ok(Pairs(pairs))
             }
-
-            /// `null` is as good as none.
-            fn visit_unit<E>(self) -> Result<Pairs, E> {
-                Ok(Pairs::default())
-            }
         }
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_map(Reader)
     }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Item {
+    Text(String),
+    Other(IgnoredAny),
 }
