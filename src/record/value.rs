@@ -144,6 +144,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of a string value, decoded by way of `scratch` into the arena if it holds escapes: where many do.
+    pub fn text_by(&self, scratch: &mut String, bump: &'a Bump) -> Option<&'a str> {
+        match *self {
+            Self::Escaped(_) => self.read_str(scratch).map(|text| &*bump.alloc_str(text)),
+            Self::Str(text) | Self::Plain(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The text of a string value, decoded into the arena if it holds escapes.
     pub fn text_in(&self, bump: &'a Bump) -> Option<&'a str> {
         match *self {

@@ -23,6 +23,8 @@ pub(super) struct Merge {
     /// `Merge_Parser`, else what reads JSON objects.
     parser: Arc<Parser>,
     scratch: Scratch,
+    /// The decoded text of a `log` that holds escapes.
+    text: String,
     /// What one record's `Merge_Log_Key` holds.
     json: Vec<u8>,
     /// How many fields the last `log` had: the next one mostly has as many.
@@ -56,6 +58,7 @@ impl Merge {
             keep_log: options.keep_log,
             parser: parser.unwrap_or_else(|| Arc::new(Parser::json())),
             scratch: Scratch::default(),
+            text: String::new(),
             json: Vec::new(),
             expected_count: 0,
             counts: Counts::default(),
@@ -115,7 +118,7 @@ impl Merge {
         if log.append_fields(&mut record.fields, bump) {
             return Outcome::Lifted(first);
         }
-        let Some(text) = log.text_in(bump) else { return Outcome::Unmerged };
+        let Some(text) = log.text_by(&mut self.text, bump) else { return Outcome::Unmerged };
         let parser = parser.unwrap_or(&self.parser);
         record.fields.reserve(self.expected_count + FIELDS_SPARE);
         // Where the format lacks the year, it is that of the record so far.

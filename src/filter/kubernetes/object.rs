@@ -8,7 +8,8 @@ use std::fmt;
 /// A pod. What is not named here is skipped while it is read, so that a very large specification costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Pod {
-    /// Who it is.
+    /// Who it is; whoever asks the API sees whether it is there.
+    #[serde(default)]
     pub metadata: Metadata,
     /// What it was asked to be.
     #[serde(default)]
@@ -75,7 +76,8 @@ const STATUS_BYTES: usize = size_of::<ContainerStatus>() + 400;
 /// A namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Namespace {
-    /// Who it is.
+    /// Who it is; whoever asks the API sees whether it is there.
+    #[serde(default)]
     pub metadata: Metadata,
 }
 
