@@ -381,6 +381,20 @@ async fn a_right_that_is_missing_costs_one_question_a_pod() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_right_that_is_taken_away_leaves_what_was_known() {
+    let rig = Rig::start(Some("n"), |_, path, _| match path {
+        "/api/v1/namespaces/ns/pods/b" => Answer::Reply(200, pod("b", "2", 5)),
+        path if is_watch(path) => refusal(403, "cannot watch resource pods"),
+        _ => list(10, &[pod("a", "1", 5)]),
+    });
+    rig.pod("b");
+    rig.pass(3.0).await;
+    rig.expect("a", "1");
+    rig.expect("b", "2");
+    assert!(rig.directory.is_loose(&Want::pod("ns", "a")), "kept for ever");
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_that_may_not_be_asked_for_are_not() {
     let rig = Rig::start(None, |_, _, _| refusal(403, "cannot get resource pods"));
     for number in 0..100 {

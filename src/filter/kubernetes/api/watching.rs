@@ -95,6 +95,8 @@ impl Watcher {
             match ended.status() {
                 Some(StatusCode::FORBIDDEN) => {
                     self.tell_missing_right(&ended);
+                    // Nobody tells any more when one of them changes or goes.
+                    self.directory.delete_others(&HashSet::new());
                     self.coverage.send_replace(Coverage::Nothing);
                     sleep(RIGHT_PAUSE).await;
                 }
