@@ -5,6 +5,7 @@
 //! arena, and per record nothing.
 
 mod annotations;
+pub mod api;
 pub mod directory;
 mod examine;
 mod merge;
