@@ -139,7 +139,7 @@ impl Pod {
     /// A pod that runs on `node`. Each number may be used once in a test.
     pub(crate) fn run(cluster: &Cluster, node: &str, name: &str, number: u64) -> Self {
         let object = json!({
-            "metadata": {"name": name, "labels": {"app": "shop", "app.kubernetes.io/part-of": "store/1"}},
+            "metadata": {"name": name, "labels": Self::labels()},
             "spec": {"nodeName": node, "containers": [{"name": "app", "image": IMAGE}]},
         });
         let made = cluster.create(PODS, &object);
@@ -148,6 +148,11 @@ impl Pod {
         let pod = Self { name: name.to_owned(), uid, container_id, ip, restarts: 0 };
         pod.tell_status(cluster);
         pod
+    }
+
+    /// What it is labelled with at first.
+    pub(crate) fn labels() -> Value {
+        json!({"app.kubernetes.io/part-of": "store_1", "team": "payments"})
     }
 
     /// Its container ends and starts anew.

@@ -313,7 +313,7 @@ impl Node {
             let labels = found.as_object_mut().and_then(|map| map.remove("labels"));
             let labels = labels.unwrap_or_default();
             assert_eq!(found, pod.metadata(), "{}", record["log"]);
-            assert_eq!(labels["app.kubernetes.io/part-of"], json!("store/1"));
+            assert_eq!(labels["app.kubernetes.io/part-of"], json!("store_1"));
             assert!(is_label(&labels), "{record}");
         }
     }

@@ -1,7 +1,7 @@
-//! The reference configuration against real OpenSearch and real Loki: every line once, in the right
-//! place, also when the agent is killed on the way.
+//! The reference configuration against real OpenSearch, Loki and kube-apiserver: every line once, in the right
+//! place, with what is known of its pod, also when the agent is killed on the way.
 //!
-//! `cargo test --release --test e2e` starts both servers itself; see `tests/servers`.
+//! `cargo test --release --test e2e` starts the servers itself; see `tests/servers`.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ mod place;
 mod refusals;
 mod servers;
 
+use cluster::{Cluster, NODE, Pod};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use servers::Server;
@@ -95,9 +96,12 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Both servers, the agent, and the files it follows.
+/// The servers, the agent, and the files it follows.
 struct Run {
     _turn: MutexGuard<'static, ()>,
+    cluster: Cluster,
+    /// Each with a log of its own.
+    pods: Vec<Pod>,
     search: Server,
     loki: Server,
     runtime: tokio::runtime::Runtime,
@@ -118,16 +122,32 @@ impl Run {
         for name in ["containers", "pods"] {
             std::fs::create_dir(dir.join(name)).unwrap();
         }
+        let cluster = Cluster::start();
+        std::fs::write(dir.join("token"), cluster.token()).unwrap();
+        let tag = dir.to_str().unwrap().trim_start_matches('/').replace('/', ".");
         let conf = include_str!("fluent-bit.conf")
             .replace("@DIR@", dir.to_str().unwrap())
+            .replace("@TAG@", &tag)
+            .replace("@KUBE_URL@", &cluster.url())
+            .replace("@KUBE_CA@", cluster.authority().to_str().unwrap())
             .replace("@ES_PORT@", &search.port().to_string())
             .replace("@LOKI_PORT@", &loki.port().to_string());
         std::fs::write(dir.join("fluent-bit.conf"), conf).unwrap();
         std::fs::write(dir.join("parsers.conf"), include_str!("parsers.conf")).unwrap();
         let mix = Mix { start: Some(before_midnight()), ..Mix::default() };
         let agent = Some(start_agent(dir));
-        let run =
-            Self { _turn: turn, search, loki, runtime, folder, agent, writers: Vec::new(), mix };
+        let run = Self {
+            _turn: turn,
+            cluster,
+            pods: Vec::new(),
+            search,
+            loki,
+            runtime,
+            folder,
+            agent,
+            writers: Vec::new(),
+            mix,
+        };
         run.wait_until_following();
         run
     }
@@ -153,8 +173,9 @@ impl Run {
     fn write_all(&mut self, pace: Duration, kills: &[u64]) {
         let per_file = LINES / FILES;
         for file in 0..FILES {
-            let id = format!("{file:064x}");
-            let path = self.log(&format!("checkout-{file}_shop_app-{id}"));
+            let pod = Pod::run(&self.cluster, NODE, &format!("checkout-{file}"), file);
+            let path = self.log(&pod.log_name());
+            self.pods.push(pod);
             let writer = Writer::open(&path, self.mix).numbered_from(file * per_file);
             self.writers.push(writer);
         }
@@ -229,7 +250,14 @@ impl Run {
         for line in lines {
             tally.count(&line.text);
             let Some(number) = Tally::number(&line.text) else { continue };
-            assert_eq!(line.labels, json!({"job": "fluentbit", "cluster": "production"}));
+            let labels = json!({
+                "job": "fluentbit",
+                "cluster": "production",
+                "kubernetes_namespace_name": "shop",
+                "kubernetes_pod_name": self.pod(number).name,
+                "kubernetes_container_name": "app",
+            });
+            assert_eq!(line.labels, labels);
             assert_eq!(line.time, self.record_time(number), "{}", line.text);
             let fields: Value = serde_json::from_str(&line.text).unwrap();
             assert_eq!(fields, self.expected(number));
@@ -238,9 +266,14 @@ impl Run {
         tally.assert_exactly_once();
     }
 
-    /// The application's own time where the line has one, else the runtime's.
+    /// The runtime's time: what `kubernetes` merges brings none, and the parser behind it finds nothing to read.
     fn record_time(&self, number: u64) -> i64 {
-        if self.mix.is_json(number) { self.mix.time(number) } else { self.mix.runtime_time(number) }
+        self.mix.runtime_time(number)
+    }
+
+    /// The pod that wrote a line.
+    fn pod(&self, number: u64) -> &Pod {
+        &self.pods[usize::try_from(number / (LINES / FILES)).unwrap()]
     }
 
     /// What the filters make of a line.
@@ -253,6 +286,8 @@ impl Run {
             serde_json::from_str(message).unwrap_or_else(|_| json!({"message": message}));
         fields["logtag"] = json!("F");
         fields["cluster_name"] = json!("production-eks");
+        fields["kubernetes"] = self.pod(number).metadata();
+        fields["kubernetes"]["labels"] = Pod::labels();
         fields
     }
 
