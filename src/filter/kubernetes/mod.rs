@@ -429,7 +429,13 @@ struct Finder {
 impl Finder {
     /// What there is to say now; what was found `before` if that is the same.
     fn find(&mut self, origin: &Origin, before: Option<Arc<Container>>) -> Arc<Container> {
-        let pod = self.pod(origin);
+        let known = before.as_ref().and_then(|before| before.pod.clone());
+        let pod = match (self.pod(origin), known) {
+            // A container that was started anew is in its pod's status no more, and is asked for. Until there is an
+            // answer, what was known of it holds.
+            (Some(Known::NotYet), Some(Known::Yes(pod))) => Some(Known::Yes(pod)),
+            (found, _) => found,
+        };
         let namespace = self.namespace(origin);
         if let Some(before) = before
             && is_same(before.pod.as_ref(), pod.as_ref())
