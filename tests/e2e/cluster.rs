@@ -127,6 +127,8 @@ pub(crate) struct Pod {
     pub(crate) container_id: String,
     ip: String,
     restarts: u64,
+    /// The container before, which ended.
+    ended: Option<String>,
 }
 
 /// The list of pods of the namespace that all of them are in.
@@ -145,7 +147,7 @@ impl Pod {
         let made = cluster.create(PODS, &object);
         let uid = made["metadata"]["uid"].as_str().unwrap().to_owned();
         let (container_id, ip) = (id(number, 0), format!("10.1.{}.{}", number / 250, number % 250));
-        let pod = Self { name: name.to_owned(), uid, container_id, ip, restarts: 0 };
+        let pod = Self { name: name.to_owned(), uid, container_id, ip, restarts: 0, ended: None };
         pod.tell_status(cluster);
         pod
     }
@@ -158,7 +160,7 @@ impl Pod {
     /// Its container ends and starts anew.
     pub(crate) fn restart(&mut self, cluster: &Cluster, number: u64) {
         self.restarts += 1;
-        self.container_id = id(number, self.restarts);
+        self.ended = Some(std::mem::replace(&mut self.container_id, id(number, self.restarts)));
         self.tell_status(cluster);
     }
 
@@ -195,6 +197,9 @@ impl Pod {
 
     /// What a kubelet tells when the container has been created.
     fn tell_status(&self, cluster: &Cluster) {
+        let ended = self.ended.as_ref().map(|id| {
+            json!({"terminated": {"exitCode": 1, "containerID": format!("containerd://{id}")}})
+        });
         let status = json!({"status": {
             "phase": "Running",
             "podIP": self.ip,
@@ -205,6 +210,7 @@ impl Pod {
                 "imageID": IMAGE_ID,
                 "containerID": format!("containerd://{}", self.container_id),
                 "ready": true,
+                "lastState": ended.unwrap_or_else(|| json!({})),
                 "restartCount": self.restarts,
                 "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
             }],
