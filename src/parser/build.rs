@@ -44,7 +44,7 @@ pub enum NoParser {
 }
 
 impl Parsers {
-    /// Builds all parsers. What is wrong is reported as an error; what is not built yet is noted.
+    /// Reads all parsers. What is wrong is reported as an error; what is not built yet is noted.
     pub fn build(definitions: &[ParserDefinition], diagnostics: &mut Diagnostics) -> Self {
         let mut parsers = BTreeMap::new();
         for definition in definitions {
@@ -58,10 +58,15 @@ impl Parsers {
         Self(parsers)
     }
 
-    /// The parser of this name.
+    /// The parser of this name, ready to be used.
     pub fn get(&self, name: &str) -> Result<&Arc<Parser>, NoParser> {
         match self.0.get(name) {
-            Some(Ok(parser)) => Ok(parser),
+            Some(Ok(parser)) => match parser.format.compile() {
+                Ok(()) => Ok(parser),
+                Err(error) => {
+                    Err(NoParser::Unusable(format!("parser `{name}` cannot be used: {error}")))
+                }
+            },
             Some(Err(Refusal::NotYet(why))) => {
                 Err(NoParser::Unusable(format!("parser `{name}` cannot be used: {why}")))
             }

@@ -5,9 +5,10 @@ use super::time::TimeField;
 use super::{Parsed, Scratch};
 use crate::record::{Field, Fields, Nanos, Value, keep_name};
 use bumpalo::Bump;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tailwater_parsers::cri;
-use tailwater_parsers::regex::{self, Captures, Pattern};
+use tailwater_parsers::regex::{self, Captures, Expression, Pattern};
 
 /// What a regex parser does with what it captures.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(super) struct Captured {
 /// How the text is taken apart.
 #[derive(Debug)]
 pub(super) enum Matcher {
-    /// By the regular expression, which has a number of its own; with the names of its groups.
-    Pattern(Pattern, usize, Box<[&'static str]>),
+    /// By a regular expression.
+    Regex(Box<Lazy>),
     /// By hand, for an expression that says just what the hand-written parser reads; with the names
     /// that it gives to time, stream, logtag and log.
     Cri([&'static str; 4]),
@@ -30,28 +31,52 @@ pub(super) enum Matcher {
     CriPiece([&'static str; 4]),
 }
 
+/// A regular expression that is compiled for whoever first wants to match with it: many a `parsers.conf`
+/// has parsers that nothing uses.
+#[derive(Debug)]
+pub(super) struct Lazy {
+    expression: Expression,
+    names: Box<[&'static str]>,
+    /// The pattern has a number of its own.
+    compiled: OnceLock<Result<(Pattern, usize), regex::Error>>,
+}
+
 impl Matcher {
-    /// Compiles the expression, unless it is a stock one.
+    /// Reads the expression and checks it, unless it is a stock one.
     pub(super) fn new(text: &str) -> Result<Self, regex::Error> {
-        /// Patterns compiled so far.
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
         if let Some(stock) = regex::stock(text) {
             let names = [stock.time, stock.stream, stock.logtag, stock.log];
             return Ok(Self::Cri(names.map(keep_name)));
         }
-        let pattern = Pattern::new(text)?;
-        let names = pattern.names().map(keep_name).collect();
-        Ok(Self::Pattern(pattern, COUNT.fetch_add(1, Ordering::Relaxed), names))
+        let expression = Expression::read(text)?;
+        expression.check()?;
+        let names = expression.names().map(keep_name).collect();
+        Ok(Self::Regex(Box::new(Lazy { expression, names, compiled: OnceLock::new() })))
     }
-}
 
-impl Matcher {
+    /// Makes it ready to match. Fails for an expression that is right, but too large.
+    pub(super) fn compile(&self) -> Result<(), regex::Error> {
+        match self {
+            Self::Regex(lazy) => lazy.pattern().map(drop),
+            Self::Cri(_) | Self::CriPiece(_) => Ok(()),
+        }
+    }
+
     /// The names of its groups.
     pub(super) fn names(&self) -> &[&'static str] {
         match self {
-            Self::Pattern(_, _, names) => names,
+            Self::Regex(lazy) => &lazy.names,
             Self::Cri(names) | Self::CriPiece(names) => names,
         }
+    }
+}
+
+impl Lazy {
+    fn pattern(&self) -> Result<&(Pattern, usize), regex::Error> {
+        /// Patterns compiled so far.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let compile = || Ok((self.expression.compile()?, COUNT.fetch_add(1, Ordering::Relaxed)));
+        self.compiled.get_or_init(compile).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -109,10 +134,11 @@ impl Captured {
                 let texts = [line.time, line.stream, line.logtag, line.log];
                 names.iter().zip(texts).for_each(|(name, text)| capture(name, text));
             }
-            Matcher::Pattern(pattern, number, names) => {
+            Matcher::Regex(lazy) => {
+                let (pattern, number) = lazy.pattern().ok()?;
                 let captures = scratch.rooms.of(pattern, *number)?;
                 let field = |index: usize, _: &str, text| {
-                    names.get(index).into_iter().for_each(|name| capture(name, text));
+                    lazy.names.get(index).into_iter().for_each(|name| capture(name, text));
                 };
                 pattern.fields(captures, text, field).then_some(())?;
             }

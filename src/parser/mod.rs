@@ -20,6 +20,7 @@ use bumpalo::Bump;
 use captures::{Captured, Rooms};
 use decoders::Decoders;
 use pairs::Pairs;
+use tailwater_parsers::regex;
 use time::TimeField;
 
 pub use build::{NoParser, Parsers};
@@ -123,6 +124,14 @@ impl Parser {
 }
 
 impl Format {
+    /// Makes it ready to parse.
+    fn compile(&self) -> Result<(), regex::Error> {
+        match self {
+            Self::Regex(captured) => captured.matcher.compile(),
+            Self::Json | Self::Pairs(_) => Ok(()),
+        }
+    }
+
     fn parse<'a>(
         &self,
         time_field: Option<&TimeField>,

@@ -946,3 +946,25 @@ fn what_has_no_effect() {
         "#]],
     );
 }
+
+/// A configuration has more parsers than it uses: an expression that is only too large is nobody's
+/// trouble before somebody wants it, one that is wrong is said at once.
+#[test]
+fn an_expression_is_compiled_for_whoever_uses_it() {
+    let build = |regex: &str| {
+        let section = format!("Name p\n Format regex\n Regex {regex}");
+        let mut diagnostics = Diagnostics::new();
+        let parsers = fixture::parsers(&[&section], &mut diagnostics);
+        let used = parsers.get("p").map(drop).map_err(|error| error.to_string());
+        (diagnostics.to_string(), used)
+    };
+    let (said, used) = build(r"(?<a>(\w{500}){500})");
+    assert_eq!(said, "");
+    expect!["parser `p` cannot be used: regular expression is not valid: Compiled regex exceeds size limit of 10485760 bytes."].assert_eq(&used.unwrap_err());
+    let (said, used) = build(r"(?<a>\p{Nothing})");
+    expect![[r#"
+        command line: regular expression is not valid: Unicode property not found
+    "#]]
+    .assert_eq(&said);
+    expect!["parser `p` has errors of its own"].assert_eq(&used.unwrap_err());
+}

@@ -37,6 +37,14 @@ pub fn given_up() -> u64 {
     GIVEN_UP.load(Ordering::Relaxed)
 }
 
+/// A pattern that was read, and is not compiled yet: one that nobody uses needs no memory for it.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    flags: Flags,
+    translated: Translated,
+    forward: Option<Forward>,
+}
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -83,23 +91,63 @@ pub enum Error {
     Syntax(String),
 }
 
-impl Pattern {
-    /// Compiles a pattern as Fluent Bit takes it: bare, between slashes, or between slashes with
+impl Expression {
+    /// Reads a pattern as Fluent Bit takes it: bare, between slashes, or between slashes with
     /// the flags `i`, `m` (the dot matches line feeds) and `x` behind them.
-    pub fn new(text: &str) -> Result<Self, Error> {
+    pub fn read(text: &str) -> Result<Self, Error> {
         let (body, flags) = split_flags(text);
-        let Translated { pattern, engine, names, has_line_start } =
-            translate::translate(body, flags.extended)?;
-        let syntax = |message: String| Error::Syntax(last_line(&message));
-        let regex = match engine {
-            Engine::Linear => RegexBuilder::new(&pattern)
+        let translated = translate::translate(body, flags.extended)?;
+        let forward = Forward::read(body, &translated.names).filter(|_| flags == Flags::default());
+        Ok(Self { flags, translated, forward })
+    }
+
+    /// Whether its syntax is right, which costs a fraction of compiling it. Patterns that go back are
+    /// compiled for it; one that has a shorter way was read to its end already.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.forward.is_some() {
+            return Ok(());
+        }
+        let Translated { pattern, engine, .. } = &self.translated;
+        match engine {
+            Engine::Linear => regex_syntax::ParserBuilder::new()
+                .multi_line(true)
+                .case_insensitive(self.flags.ignore_case)
+                .dot_matches_new_line(self.flags.dot_all)
+                .build()
+                .parse(pattern)
+                .map(drop)
+                .map_err(|error| syntax(&error.to_string())),
+            Engine::Backtracking => self.regex().map(drop),
+        }
+    }
+
+    /// The names of the groups, in the order in which [`Pattern::fields`] has them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.translated.names.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Compiles it.
+    pub fn compile(&self) -> Result<Pattern, Error> {
+        let Translated { names, has_line_start, .. } = &self.translated;
+        Ok(Pattern {
+            regex: self.regex()?,
+            forward: self.forward.clone(),
+            names: names.clone(),
+            has_line_start: *has_line_start,
+        })
+    }
+
+    fn regex(&self) -> Result<Regex, Error> {
+        let Self { flags, translated: Translated { pattern, engine, .. }, .. } = self;
+        match engine {
+            Engine::Linear => RegexBuilder::new(pattern)
                 .multi_line(true)
                 .case_insensitive(flags.ignore_case)
                 .dot_matches_new_line(flags.dot_all)
                 .build()
                 .map(Regex::Linear)
-                .map_err(|error| syntax(error.to_string()))?,
-            Engine::Backtracking => fancy_regex::RegexBuilder::new(&pattern)
+                .map_err(|error| syntax(&error.to_string())),
+            Engine::Backtracking => fancy_regex::RegexBuilder::new(pattern)
                 .multi_line(true)
                 .case_insensitive(flags.ignore_case)
                 .dot_matches_new_line(flags.dot_all)
@@ -107,10 +155,15 @@ impl Pattern {
                 .max_prog_size(INSTRUCTIONS_MAX)
                 .build()
                 .map(|regex| Regex::Backtracking(Box::new(regex)))
-                .map_err(|error| syntax(explain(&error)))?,
-        };
-        let forward = Forward::read(body, &names).filter(|_| flags == Flags::default());
-        Ok(Self { regex, forward, names, has_line_start })
+                .map_err(|error| syntax(&explain(&error))),
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads and compiles a pattern, as [`Expression::read`] and [`Expression::compile`] do.
+    pub fn new(text: &str) -> Result<Self, Error> {
+        Expression::read(text)?.compile()
     }
 
     /// Whether the pattern matches anywhere in the text.
@@ -126,11 +179,6 @@ impl Pattern {
             return regex.find(text).is_some_and(|found| found.start() < text.len());
         }
         regex.is_match(text)
-    }
-
-    /// The names of the groups, in the order in which [`Self::fields`] has them.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|(name, _)| name.as_str())
     }
 
     /// Room for the groups of this pattern.
@@ -163,7 +211,7 @@ impl Pattern {
         }
     }
 
-    /// Matches and calls `field` with the number among [`Self::names`] of each name, with the name and what its group matched: a group that took no
+    /// Matches and calls `field` with the number among [`Expression::names`] of each name, with the name and what its group matched: a group that took no
     /// part in the match gives an empty value, which `Skip_Empty_Values` leaves out.
     ///
     /// False, as in Fluent Bit: no match, or one in which no named group took part. Then nothing
@@ -266,9 +314,10 @@ fn give_up() -> bool {
     false
 }
 
-/// The crate draws a picture of the pattern first.
-fn last_line(message: &str) -> String {
-    message.lines().last().unwrap_or(message).trim_start_matches("error: ").to_owned()
+/// The crates draw a picture of the pattern first; what is wrong is in the last line.
+fn syntax(message: &str) -> Error {
+    let last = message.lines().last().unwrap_or(message);
+    Error::Syntax(last.trim_start_matches("error: ").to_owned())
 }
 
 /// Fuzz entry: `data` is a pattern, a line feed and a text; a pattern that compiles finds groups
@@ -279,7 +328,13 @@ fn last_line(message: &str) -> String {
 pub fn fuzz_regex(data: &[u8]) {
     let Ok(data) = str::from_utf8(data) else { return };
     let Some((text_of_pattern, text)) = data.split_once('\n') else { return };
-    let Ok(pattern) = Pattern::new(text_of_pattern) else { return };
+    let Ok(expression) = Expression::read(text_of_pattern) else { return };
+    let checked = expression.check();
+    let Ok(pattern) = expression.compile() else {
+        assert!(expression.forward.is_none(), "a shorter way for what is no pattern");
+        return;
+    };
+    assert_eq!(checked, Ok(()), "a pattern that compiles");
     let fields = fuzz_pattern(&pattern, text);
     if let Some(stock) = stock(text_of_pattern) {
         let expected = crate::cri::parse(text).map(|line| stock.fields(&line));

@@ -24,6 +24,7 @@ pub(super) enum Engine {
 }
 
 /// A pattern for the crate, to be compiled with line anchors.
+#[derive(Clone, Debug)]
 pub(super) struct Translated {
     pub(super) pattern: String,
     pub(super) engine: Engine,
@@ -572,7 +573,7 @@ fn interval(text: &str) -> IResult<&str, Interval> {
 
 #[cfg(test)]
 mod tests {
-    use crate::regex::Pattern;
+    use crate::regex::{Expression, Pattern};
 
     /// The first match, as `name=value` of the named groups or the whole of it.
     fn first(pattern: &str, text: &str) -> String {
@@ -715,7 +716,7 @@ mod tests {
         assert_eq!(groups, [Some((0, 2)), Some((0, 1)), None, None]);
         assert!(!plain.fields(&mut captures, "ab", |_, _, _| ()));
         assert_eq!(
-            Pattern::new("(?<b>.)(?<a>.)(?<b>.)").unwrap().names().collect::<Vec<_>>(),
+            Expression::read("(?<b>.)(?<a>.)(?<b>.)").unwrap().names().collect::<Vec<_>>(),
             ["b", "a"]
         );
     }

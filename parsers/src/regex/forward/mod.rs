@@ -253,7 +253,8 @@ mod tests {
         let value = |(name, span): (&str, &super::Span)| {
             format!("{name}={}", span.map_or("", |(start, end)| &text[start..end]))
         };
-        let fields = || pattern.names().zip(&captures.spans).map(value).collect();
+        let names = pattern.names.iter().map(|(name, _)| name.as_str());
+        let fields = || names.zip(&captures.spans).map(value).collect();
         (is_sure.then(fields), by_regex)
     }
 
