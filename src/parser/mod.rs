@@ -61,6 +61,11 @@ pub struct Scratch {
 }
 
 impl Parser {
+    /// What reads JSON objects, without a time.
+    pub fn json() -> Self {
+        Self { name: String::new(), format: Format::Json, time_field: None, decoders: None }
+    }
+
     /// The name by which plugins refer to it.
     pub fn name(&self) -> &str {
         &self.name
@@ -75,6 +80,25 @@ impl Parser {
     pub fn has_field(&self, name: &str) -> bool {
         match &self.format {
             Format::Regex(captured) => captured.matcher.names().contains(&name),
+            Format::Json | Format::Pairs(_) => false,
+        }
+    }
+
+    /// Whether it takes texts apart by an expression, so that [`Parser::groups`] can tell its groups.
+    pub fn has_groups(&self) -> bool {
+        matches!(self.format, Format::Regex(_))
+    }
+
+    /// Calls `group` with the name and the text of each group of an expression, as they are matched: without types,
+    /// time and decoders. False, and nothing is called, if it does not match or there is no expression.
+    pub fn groups<'t>(
+        &self,
+        scratch: &mut Scratch,
+        text: &'t str,
+        group: impl FnMut(&'static str, &'t str),
+    ) -> bool {
+        match &self.format {
+            Format::Regex(captured) => captured.matcher.groups(scratch, text, group).is_some(),
             Format::Json | Format::Pairs(_) => false,
         }
     }

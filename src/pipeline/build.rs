@@ -119,7 +119,7 @@ impl Plan {
         let parsers = Parsers::build(&model.parsers, diagnostics);
         let mut planner = Planner {
             multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
-            parsers,
+            parsers: Arc::new(parsers),
             registry: Registry::new(SystemTime::now()),
             diagnostics,
         };
@@ -267,7 +267,7 @@ fn bind_admin(service: &ServiceOptions) -> Result<Option<Admin>, StartError> {
 
 /// What planning needs along the way.
 struct Planner<'a> {
-    parsers: Parsers,
+    parsers: Arc<Parsers>,
     multiline: MultilineParsers,
     registry: Registry,
     diagnostics: &'a mut Diagnostics,

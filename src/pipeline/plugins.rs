@@ -7,7 +7,11 @@ use crate::config::{
 };
 use crate::filter::Filter;
 use crate::filter::grep::{Grep, GrepOptions};
+use crate::filter::kubernetes::Kubernetes;
+use crate::filter::kubernetes::directory::Directory;
+use crate::filter::kubernetes::options::KubernetesOptions;
 use crate::filter::modify::{Modify, ModifyOptions};
+use crate::filter::nest::{Nest, NestOptions};
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
 use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::input::Input;
@@ -46,7 +50,9 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Input, StdinOptions, Local),
     plugin!(Input, TailOptions, Local),
     plugin!(Filter, GrepOptions, Local),
+    plugin!(Filter, KubernetesOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
+    plugin!(Filter, NestOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
     plugin!(Filter, RecordModifierOptions, Local),
     plugin!(Output, BulkOptions, Network),
@@ -168,7 +174,7 @@ fn find_parser(
 /// Builds a filter from its section; `None` if it cannot work, which is reported.
 pub(super) fn filter(
     instance: &Instance<FilterCommon>,
-    parsers: &Parsers,
+    parsers: &Arc<Parsers>,
     metrics: &Arc<FilterMetrics>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Filter>> {
@@ -176,8 +182,19 @@ pub(super) fn filter(
         GrepOptions::NAME => {
             Some(Box::new(Grep::build(&instance.options(GrepOptions::read), diagnostics)))
         }
+        KubernetesOptions::NAME => {
+            let options = instance.options(KubernetesOptions::read);
+            let (directory, section) = (Directory::default(), &instance.section);
+            let filter =
+                Kubernetes::build(&options, directory, parsers, metrics, section, diagnostics)?;
+            Some(Box::new(filter))
+        }
         ModifyOptions::NAME => {
             Some(Box::new(Modify::build(&instance.options(ModifyOptions::read), diagnostics)))
+        }
+        NestOptions::NAME => {
+            let options = instance.options(NestOptions::read);
+            Some(Box::new(Nest::build(&options, &instance.location, diagnostics)?))
         }
         ParserFilterOptions::NAME => {
             let options = instance.options(ParserFilterOptions::read);

@@ -93,6 +93,15 @@ pub enum Value<'a> {
     Escaped(&'a str),
     /// An object or an array as valid JSON text without white space between its parts.
     Json(&'a str),
+    /// An object that was taken apart before, since many records have the same one.
+    Map(&'a Map<'a>),
+}
+
+/// An object as JSON text, and as the fields that it says: what looks into it parses nothing.
+#[derive(Debug)]
+pub struct Map<'a> {
+    json: &'a str,
+    fields: &'a [Field<'a>],
 }
 
 impl<'a> Value<'a> {
@@ -135,12 +144,39 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of a string value, decoded by way of `scratch` into the arena if it holds escapes: where many do.
+    pub fn text_by(&self, scratch: &mut String, bump: &'a Bump) -> Option<&'a str> {
+        match *self {
+            Self::Escaped(_) => self.read_str(scratch).map(|text| &*bump.alloc_str(text)),
+            Self::Str(text) | Self::Plain(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The text of a string value, decoded into the arena if it holds escapes.
     pub fn text_in(&self, bump: &'a Bump) -> Option<&'a str> {
         match *self {
             Self::Str(text) | Self::Plain(text) => Some(text),
             Self::Escaped(body) => Some(unescape(body, bump)),
             _ => None,
+        }
+    }
+
+    /// Appends the fields of an object; false if it is none.
+    pub fn append_fields(&self, fields: &mut Fields<'a>, bump: &'a Bump) -> bool {
+        match *self {
+            Self::Map(map) => {
+                fields.extend_from_slice(map.fields);
+                true
+            }
+            Self::Json(text) => {
+                let mut scratch = String::new();
+                json::object(text, |key, value, run| {
+                    fields.push(Field::from_json(key, value, run, bump, &mut scratch));
+                })
+                .is_ok()
+            }
+            _ => false,
         }
     }
 
@@ -156,6 +192,7 @@ impl<'a> Value<'a> {
             }
             Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Number(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Map(map) => out.extend_from_slice(map.json.as_bytes()),
             Self::Str(text) => {
                 out.push(b'"');
                 json::escape(text, out);
@@ -167,6 +204,39 @@ impl<'a> Value<'a> {
                 out.push(b'"');
             }
         }
+    }
+}
+
+impl<'a> Map<'a> {
+    /// Takes an object apart whose keys do not repeat, and the objects in it, into the arena. `None` if it is none.
+    ///
+    /// The text is valid JSON without white space between its parts, not nested deeper than JSON is read.
+    pub fn read(json: &'a str, bump: &'a Bump) -> Option<&'a Self> {
+        let mut fields = Fields::new_in(bump);
+        let mut scratch = String::new();
+        json::object(json, |key, value, run| {
+            let mut field = Field::from_json(key, value, run, bump, &mut scratch);
+            if let Value::Json(text) = field.value
+                && let Some(map) = Self::read(text, bump)
+            {
+                field.value = Value::Map(map);
+            }
+            fields.push(field);
+        })
+        .ok()?;
+        Some(bump.alloc(Self { json, fields: fields.into_bump_slice() }))
+    }
+
+    /// The value of a field.
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.fields.iter().find(|field| field.key == key).map(Field::value)
+    }
+}
+
+/// The text says all.
+impl PartialEq for Map<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
     }
 }
 
@@ -190,6 +260,14 @@ fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
     use std::io::Write;
     // Writing to memory does not fail.
     let _infallible = write!(out, "{number}");
+}
+
+/// Copies `fields` into the arena as one JSON object, as [`write_json`] writes it. `scratch` is overwritten.
+pub fn nest<'a>(fields: &[Field<'_>], scratch: &mut Vec<u8>, bump: &'a Bump) -> Value<'a> {
+    scratch.clear();
+    write_json(fields, scratch);
+    // Only text went in.
+    Value::Json(str::from_utf8(scratch).map_or("{}", |text| bump.alloc_str(text)))
 }
 
 /// Appends `fields` as one JSON object. Of a repeated key the last field counts, as in Fluent Bit: stores

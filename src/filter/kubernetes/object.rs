@@ -1,14 +1,15 @@
 //! Pods and namespaces, as much of them as anyone asks for: as the Kubernetes API writes them
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 
 /// A pod. What is not named here is skipped while it is read, so that a very large specification costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Pod {
-    /// Who it is.
+    /// Who it is; whoever asks the API sees whether it is there.
+    #[serde(default)]
     pub metadata: Metadata,
     /// What it was asked to be.
     #[serde(default)]
@@ -21,7 +22,8 @@ pub struct Pod {
 /// A namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Namespace {
-    /// Who it is.
+    /// Who it is; whoever asks the API sees whether it is there.
+    #[serde(default)]
     pub metadata: Metadata,
 }
 
@@ -38,9 +40,9 @@ pub struct Metadata {
     /// Version, to go on watching from.
     pub resource_version: String,
     /// As the API has them, in order.
-    pub labels: Pairs,
+    pub labels: Option<Pairs>,
     /// As the API has them, in order.
-    pub annotations: Pairs,
+    pub annotations: Option<Pairs>,
     /// Whose it is.
     pub owner_references: Vec<OwnerReference>,
 }
@@ -102,7 +104,7 @@ pub struct ContainerStatus {
     pub container_id: Option<String>,
 }
 
-/// Texts by their names, in the order in which they came.
+/// Texts by their names, in the order in which they came; what is no text is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);
 
@@ -126,17 +128,21 @@ impl<'de> Deserialize<'de> for Pairs {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((name, item)) = map.next_entry()? {
+                    if let Item::Text(text) = item {
+                        pairs.push((name, text));
+                    }
                 }
                 Ok(Pairs(pairs))
             }
-
-            /// `null` is as good as none.
-            fn visit_unit<E>(self) -> Result<Pairs, E> {
-                Ok(Pairs::default())
-            }
         }
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_map(Reader)
     }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Item {
+    Text(String),
+    Other(IgnoredAny),
 }
