@@ -9,6 +9,7 @@ use tailwater::config::{Diagnostics, Severity};
 use tailwater::pipeline::{CATALOG, Plan};
 
 fn main() -> ExitCode {
+    take_up_capabilities();
     let mut diagnostics = Diagnostics::new();
     let arguments = std::env::args_os().skip(1);
     let command = cli::command(arguments, CATALOG, Plan::new, &mut diagnostics);
@@ -69,6 +70,20 @@ fn raise_open_files_max() {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         let open_max = limit.current.unwrap_or(u64::MAX);
         tracing::warn!(%error, open_max, "cannot raise the limit of open files");
+    }
+}
+
+/// Reads and writes as root does, if it is permitted to but is not root: so the image's file capabilities have it
+/// (see `Dockerfile`). They only permit, since a program that asks for more than a pod grants would not even start.
+fn take_up_capabilities() {
+    use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+    // Where a filter of system calls forbids to ask, there is nothing to take up.
+    let Ok(held) = capabilities(None) else { return };
+    let files = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    let effective = held.effective | (held.permitted & files);
+    if effective != held.effective {
+        // Without it, what cannot be read is named and counted.
+        let _went_without = set_capabilities(None, CapabilitySets { effective, ..held });
     }
 }
 

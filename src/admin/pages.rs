@@ -43,7 +43,8 @@ impl Pages {
                 (StatusCode::OK, Some(JSON), uptime(seconds))
             }
             "/api/v1/metrics" => (StatusCode::OK, Some(JSON), self.registry.json().to_string()),
-            "/api/v1/metrics/prometheus" => {
+            // Fluent Bit's chart scrapes the second; what is on both there is on this one.
+            "/api/v1/metrics/prometheus" | "/api/v2/metrics/prometheus" => {
                 (StatusCode::OK, Some(PROMETHEUS), self.registry.prometheus(now))
             }
             "/api/v1/health" if health.options.check => (verdict(&health), None, brief(&health)),
@@ -145,6 +146,7 @@ mod tests {
             "200 text/plain; version=0.0.4 # HELP fluentbit_",
         )
         .await;
+        check(&pages, "/api/v2/metrics/prometheus", "200 text/plain; version=0.0.4 # HELP").await;
         for path in ["", "/api", "/api/v1/metrics/", "/api/v1/nothing", "//"] {
             check(&pages, path, "404 - ").await;
         }

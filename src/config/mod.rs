@@ -35,6 +35,7 @@ pub use parser::{ParserDefinition, ParserFormat, ParserOptions};
 pub use plugin::{Catalog, Plugin, PluginKind, Transport};
 pub(crate) use property::properties;
 pub use property::{Field, Keyed, Kind, Located, Ordered, Property, Repeated, Rules};
+pub use routes::Share;
 pub use section::{Entry, Section, SectionKind};
 pub use service::{
     Grace, LogLevel, RejectedLimit, RejectedPath, ServiceOptions, StorageSync, StorageType,

@@ -124,6 +124,37 @@ impl Tags<'_> {
     }
 }
 
+/// How many of the records of an input a filter sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// None.
+    None,
+    /// Those with some of the tags that the input's may become, or it is not known.
+    Some,
+    /// All.
+    All,
+}
+
+impl FilterCommon {
+    /// How many of the records it sees whose tag is made of this one.
+    pub fn share(&self, tag: &str) -> Share {
+        let Self { pattern, pattern_regex, .. } = self;
+        if !(Selection { pattern, regex: pattern_regex }).may_take(tag) {
+            return Share::None;
+        }
+        let start = tag.split(['*', '<']).next().unwrap_or_default();
+        let takes_all = |pattern: &String| {
+            let before = pattern.strip_suffix('*').filter(|before| !before.contains('*'));
+            before.is_some_and(|before| start.starts_with(before))
+        };
+        if is_fixed(tag) || pattern.as_ref().is_some_and(takes_all) {
+            Share::All
+        } else {
+            Share::Some
+        }
+    }
+}
+
 /// Whether a tag is known before anything is read.
 fn is_fixed(tag: &str) -> bool {
     !tag.contains(['*', '<'])
@@ -210,6 +241,24 @@ mod tests {
         check("a", "", false);
         check("**", "a", true);
         check("a*a", "a", false);
+    }
+
+    #[test]
+    fn how_many_records_a_filter_sees() {
+        for (pattern, tag, expected) in [
+            ("kube.*", "kube.*", Share::All),
+            ("kube.*", "kube.var.*", Share::All),
+            ("*", "kube.<pod>", Share::All),
+            ("kube", "kube", Share::All),
+            ("kube.var.*", "kube.*", Share::Some),
+            ("*.log", "kube.*", Share::Some),
+            ("k*.*", "kube.*", Share::Some),
+            ("host.*", "kube.*", Share::None),
+        ] {
+            let pattern = Some(pattern.to_owned());
+            let common = FilterCommon { pattern, pattern_regex: None, alias: None };
+            assert_eq!(common.share(tag), expected, "{common:?} of {tag}");
+        }
     }
 
     proptest::proptest! {

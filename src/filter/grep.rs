@@ -1,6 +1,7 @@
 //! `grep`: keeps or drops records by what a field says.
 
 use super::Filter;
+use super::outlook::Outlook;
 use crate::config::{Diagnostics, Keyed, Located, Ordered, properties};
 use crate::record::{Accessor, AccessorError, Batch, Fields};
 use bumpalo::Bump;
@@ -57,6 +58,20 @@ impl Grep {
             warn_of_opposites(options, diagnostics);
         }
         Self { rules, logic }
+    }
+}
+
+/// Reports the rules whose field is never there, or only in some of the records that the user will think of.
+pub fn examine(options: &GrepOptions, outlook: &Outlook, diagnostics: &mut Diagnostics) {
+    for entry in &*options.rules {
+        let Some((key, _)) = entry.value.split_once(' ') else { continue };
+        // What cannot be read was told when the filter was built.
+        let Some(Some(accessor)) = read_key(key, entry, &mut Diagnostics::new()) else { continue };
+        if let Some(absence) = outlook.absence(&accessor) {
+            let what = format!("{} {key}", entry.property);
+            let remedy = "put this filter before it";
+            absence.report(&what, key, "never matches", remedy, &entry.location, diagnostics);
+        }
     }
 }
 

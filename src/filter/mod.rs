@@ -6,6 +6,7 @@ pub mod grep;
 pub mod kubernetes;
 pub mod modify;
 pub mod nest;
+pub mod outlook;
 pub mod parser;
 pub mod record_modifier;
 

@@ -1,6 +1,7 @@
 //! `parser`: parses the text of one field into fields.
 
 use super::Filter;
+use super::outlook::{Absence, Outlook};
 use crate::config::{Diagnostics, Located, Location, Repeated, properties};
 use crate::metrics::FilterMetrics;
 use crate::parser::{NoParser, Parser, Parsers, Scratch};
@@ -127,6 +128,45 @@ impl ParserFilter {
         });
         fields.extend(kept.map(|(_, field)| *field));
         record.fields = fields;
+    }
+}
+
+/// Reports that the field to parse is never there, and follows what the parsers make.
+pub fn examine(
+    options: &ParserFilterOptions,
+    parsers: &Parsers,
+    outlook: &mut Outlook,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(key_name) = &options.key_name else { return };
+    let found: Vec<&Parser> =
+        options.parser.iter().filter_map(|name| Some(&**parsers.get(name).ok()?)).collect();
+    if let Ok(accessor) = Accessor::parse(key_name)
+        && let Some(absence) = outlook.absence(&accessor)
+    {
+        let is_idle = match &absence {
+            Absence::Never(_) => true,
+            // Another parser reads what is left: lines of text.
+            Absence::Merged(merged) => {
+                merged.is_json && found.iter().all(|parser| parser.reads_json())
+            }
+        };
+        let names: Vec<&str> = found.iter().map(|parser| parser.name()).collect();
+        let what = format!("Key_Name {}", key_name.value);
+        let remedy = format!(
+            "did you mean `Merge_Parser {}` there? Here, the parser finds nothing to read",
+            names.first().unwrap_or(&"")
+        );
+        if is_idle {
+            let at = &key_name.location;
+            absence.report(&what, key_name, "parses nothing", &remedy, at, diagnostics);
+        }
+    }
+    for parser in found {
+        match parser.field_names() {
+            Some(names) => names.iter().for_each(|name| outlook.add(name)),
+            None => outlook.add_unknown(),
+        }
     }
 }
 

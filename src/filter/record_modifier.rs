@@ -1,6 +1,7 @@
 //! `record_modifier`: removes fields, or keeps but some, and adds others.
 
 use super::Filter;
+use super::outlook::Outlook;
 use crate::config::{Diagnostics, Located, Repeated, Verbatim, properties};
 use crate::record::{Batch, Field, Id, IdStream, Value};
 use bumpalo::Bump;
@@ -68,6 +69,19 @@ impl RecordModifier {
             diagnostics.warning(&all.location, "`*` removes every field, and so every record");
         }
         Self { selection, added, uuid_key: options.uuid_key.clone() }
+    }
+}
+
+/// Follows which fields stay and which are added.
+pub fn examine(options: &RecordModifierOptions, outlook: &mut Outlook) {
+    let built = RecordModifier::build(options, &mut Diagnostics::new());
+    match &built.selection {
+        Selection::All => {}
+        Selection::AllBut(names) => outlook.retain(|field| !is_one_of(names, field)),
+        Selection::Only(names) => outlook.retain(|field| is_one_of(names, field)),
+    }
+    for key in built.added.iter().map(|(key, _)| key).chain(&built.uuid_key) {
+        outlook.add(key);
     }
 }
 

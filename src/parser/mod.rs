@@ -84,6 +84,14 @@ impl Parser {
         }
     }
 
+    /// All fields that it can make; `None` if that depends on what it reads.
+    pub fn field_names(&self) -> Option<&[&str]> {
+        match (&self.format, &self.decoders) {
+            (Format::Regex(captured), None) => Some(captured.matcher.names()),
+            _ => None,
+        }
+    }
+
     /// Whether it takes texts apart by an expression, so that [`Parser::groups`] can tell its groups.
     pub fn has_groups(&self) -> bool {
         matches!(self.format, Format::Regex(_))

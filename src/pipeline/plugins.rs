@@ -5,15 +5,17 @@ use crate::config::{
     Catalog, Diagnostics, FilterCommon, InputCommon, Instance, OutputCommon, Plugin, PluginKind,
     Section, ServiceOptions, Severity, Transport,
 };
-use crate::filter::Filter;
-use crate::filter::grep::{Grep, GrepOptions};
-use crate::filter::kubernetes::Kubernetes;
+use crate::filter::grep::{self, Grep, GrepOptions};
+use crate::filter::kubernetes::api::Apis;
 use crate::filter::kubernetes::directory::Directory;
 use crate::filter::kubernetes::options::KubernetesOptions;
-use crate::filter::modify::{Modify, ModifyOptions};
+use crate::filter::kubernetes::{self, Kubernetes};
+use crate::filter::modify::{self, Modify, ModifyOptions};
 use crate::filter::nest::{Nest, NestOptions};
+use crate::filter::outlook::Outlook;
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
-use crate::filter::record_modifier::{RecordModifier, RecordModifierOptions};
+use crate::filter::record_modifier::{self, RecordModifier, RecordModifierOptions};
+use crate::filter::{self, Filter};
 use crate::input::Input;
 use crate::input::dummy::{Dummy, DummyOptions};
 use crate::input::stdin::{Stdin, StdinError, StdinOptions};
@@ -171,10 +173,12 @@ fn find_parser(
     }
 }
 
-/// Builds a filter from its section; `None` if it cannot work, which is reported.
+/// Builds a filter from its section; `None` if it cannot work, which is reported. What it asks the Kubernetes API goes to
+/// `apis`.
 pub(super) fn filter(
     instance: &Instance<FilterCommon>,
     parsers: &Arc<Parsers>,
+    apis: &mut Apis,
     metrics: &Arc<FilterMetrics>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Filter>> {
@@ -184,7 +188,13 @@ pub(super) fn filter(
         }
         KubernetesOptions::NAME => {
             let options = instance.options(KubernetesOptions::read);
-            let (directory, section) = (Directory::default(), &instance.section);
+            let variable = |name: &str| std::env::var(name).ok();
+            let directory = match options.api() {
+                Ok(Some(api)) => apis.directory(api, metrics, &variable),
+                // It asks nothing, or cannot: the filter says which.
+                Ok(None) | Err(_) => Directory::default(),
+            };
+            let section = &instance.section;
             let filter =
                 Kubernetes::build(&options, directory, parsers, metrics, section, diagnostics)?;
             Some(Box::new(filter))
@@ -207,6 +217,60 @@ pub(super) fn filter(
             Some(Box::new(RecordModifier::build(&options, diagnostics)))
         }
         _ => None,
+    }
+}
+
+/// What the records of an input are like.
+pub(super) fn outlook(instance: &Instance<InputCommon>, parsers: &Parsers) -> Outlook {
+    if instance.plugin.name != TailOptions::NAME {
+        return Outlook::open();
+    }
+    let options = instance.options(TailOptions::read);
+    let parser = options.parser.as_ref().and_then(|name| parsers.get(name).ok());
+    match options.field_names(parser.map(Arc::as_ref)) {
+        Some(names) => Outlook::of(names),
+        None => Outlook::open(),
+    }
+}
+
+/// What the tags begin with that an input makes of its `Tag`, as far as that is known.
+pub(super) fn tag_starts(instance: &Instance<InputCommon>, tag: &str) -> Vec<String> {
+    if instance.plugin.name != TailOptions::NAME {
+        return Vec::new();
+    }
+    instance.options(TailOptions::read).tag_starts(tag)
+}
+
+/// Follows what becomes of records in a filter, and reports what of it can never act. `starts` is what tags begin with
+/// that come to it.
+pub(super) fn examine(
+    instance: &Instance<FilterCommon>,
+    parsers: &Parsers,
+    starts: &[&str],
+    outlook: &mut Outlook,
+    diagnostics: &mut Diagnostics,
+) {
+    match instance.plugin.name {
+        GrepOptions::NAME => {
+            grep::examine(&instance.options(GrepOptions::read), outlook, diagnostics);
+        }
+        KubernetesOptions::NAME => {
+            let options = instance.options(KubernetesOptions::read);
+            kubernetes::examine(&options, &instance.section, starts, outlook, diagnostics);
+        }
+        ModifyOptions::NAME => {
+            modify::examine(&instance.options(ModifyOptions::read), outlook, diagnostics);
+        }
+        ParserFilterOptions::NAME => {
+            let options = instance.options(ParserFilterOptions::read);
+            filter::parser::examine(&options, parsers, outlook, diagnostics);
+        }
+        RecordModifierOptions::NAME => {
+            let options = instance.options(RecordModifierOptions::read);
+            record_modifier::examine(&options, outlook);
+        }
+        // It may make of the fields what it wants: `nest` can lift `kubernetes` as `kubernetes_…`.
+        _ => *outlook = Outlook::open(),
     }
 }
 

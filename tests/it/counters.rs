@@ -5,7 +5,7 @@ use crate::{LIMIT, Place, STDOUT, es, tail};
 use std::collections::BTreeSet;
 use std::fs::{remove_file, rename};
 use std::os::unix::fs::symlink;
-use tailwater_testing::{Agent, BulkStore, Faults, Kind, free_port, until};
+use tailwater_testing::{Agent, BulkStore, Fault, Faults, Kind, Kubernetes, free_port, until};
 
 /// A metric, the instance whose it is, and its value in the end; `None`: any but 0.
 type Moved = (&'static str, &'static str, Option<u64>);
@@ -305,12 +305,53 @@ fn what_is_known_of_pods() {
     assert!(said, "{}", agent.stdout());
 }
 
+const API: &[Moved] = &[
+    ("tailwater_filter_api_requests_total", "kubernetes.0", None),
+    ("tailwater_filter_api_errors_total", "kubernetes.0", None),
+    ("tailwater_filter_pods_known", "kubernetes.0", Some(1)),
+    ("tailwater_filter_records_without_metadata_total", "kubernetes.0", Some(1)),
+];
+
+#[test]
+fn what_the_kubernetes_api_tells_of_pods() {
+    let port = free_port();
+    let api = Kubernetes::start("token");
+    api.set_fault(Fault::NoList);
+    api.put_pod("ns", "pod", "uid", "app", &[]);
+    let filter = format!(
+        "\n[FILTER]\n    Name kubernetes\n    Match *\n    Kube_URL http://127.0.0.1:{}\n    Kube_Token_File \
+         @DIR@/token\n    Kube_Tag_Prefix kube.\n    tailwater.node_name node\n",
+        api.port()
+    );
+    let input = |pod: &str| {
+        let file = format!("{pod}_ns_main-{:064x}.log", 1);
+        format!(
+            "\n[INPUT]\n    Name tail\n    Path @DIR@/{pod}.log\n    Tag kube.{file}\n    Read_from_Head On\n"
+        )
+    };
+    let store = BulkStore::start(Faults::default());
+    let parts = [input("pod"), input("gone"), filter, es(store.port(), "")].concat();
+    let (_place, agent) = start(port, &[&parts], |place| {
+        place.write("token", b"token");
+        place.write("pod.log", b"line\n");
+        place.write("gone.log", b"line\n");
+    });
+    check(&agent, port, API);
+}
+
 /// Tested elsewhere: no filter of ours adds records yet, which is tested beside the code.
 const BESIDE: &[&str] = &[
     "fluentbit_filter_add_records_total",
+    // In `filter::kubernetes`.
+    "tailwater_filter_missing_parsers_total",
+    "tailwater_filter_pods_forgotten_total",
+    "tailwater_filter_pods_skipped_total",
+    "tailwater_filter_unmerged_records_total",
     // In `input::tail`.
     "fluentbit_input_multiline_truncated_total",
     "tailwater_input_database_errors_total",
+    "tailwater_input_files_let_go_total",
+    "tailwater_input_files_parked",
     "tailwater_input_files_gone_total",
     "tailwater_input_files_leaving",
     "tailwater_input_leaving_bytes",
@@ -323,7 +364,7 @@ const BESIDE: &[&str] = &[
 
 #[test]
 fn every_row_of_the_table_is_moved_by_a_test() {
-    let moved = [LINES, FILES, AWAY, BACK, DISK, ANSWERS, PODS].concat();
+    let moved = [LINES, FILES, AWAY, BACK, DISK, ANSWERS, PODS, API].concat();
     let moved: BTreeSet<_> =
         moved.iter().map(|(metric, ..)| *metric).chain(BESIDE.iter().copied()).collect();
     let rows: BTreeSet<_> = tailwater::metrics::rows().map(|row| row.name).collect();

@@ -18,18 +18,23 @@ use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// A certificate authority.
-struct Authority {
+pub(crate) struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// What those trust who trust it.
+    pub(crate) fn pem(&self) -> String {
+        self.certificate.pem()
     }
 
     /// A certificate for `localhost` and its key.
@@ -42,7 +47,7 @@ impl Authority {
     }
 
     /// What a server answers handshakes by; with `clients`, it asks for a certificate signed by them.
-    fn acceptor(&self, until_year: i32, clients: Option<&Self>) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, until_year: i32, clients: Option<&Self>) -> TlsAcceptor {
         let (certificate, key) = self.issue(until_year, ExtendedKeyUsagePurpose::ServerAuth);
         let provider = Arc::new(ring::default_provider());
         let verifier = match clients {
@@ -89,7 +94,7 @@ where
 }
 
 /// Takes TLS connections for the store on `store_port`.
-fn front(acceptor: TlsAcceptor, store_port: u16) -> u16 {
+pub(crate) fn front(acceptor: TlsAcceptor, store_port: u16) -> u16 {
     listen(move |tcp| {
         let acceptor = acceptor.clone();
         async move {

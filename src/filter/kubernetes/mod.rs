@@ -5,7 +5,9 @@
 //! arena, and per record nothing.
 
 mod annotations;
+pub mod api;
 pub mod directory;
+mod examine;
 mod merge;
 mod metadata;
 pub mod object;
@@ -15,6 +17,7 @@ mod preload;
 #[cfg(test)]
 mod tests;
 
+pub use examine::examine;
 pub use origin::fuzz_origin;
 
 use super::Filter;

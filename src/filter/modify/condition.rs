@@ -106,6 +106,22 @@ impl Condition {
         })
     }
 
+    /// What must be there for it to hold, if that is one field.
+    pub(super) fn needs(&self) -> Option<&Accessor> {
+        match self {
+            Self::KeyExists(key)
+            | Self::KeyValueEquals(key, _)
+            | Self::KeyValueDoesNotEqual(key, _)
+            | Self::KeyValueMatches(key, _)
+            | Self::KeyValueDoesNotMatch(key, _) => key.0.as_ref(),
+            Self::KeyDoesNotExist(_)
+            | Self::AKeyMatches(_)
+            | Self::NoKeyMatches(_)
+            | Self::MatchingKeysHaveMatchingValues(..)
+            | Self::MatchingKeysDoNotHaveMatchingValues(..) => None,
+        }
+    }
+
     pub(super) fn holds<'a>(
         &self,
         fields: &Fields<'a>,

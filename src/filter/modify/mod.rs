@@ -4,11 +4,12 @@ mod condition;
 mod rule;
 
 use super::Filter;
+use super::outlook::Outlook;
 use crate::config::{Diagnostics, Keyed, Ordered, properties};
-use crate::record::Batch;
+use crate::record::{Accessor, Batch};
 use bumpalo::collections::Vec as BumpVec;
 use condition::Condition;
-use rule::{Rule, Words};
+use rule::{Operation, Rule, Words};
 use tailwater_parsers::regex::Pattern;
 
 /// More words than any operation or condition takes.
@@ -59,6 +60,80 @@ impl Modify {
             }
         }
         modify
+    }
+}
+
+/// Reports what waits for a field that is never there, and follows what becomes of the fields.
+pub fn examine(options: &ModifyOptions, outlook: &mut Outlook, diagnostics: &mut Diagnostics) {
+    let is_conditional = options.rules.iter().any(|entry| entry.property == "Condition");
+    // Conditions are judged before the first operation.
+    let before = outlook.clone();
+    for entry in &*options.rules {
+        let Some(words) = split_words(&entry.value) else { continue };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // What cannot be read was told when the filter was built.
+        let mut told = Diagnostics::new();
+        if entry.property == "Condition" {
+            let condition = Condition::build(entry, &words, &mut told);
+            if let (Some(accessor), [_, key, ..]) =
+                (condition.as_ref().and_then(Condition::needs), &*words)
+            {
+                let what = format!("Condition {}", entry.value);
+                examine_key(accessor, key, &what, "never holds", &before, entry, diagnostics);
+            }
+        } else if let Some(rule) = Rule::build(entry, &words, &mut told) {
+            let Rule { operation, key, .. } = &rule;
+            if operation.takes_a_field()
+                && let Some(accessor) = Accessor::key(key)
+            {
+                let what = format!("{} {}", entry.property, entry.value);
+                examine_key(&accessor, key, &what, "does nothing", outlook, entry, diagnostics);
+            }
+            follow(&rule, is_conditional, outlook);
+        }
+    }
+}
+
+/// Reports it if what is named `key` in `what` is never there.
+fn examine_key(
+    accessor: &Accessor,
+    key: &str,
+    what: &str,
+    effect: &str,
+    outlook: &Outlook,
+    entry: &Keyed,
+    diagnostics: &mut Diagnostics,
+) {
+    if let Some(absence) = outlook.absence(accessor) {
+        let remedy = "set `Keep_Log On` there for the text of every line";
+        absence.report(what, key, effect, remedy, &entry.location, diagnostics);
+    }
+}
+
+/// What becomes of the fields. Where it depends on the record, they may be there afterwards.
+fn follow(rule: &Rule, is_conditional: bool, outlook: &mut Outlook) {
+    let Rule { operation, key, other } = rule;
+    let is_free = !outlook.may_have(other);
+    match operation {
+        Operation::Set | Operation::Add => outlook.add(key),
+        Operation::Rename | Operation::HardRename | Operation::Copy | Operation::HardCopy => {
+            outlook.add(other);
+        }
+        Operation::Remove
+        | Operation::RemovePrefix
+        | Operation::RemoveMatching(_)
+        | Operation::MoveToStart
+        | Operation::MoveToEnd => {}
+    }
+    if is_conditional {
+        return;
+    }
+    match operation {
+        Operation::Remove | Operation::HardRename => outlook.retain(|name| name != key),
+        Operation::Rename if is_free => outlook.retain(|name| name != key),
+        Operation::RemovePrefix => outlook.retain(|name| !name.starts_with(key)),
+        Operation::RemoveMatching(pattern) => outlook.retain(|name| !pattern.is_match(name)),
+        _ => {}
     }
 }
 

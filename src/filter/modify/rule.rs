@@ -81,6 +81,12 @@ impl Rule {
 }
 
 impl Operation {
+    /// Whether it is told for the sake of a field that it takes or copies. Whoever removes one may well be glad that
+    /// it is not there.
+    pub(super) fn takes_a_field(&self) -> bool {
+        matches!(self, Self::Rename | Self::HardRename | Self::Copy | Self::HardCopy)
+    }
+
     /// Works on one record, as Fluent Bit's filter of that name does.
     pub(super) fn apply<'a>(&self, Words { key, other }: Words<'a>, fields: &mut Fields<'a>) {
         match self {

@@ -1,10 +1,13 @@
 //! The properties of `tail`.
 
+use super::tag::dotted;
 use crate::config::{
     ElseFirst, ElseSeconds, Kind, Ordered, Reading, Repeated, Size, Value, Verbatim, choices,
     properties,
 };
 use crate::input::encoding::{Encoding, Expected};
+use crate::input::lines::CUT_KEY;
+use crate::parser::Parser;
 use std::time::Duration;
 
 choices! {
@@ -172,6 +175,35 @@ impl CodePage {
 }
 
 impl TailOptions {
+    /// All fields that a record can have; `None` if that depends on what is read. `parser` is what `Parser` names.
+    pub fn field_names<'a>(&'a self, parser: Option<&'a Parser>) -> Option<Vec<&'a str>> {
+        let joins = !self.multiline_parser.is_empty() || self.multiline || self.docker_mode;
+        if joins {
+            return None;
+        }
+        // A line that the parser cannot read is there as a whole.
+        let mut names = vec![&*self.key];
+        names.push(CUT_KEY);
+        names.extend(self.path_key.as_deref().into_iter().chain(self.offset_key.as_deref()));
+        if let Some(parser) = parser {
+            names.extend(parser.field_names()?);
+        }
+        Some(names)
+    }
+
+    /// What the tags of files in these folders begin with, one for each pattern; none if that depends on more than
+    /// where they lie.
+    pub fn tag_starts(&self, tag: &str) -> Vec<String> {
+        let before = tag.split_once('*').map(|(before, _)| before);
+        let Some(before) = before.filter(|_| self.tag_regex.is_none()) else { return Vec::new() };
+        let start = |path: &String| {
+            let literal = path.split(['*', '?', '[', '{']).next()?;
+            let (folder, _) = literal.rsplit_once('/').filter(|_| path.starts_with('/'))?;
+            Some(dotted(&format!("{before}{folder}")) + ".")
+        };
+        self.path.iter().map(start).collect::<Option<_>>().unwrap_or_default()
+    }
+
     /// How files are written. `None`: two answers are given.
     pub(super) fn expected(&self) -> Option<Expected> {
         match (self.unicode_encoding, self.generic_encoding) {

@@ -38,7 +38,7 @@ impl TagMaker {
 
 /// A path as a tag: slashes, backslashes and colons are dots, dots do not repeat, and there are none at the
 /// start for a slash or at the end.
-fn dotted(text: &str) -> String {
+pub(super) fn dotted(text: &str) -> String {
     let mut tag = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
