@@ -10,6 +10,7 @@
 
 mod arrived;
 mod chaos;
+mod manifests;
 mod outage;
 mod place;
 mod refusals;

@@ -1,4 +1,4 @@
-//! The real OpenSearch and Loki of `tests/servers`, each started for one test and ended with it.
+//! The real servers of `tests/servers`, each started for one test and ended with it.
 
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
@@ -72,16 +72,35 @@ impl Server {
         OpenSearch::new(Transport::single_node(&url).unwrap())
     }
 
+    /// The `kubectl` of an administrator of the API server.
+    pub(crate) fn kubectl(&self) -> Command {
+        let mut command = Command::new("kubectl");
+        command.env("KUBECONFIG", self.kubeconfig());
+        command
+    }
+
+    /// What it and its like are told where the API server is.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.data.path().join("admin.kubeconfig")
+    }
+
     fn wait_until_ready(&mut self) {
         let url = format!("http://127.0.0.1:{}{}", self.port, self.ready);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ready = until(READY_MAX, || {
-            let answer = runtime.block_on(reqwest::get(&url));
+            let answers = if self.name == "kube" {
+                // It speaks TLS, and to those alone whom it knows.
+                let asked = self.kubectl().args(["get", "--raw", self.ready]).output();
+                asked.unwrap().status.success()
+            } else {
+                let answer = runtime.block_on(reqwest::get(&url));
+                answer.is_ok_and(|answer| answer.status().is_success())
+            };
             let ended = self.child.try_wait().unwrap().is_some();
-            if !ended && answer.is_err() {
+            if !ended && !answers {
                 pause(Duration::from_millis(200));
             }
-            ended || answer.is_ok_and(|answer| answer.status().is_success())
+            ended || answers
         });
         let ended = self.child.try_wait().unwrap();
         let log = || std::fs::read_to_string(self.data.path().join("log")).unwrap();

@@ -1,0 +1,188 @@
+//! What `config/kubernetes` puts into a cluster, by kustomize and by Helm, before a real API server.
+
+use crate::servers::Server;
+use crate::turn;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tailwater_testing::{readme_commands, until};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// An API server that knows the kinds of the Prometheus Operator, and what people put manifests into it with.
+struct Cluster {
+    server: Server,
+    tools: PathBuf,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let mut script = Command::new(Path::new(ROOT).join("tests/servers/kube/tools.sh"));
+        let tools = PathBuf::from(said(&script.stderr(Stdio::inherit()).output().unwrap()).trim());
+        let cluster = Self { server: Server::start("kube", "/readyz"), tools };
+        // What is only tried is not there for what comes after it.
+        said(&cluster.server.kubectl().args(["create", "namespace", "logging"]).output().unwrap());
+        let kinds = include_str!("monitoring.yaml");
+        said(&cluster.kubectl(&["apply", "--server-side", "-f", "-"], kinds));
+        let names = ["podmonitors", "prometheusrules", "servicemonitors"];
+        let are_known = || {
+            let known =
+                cluster.kubectl(&["api-resources", "--api-group=monitoring.coreos.com"], "");
+            let known = String::from_utf8(known.stdout).unwrap();
+            names.iter().all(|name| known.contains(name))
+        };
+        assert!(until(crate::ARRIVAL_MAX, are_known));
+        cluster
+    }
+
+    /// Runs `kubectl` as an administrator.
+    fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.server.kubectl();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// What the server says of these objects, to which it does nothing; a field that it does not know is an error.
+    fn try_out(&self, manifests: &str) -> Output {
+        let dry = ["--dry-run=server", "--validate=strict", "--namespace=logging"];
+        self.kubectl(&[&["apply", "--server-side", "-f", "-"], &dry[..]].concat(), manifests)
+    }
+
+    /// A command of README, which finds the cluster and the tools.
+    fn shell(&self, command: &str) -> Output {
+        let path = std::env::var("PATH").unwrap();
+        Command::new("sh")
+            .args(["-c", command])
+            .current_dir(ROOT)
+            .env("KUBECONFIG", self.server.kubeconfig())
+            .env("PATH", format!("{}:{path}", self.tools.display()))
+            .output()
+            .unwrap()
+    }
+
+    /// The chart with these arguments, as a release called `logs`.
+    fn chart(&self, arguments: &str) -> Output {
+        let kinds = "--api-versions monitoring.coreos.com/v1 --namespace logging";
+        self.shell(&format!("helm template logs config/kubernetes/chart {kinds} {arguments}"))
+    }
+
+    /// `config/kubernetes` with these components.
+    fn kustomized(&self, components: &[&str]) -> String {
+        let copy = tailwater_testing::folder();
+        let to = copy.path().display();
+        said(&self.shell(&format!("cp -r config/kubernetes/. {to}")));
+        let path = copy.path().join("kustomization.yaml");
+        let mut list = "components:\n".to_owned();
+        for component in components {
+            writeln!(list, "  - components/{component}").unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("components: []\n"), "{text}");
+        std::fs::write(&path, text.replace("components: []\n", &list)).unwrap();
+        said(&self.shell(&format!("kustomize build {to}")))
+    }
+}
+
+/// Standard output of what went well.
+#[track_caller]
+fn said(output: &Output) -> String {
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Every way to render them.
+#[test]
+fn a_cluster_takes_all_manifests() {
+    let _turn = turn();
+    let cluster = Cluster::start();
+    let check = |manifests: &str, expected: &[&str]| {
+        let said = said(&cluster.try_out(manifests));
+        for name in expected {
+            let line = format!("{name} serverside-applied (server dry run)");
+            assert!(said.lines().any(|known| known == line), "no {name}: {said}");
+        }
+        let documents = manifests.split("\n---\n").filter(|text| text.contains("\nkind: ")).count();
+        assert_eq!(said.lines().count(), documents, "{said}");
+    };
+    let base = [
+        "namespace/logging",
+        "serviceaccount/tailwater",
+        "clusterrole.rbac.authorization.k8s.io/tailwater",
+        "clusterrolebinding.rbac.authorization.k8s.io/tailwater",
+        "priorityclass.scheduling.k8s.io/tailwater",
+        "daemonset.apps/tailwater",
+    ];
+    let components = ["docker", "non-root", "pod-monitor"];
+    check(&cluster.kustomized(&[]), &base);
+    for component in components {
+        check(&cluster.kustomized(&[component]), &base);
+    }
+    let monitor = "podmonitor.monitoring.coreos.com/tailwater";
+    check(&cluster.kustomized(&components), &[monitor]);
+
+    check(&said(&cluster.chart("")), &["daemonset.apps/logs-tailwater", "service/logs-tailwater"]);
+    let deployment = "--set kind=Deployment,podDisruptionBudget.enabled=true";
+    let budget = "poddisruptionbudget.policy/logs-tailwater";
+    check(&said(&cluster.chart(deployment)), &["deployment.apps/logs-tailwater", budget]);
+    let own = [
+        "daemonset.apps/logs-fluent-bit",
+        "servicemonitor.monitoring.coreos.com/logs-fluent-bit",
+        "podmonitor.monitoring.coreos.com/logs-fluent-bit",
+        "prometheusrule.monitoring.coreos.com/logs-fluent-bit",
+        "networkpolicy.networking.k8s.io/logs-fluent-bit",
+        "configmap/logs-fluent-bit-dashboard-tailwater",
+    ];
+    check(&said(&cluster.chart("--values tests/e2e/values.yaml")), &own);
+    check(include_str!("daemonset.yaml"), &["daemonset.apps/fluent-bit"]);
+}
+
+/// The checks above can fail.
+#[test]
+fn a_cluster_refuses_what_does_not_fit() {
+    let _turn = turn();
+    let cluster = Cluster::start();
+    let manifests = cluster.kustomized(&["pod-monitor"]);
+    let daemonset = include_str!("daemonset.yaml");
+    for (manifests, from, to, expected) in [
+        (&*manifests, "readOnlyRootFilesystem", "readOnlyRootFileSystem", "not declared in schema"),
+        (&manifests, "podMetricsEndpoints:", "podMetricsEndpoint:", "not declared in schema"),
+        (daemonset, "/var/lib/fluent-bit", "/var/log", "duplicate entries"),
+    ] {
+        assert!(manifests.contains(from), "{from}");
+        let output = cluster.try_out(&manifests.replace(from, to));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && log.contains(expected), "{to}: {log}");
+    }
+    for (values, expected) in [
+        ("--set luaScripts.a=b", "tailwater runs no Lua"),
+        ("--set ingress.enabled=true", "no input that listens"),
+        ("--set autoscaling.vpa.enabled=true", "this chart has none"),
+        ("--set config.input=x", "config"),
+        ("--set kind=StatefulSet", "kind"),
+    ] {
+        let output = cluster.chart(values);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && log.contains(expected), "{values}: {log}");
+    }
+}
+
+/// As a reader will do it, and not only to try.
+#[test]
+fn the_readme_puts_it_into_a_cluster() {
+    let _turn = turn();
+    let cluster = Cluster::start();
+    let commands = readme_commands(include_str!("../../README.md"), "sh cluster");
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        said(&cluster.shell(&command));
+    }
+    let daemonsets = said(&cluster.shell("kubectl get daemonsets --all-namespaces --output name"));
+    for name in ["tailwater", "logs-tailwater"] {
+        let name = format!("daemonset.apps/{name}");
+        assert!(daemonsets.lines().any(|known| known == name), "{name}: {daemonsets}");
+    }
+}
