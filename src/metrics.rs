@@ -22,13 +22,13 @@ pub const EDITION: &str = "tailwater";
 const LABEL_COUNT_MAX: usize = 32;
 
 /// Declares the metrics of one scope: a struct of counters, and the rows that describe them. A line
-/// is `field: Kind = "name"`, then `only "plugin"` if one plugin alone has it, then the label of a
-/// `Family`: `by "label"`.
+/// is `field: Kind = "name"`, then `only "plugin" or "plugin"` if not all plugins have it, then the label
+/// of a `Family`: `by "label"`.
 macro_rules! metrics {
     ($(#[$doc:meta])* $name:ident for $scope:ident {
         $($(#[doc = $help:literal])+
         $field:ident: $kind:ident = $metric:literal
-            $(only $plugin:literal)? $(by $label:literal)?,)+
+            $(only $plugin:literal $(or $other:literal)*)? $(by $label:literal)?,)+
     }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ macro_rules! metrics {
                 name: $metric,
                 key: stringify!($field),
                 help: concat!($($help),+),
-                plugin: metrics!(@option $($plugin)?),
+                plugins: &[$($plugin, $($other),*)?],
                 label: metrics!(@option $($label)?),
             }),+];
         }
@@ -141,7 +141,13 @@ metrics! {
         /// Values that no parser of the filter could read; the records were passed on as they were.
         unparsed_records: Counter = "tailwater_filter_unparsed_records_total" only "parser",
         /// Values whose JSON was repaired: halves of surrogate pairs, raw control characters.
-        repaired_json: Counter = "tailwater_filter_repaired_json_total" only "parser",
+        repaired_json: Counter = "tailwater_filter_repaired_json_total" only "parser" or "kubernetes",
+        /// Records that got no metadata: their pod is not known, or is not told by their tag.
+        records_without_metadata: Counter = "tailwater_filter_records_without_metadata_total" only "kubernetes",
+        /// Records whose `log` was not merged: it is no JSON object, or the parser cannot read it.
+        unmerged_records: Counter = "tailwater_filter_unmerged_records_total" only "kubernetes",
+        /// Annotations of pods that name a parser which does not exist; each is counted once for its pod.
+        missing_parsers: Counter = "tailwater_filter_missing_parsers_total" only "kubernetes",
     }
 }
 
@@ -207,7 +213,7 @@ const BUILD_ROWS: [Row; 2] = [
 
 const fn build_row(name: &'static str, help: &'static str) -> Row {
     let (scope, kind) = (Scope::Service, Kind::Gauge);
-    Row { scope, kind, name, key: "", help, plugin: None, label: Some("version") }
+    Row { scope, kind, name, key: "", help, plugins: &[], label: Some("version") }
 }
 
 /// The whole table, for the documentation.
@@ -396,8 +402,8 @@ pub struct Row {
     pub key: &'static str,
     /// What it means; begins with the space of a doc comment.
     help: &'static str,
-    /// The only plugin that has it.
-    pub plugin: Option<&'static str>,
+    /// The only plugins that have it; none is all.
+    pub plugins: &'static [&'static str],
     /// The label beside `name`.
     pub label: Option<&'static str>,
 }
@@ -541,7 +547,7 @@ struct Name {
 
 impl Name {
     fn has(&self, row: &Row) -> bool {
-        row.plugin.is_none_or(|plugin| *self.plugin == *plugin)
+        row.plugins.is_empty() || row.plugins.contains(&&*self.plugin)
     }
 }
 
@@ -669,7 +675,7 @@ mod tests {
     #[test]
     fn the_table_is_sound() {
         let mut registry = Registry::new(UNIX_EPOCH);
-        for plugin in rows().filter_map(|row| row.plugin).collect::<HashSet<_>>() {
+        for plugin in rows().flat_map(|row| row.plugins).collect::<HashSet<_>>() {
             registry.input("i", plugin);
             registry.filter("f", plugin);
         }

@@ -69,6 +69,33 @@ impl Matcher {
             Self::Cri(names) | Self::CriPiece(names) => names,
         }
     }
+
+    /// Calls `capture` with the name and the text of each group. `None`: the text does not match, and nothing was
+    /// called.
+    pub(super) fn groups<'t>(
+        &self,
+        scratch: &mut Scratch,
+        text: &'t str,
+        mut capture: impl FnMut(&'static str, &'t str),
+    ) -> Option<()> {
+        match self {
+            Self::Cri(names) | Self::CriPiece(names) => {
+                let is_piece = matches!(self, Self::CriPiece(_));
+                let line = if is_piece { cri::parse_piece(text) } else { cri::parse(text) }?;
+                let texts = [line.time, line.stream, line.logtag, line.log];
+                names.iter().zip(texts).for_each(|(name, text)| capture(name, text));
+                Some(())
+            }
+            Self::Regex(lazy) => {
+                let (pattern, number) = lazy.pattern().ok()?;
+                let captures = scratch.rooms.of(pattern, *number)?;
+                let group = |index: usize, _: &str, text| {
+                    lazy.names.get(index).into_iter().for_each(|name| capture(name, text));
+                };
+                pattern.fields(captures, text, group).then_some(())
+            }
+        }
+    }
 }
 
 impl Lazy {
@@ -108,7 +135,7 @@ impl Captured {
         fields: &mut Fields<'a>,
     ) -> Option<Parsed> {
         let mut time = None;
-        let mut capture = |name: &'static str, text: &'a str| {
+        let capture = |name: &'static str, text: &'a str| {
             if text.is_empty() && self.skip_empty {
                 return;
             }
@@ -127,22 +154,7 @@ impl Captured {
             };
             fields.push(Field::new(name, value));
         };
-        match &self.matcher {
-            Matcher::Cri(names) | Matcher::CriPiece(names) => {
-                let is_piece = matches!(self.matcher, Matcher::CriPiece(_));
-                let line = if is_piece { cri::parse_piece(text) } else { cri::parse(text) }?;
-                let texts = [line.time, line.stream, line.logtag, line.log];
-                names.iter().zip(texts).for_each(|(name, text)| capture(name, text));
-            }
-            Matcher::Regex(lazy) => {
-                let (pattern, number) = lazy.pattern().ok()?;
-                let captures = scratch.rooms.of(pattern, *number)?;
-                let field = |index: usize, _: &str, text| {
-                    lazy.names.get(index).into_iter().for_each(|name| capture(name, text));
-                };
-                pattern.fields(captures, text, field).then_some(())?;
-            }
-        }
+        self.matcher.groups(scratch, text, capture)?;
         Some(Parsed { time, is_repaired: false })
     }
 }

@@ -61,6 +61,11 @@ pub struct Scratch {
 }
 
 impl Parser {
+    /// What reads JSON objects, without a time.
+    pub fn json() -> Self {
+        Self { name: String::new(), format: Format::Json, time_field: None, decoders: None }
+    }
+
     /// The name by which plugins refer to it.
     pub fn name(&self) -> &str {
         &self.name
@@ -84,6 +89,25 @@ impl Parser {
         match (&self.format, &self.decoders) {
             (Format::Regex(captured), None) => Some(captured.matcher.names()),
             _ => None,
+        }
+    }
+
+    /// Whether it takes texts apart by an expression, so that [`Parser::groups`] can tell its groups.
+    pub fn has_groups(&self) -> bool {
+        matches!(self.format, Format::Regex(_))
+    }
+
+    /// Calls `group` with the name and the text of each group of an expression, as they are matched: without types,
+    /// time and decoders. False, and nothing is called, if it does not match or there is no expression.
+    pub fn groups<'t>(
+        &self,
+        scratch: &mut Scratch,
+        text: &'t str,
+        group: impl FnMut(&'static str, &'t str),
+    ) -> bool {
+        match &self.format {
+            Format::Regex(captured) => captured.matcher.groups(scratch, text, group).is_some(),
+            Format::Json | Format::Pairs(_) => false,
         }
     }
 

@@ -964,6 +964,7 @@ fn an_expression_is_compiled_for_whoever_uses_it() {
     let (said, used) = build(r"(?<a>\p{Nothing})");
     expect![[r#"
         command line: regular expression is not valid: Unicode property not found
-    "#]].assert_eq(&said);
+    "#]]
+    .assert_eq(&said);
     expect!["parser `p` has errors of its own"].assert_eq(&used.unwrap_err());
 }

@@ -120,7 +120,7 @@ impl Plan {
         walk::check(&model, &parsers, diagnostics);
         let mut planner = Planner {
             multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
-            parsers,
+            parsers: Arc::new(parsers),
             registry: Registry::new(SystemTime::now()),
             diagnostics,
         };
@@ -268,7 +268,7 @@ fn bind_admin(service: &ServiceOptions) -> Result<Option<Admin>, StartError> {
 
 /// What planning needs along the way.
 struct Planner<'a> {
-    parsers: Parsers,
+    parsers: Arc<Parsers>,
     multiline: MultilineParsers,
     registry: Registry,
     diagnostics: &'a mut Diagnostics,

@@ -6,6 +6,9 @@ use crate::config::{
     Section, ServiceOptions, Severity, Transport,
 };
 use crate::filter::grep::{self, Grep, GrepOptions};
+use crate::filter::kubernetes::directory::Directory;
+use crate::filter::kubernetes::options::KubernetesOptions;
+use crate::filter::kubernetes::{self, Kubernetes};
 use crate::filter::modify::{self, Modify, ModifyOptions};
 use crate::filter::outlook::Outlook;
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
@@ -47,6 +50,7 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Input, StdinOptions, Local),
     plugin!(Input, TailOptions, Local),
     plugin!(Filter, GrepOptions, Local),
+    plugin!(Filter, KubernetesOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
     plugin!(Filter, RecordModifierOptions, Local),
@@ -169,13 +173,20 @@ fn find_parser(
 /// Builds a filter from its section; `None` if it cannot work, which is reported.
 pub(super) fn filter(
     instance: &Instance<FilterCommon>,
-    parsers: &Parsers,
+    parsers: &Arc<Parsers>,
     metrics: &Arc<FilterMetrics>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Filter>> {
     match instance.plugin.name {
         GrepOptions::NAME => {
             Some(Box::new(Grep::build(&instance.options(GrepOptions::read), diagnostics)))
+        }
+        KubernetesOptions::NAME => {
+            let options = instance.options(KubernetesOptions::read);
+            let (directory, section) = (Directory::default(), &instance.section);
+            let filter =
+                Kubernetes::build(&options, directory, parsers, metrics, section, diagnostics)?;
+            Some(Box::new(filter))
         }
         ModifyOptions::NAME => {
             Some(Box::new(Modify::build(&instance.options(ModifyOptions::read), diagnostics)))
@@ -207,16 +218,30 @@ pub(super) fn outlook(instance: &Instance<InputCommon>, parsers: &Parsers) -> Ou
     }
 }
 
-/// Follows what becomes of records in a filter, and reports what of it can never act.
+/// What the tags begin with that an input makes of its `Tag`, as far as that is known.
+pub(super) fn tag_starts(instance: &Instance<InputCommon>, tag: &str) -> Vec<String> {
+    if instance.plugin.name != TailOptions::NAME {
+        return Vec::new();
+    }
+    instance.options(TailOptions::read).tag_starts(tag)
+}
+
+/// Follows what becomes of records in a filter, and reports what of it can never act. `starts` is what tags begin with
+/// that come to it.
 pub(super) fn examine(
     instance: &Instance<FilterCommon>,
     parsers: &Parsers,
+    starts: &[&str],
     outlook: &mut Outlook,
     diagnostics: &mut Diagnostics,
 ) {
     match instance.plugin.name {
         GrepOptions::NAME => {
             grep::examine(&instance.options(GrepOptions::read), outlook, diagnostics);
+        }
+        KubernetesOptions::NAME => {
+            let options = instance.options(KubernetesOptions::read);
+            kubernetes::examine(&options, &instance.section, starts, outlook, diagnostics);
         }
         ModifyOptions::NAME => {
             modify::examine(&instance.options(ModifyOptions::read), outlook, diagnostics);

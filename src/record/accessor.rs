@@ -1,6 +1,6 @@
 //! Record accessors: `$kubernetes['labels']['app']` names a value inside a record.
 
-use super::{Fields, Value};
+use super::{Fields, Map, Value};
 use bumpalo::Bump;
 use tailwater_parsers::json;
 
@@ -125,8 +125,9 @@ impl Accessor {
         let value = fields.iter().rfind(|field| field.key() == &*self.key)?.value();
         match value {
             Value::Json(text) if !self.steps.is_empty() => {
-                self.descend(text).map(|found| Value::from_json(found, bump))
+                descend(&self.steps, text).map(|found| Value::from_json(found, bump))
             }
+            Value::Map(map) => descend_map(&self.steps, map, bump),
             scalar_or_whole => Some(scalar_or_whole),
         }
     }
@@ -135,23 +136,41 @@ impl Accessor {
     pub fn on_json<'a>(&self, record: &'a str) -> Option<json::Value<'a>> {
         let value = json::get(record, &self.key)?;
         match value.nested() {
-            Some(text) if !self.steps.is_empty() => self.descend(text),
+            Some(text) if !self.steps.is_empty() => descend(&self.steps, text),
             _ => Some(value),
         }
     }
+}
 
-    /// Follows the steps, of which there is at least one, from the object or array `text`.
-    fn descend<'a>(&self, text: &'a str) -> Option<json::Value<'a>> {
-        let mut value = json::Value::Nested(text);
-        for step in &self.steps {
-            let text = value.nested()?;
-            value = match step {
-                Step::Key(key) => json::get(text, key)?,
-                Step::Index(index) => item(text, *index)?,
-            };
-        }
-        Some(value)
+/// Follows steps, of which there is at least one, from the object or array `text`.
+fn descend<'a>(steps: &[Step], text: &'a str) -> Option<json::Value<'a>> {
+    let mut value = json::Value::Nested(text);
+    for step in steps {
+        let text = value.nested()?;
+        value = match step {
+            Step::Key(key) => json::get(text, key)?,
+            Step::Index(index) => item(text, *index)?,
+        };
     }
+    Some(value)
+}
+
+/// Follows steps, which may be none, from an object that was taken apart before.
+fn descend_map<'a>(steps: &[Step], map: &'a Map<'a>, bump: &'a Bump) -> Option<Value<'a>> {
+    let mut value = Value::Map(map);
+    let mut left = steps;
+    while let Some((step, behind)) = left.split_first() {
+        value = match (value, step) {
+            (Value::Map(map), Step::Key(key)) => map.get(key)?,
+            // An array in it, which is text still.
+            (Value::Json(text), _) => {
+                return descend(left, text).map(|found| Value::from_json(found, bump));
+            }
+            _ => return None,
+        };
+        left = behind;
+    }
+    Some(value)
 }
 
 /// One part of an accessor, from the top down.

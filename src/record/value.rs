@@ -93,6 +93,15 @@ pub enum Value<'a> {
     Escaped(&'a str),
     /// An object or an array as valid JSON text without white space between its parts.
     Json(&'a str),
+    /// An object that was taken apart before, since many records have the same one.
+    Map(&'a Map<'a>),
+}
+
+/// An object as JSON text, and as the fields that it says: what looks into it parses nothing.
+#[derive(Debug)]
+pub struct Map<'a> {
+    json: &'a str,
+    fields: &'a [Field<'a>],
 }
 
 impl<'a> Value<'a> {
@@ -144,6 +153,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of an object or an array.
+    pub fn as_json(&self) -> Option<&'a str> {
+        match *self {
+            Self::Json(text) => Some(text),
+            Self::Map(map) => Some(map.json),
+            _ => None,
+        }
+    }
+
     /// Appends the value as JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match *self {
@@ -156,6 +174,7 @@ impl<'a> Value<'a> {
             }
             Self::Null | Self::Float(_) => out.extend_from_slice(b"null"),
             Self::Number(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Map(map) => out.extend_from_slice(map.json.as_bytes()),
             Self::Str(text) => {
                 out.push(b'"');
                 json::escape(text, out);
@@ -167,6 +186,44 @@ impl<'a> Value<'a> {
                 out.push(b'"');
             }
         }
+    }
+}
+
+impl<'a> Map<'a> {
+    /// Takes an object apart whose keys do not repeat, and the objects in it, into the arena. `None` if it is none.
+    ///
+    /// The text is valid JSON without white space between its parts, not nested deeper than JSON is read.
+    pub fn read(json: &'a str, bump: &'a Bump) -> Option<&'a Self> {
+        let mut fields = Fields::new_in(bump);
+        let mut scratch = String::new();
+        json::object(json, |key, value, run| {
+            let mut field = Field::from_json(key, value, run, bump, &mut scratch);
+            if let Value::Json(text) = field.value
+                && let Some(map) = Self::read(text, bump)
+            {
+                field.value = Value::Map(map);
+            }
+            fields.push(field);
+        })
+        .ok()?;
+        Some(bump.alloc(Self { json, fields: fields.into_bump_slice() }))
+    }
+
+    /// The value of a field.
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.fields.iter().find(|field| field.key == key).map(Field::value)
+    }
+
+    /// The fields in their order.
+    pub fn fields(&self) -> &'a [Field<'a>] {
+        self.fields
+    }
+}
+
+/// The text says all.
+impl PartialEq for Map<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
     }
 }
 

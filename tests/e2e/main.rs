@@ -8,8 +8,11 @@
     reason = "test code: a panic is how a check fails"
 )]
 
+mod api_proxy;
 mod arrived;
 mod chaos;
+mod cluster;
+mod kubernetes;
 mod manifests;
 mod outage;
 mod place;

@@ -1,7 +1,8 @@
-//! The real servers of `tests/servers`, each started for one test and ended with it.
+//! The real OpenSearch, Loki and kube-apiserver of `tests/servers`, each started for one test and ended with it.
 
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tailwater_testing::{ask_to_stop, free_port, pause, until};
 use tempfile::TempDir;
 
-/// A JVM on a busy machine of two cores takes this long at worst.
+/// A JVM, or an API server with its etcd, on a busy machine of two cores takes this long at worst.
 const READY_MAX: Duration = Duration::from_mins(2);
 
 /// A server as a child process.
@@ -72,35 +73,49 @@ impl Server {
         OpenSearch::new(Transport::single_node(&url).unwrap())
     }
 
-    /// The `kubectl` of an administrator of the API server.
-    pub(crate) fn kubectl(&self) -> Command {
-        let mut command = Command::new("kubectl");
-        command.env("KUBECONFIG", self.kubeconfig());
-        command
+    /// Its folder.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
     }
 
-    /// What it and its like are told where the API server is.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.data.path().join("admin.kubeconfig")
+    /// Where it is, as a URL.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.name == "kube" { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// A client with all rights: what is shown for them lies in the folder of a server that asks for it.
+    pub(crate) fn client(&self) -> reqwest::Client {
+        let token = std::fs::read_to_string(self.data().join("admin.token"));
+        let shown = token.map(|token| format!("Bearer {}", token.trim_end()));
+        let shown = shown.map(|text| (AUTHORIZATION, HeaderValue::from_str(&text).unwrap()));
+        self.trusting().default_headers(shown.into_iter().collect()).build().unwrap()
+    }
+
+    /// A client with no rights but those that it asks with.
+    pub(crate) fn nobody(&self) -> reqwest::Client {
+        self.trusting().build().unwrap()
+    }
+
+    /// A server that speaks TLS says in its folder what it is known by, once it has started.
+    fn trusting(&self) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder().no_proxy();
+        match std::fs::read(self.data().join("ca.crt")) {
+            Ok(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem).unwrap()),
+            Err(_) => builder,
+        }
     }
 
     fn wait_until_ready(&mut self) {
-        let url = format!("http://127.0.0.1:{}{}", self.port, self.ready);
+        let url = self.url() + self.ready;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ready = until(READY_MAX, || {
-            let answers = if self.name == "kube" {
-                // It speaks TLS, and to those alone whom it knows.
-                let asked = self.kubectl().args(["get", "--raw", self.ready]).output();
-                asked.unwrap().status.success()
-            } else {
-                let answer = runtime.block_on(reqwest::get(&url));
-                answer.is_ok_and(|answer| answer.status().is_success())
-            };
+            let answer = runtime.block_on(self.client().get(&url).send());
             let ended = self.child.try_wait().unwrap().is_some();
-            if !ended && !answers {
+            if !ended && answer.is_err() {
                 pause(Duration::from_millis(200));
             }
-            ended || answers
+            ended || answer.is_ok_and(|answer| answer.status().is_success())
         });
         let ended = self.child.try_wait().unwrap();
         let log = || std::fs::read_to_string(self.data.path().join("log")).unwrap();

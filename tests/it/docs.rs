@@ -131,7 +131,10 @@ fn counters() {
                 metrics::Kind::Gauge => "gauge",
             };
             let label = row.label.map(|label| format!(", by `{label}`")).unwrap_or_default();
-            let plugin = row.plugin.map(|plugin| format!(" (`{plugin}` only)")).unwrap_or_default();
+            let plugin = match row.plugins {
+                [] => String::new(),
+                plugins => format!(" (`{}` only)", plugins.join("`, `")),
+            };
             let (name, help) = (row.name, cell(row.help()));
             writeln!(text, "| `{name}` | {kind}{label} | {help}{plugin} |").unwrap();
         }

@@ -2,6 +2,7 @@
 
 use super::object::{Namespace, Pod};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a tag or a journal entry says of the pod that it comes from.
@@ -30,12 +31,17 @@ pub enum Known<T> {
 
 /// All that is known. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Directory(Arc<Mutex<Inner>>);
+pub struct Directory(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Moves with every change, after it.
+    revision: AtomicU64,
+    inner: Mutex<Inner>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Moves with every change.
-    revision: u64,
     pods: HashMap<(String, String), Vec<Arc<Pod>>>,
     namespaces: HashMap<String, Arc<Namespace>>,
 }
@@ -43,7 +49,7 @@ struct Inner {
 impl Directory {
     /// Moves when anything changes: what was found under the same revision is found again.
     pub fn revision(&self) -> u64 {
-        self.inner().revision
+        self.0.revision.load(Ordering::Acquire)
     }
 
     /// Looks up a pod, and has it asked for if it is not known.
@@ -64,21 +70,20 @@ impl Directory {
     /// Takes in a pod as it is now.
     pub fn put_pod(&self, pod: Pod) {
         let mut inner = self.inner();
-        inner.revision += 1;
         let key = (pod.metadata.namespace.clone(), pod.metadata.name.clone());
         let pods = inner.pods.entry(key).or_default();
         pods.retain(|known| known.metadata.uid != pod.metadata.uid);
         pods.push(Arc::new(pod));
+        self.0.revision.fetch_add(1, Ordering::Release);
     }
 
     /// Takes in a namespace as it is now.
     pub fn put_namespace(&self, namespace: Namespace) {
-        let mut inner = self.inner();
-        inner.revision += 1;
-        inner.namespaces.insert(namespace.metadata.name.clone(), Arc::new(namespace));
+        self.inner().namespaces.insert(namespace.metadata.name.clone(), Arc::new(namespace));
+        self.0.revision.fetch_add(1, Ordering::Release);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

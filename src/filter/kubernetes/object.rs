@@ -1,7 +1,7 @@
 //! Pods and namespaces, as much of them as anyone asks for: as the Kubernetes API writes them
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 
@@ -38,9 +38,9 @@ pub struct Metadata {
     /// Version, to go on watching from.
     pub resource_version: String,
     /// As the API has them, in order.
-    pub labels: Pairs,
+    pub labels: Option<Pairs>,
     /// As the API has them, in order.
-    pub annotations: Pairs,
+    pub annotations: Option<Pairs>,
     /// Whose it is.
     pub owner_references: Vec<OwnerReference>,
 }
@@ -102,16 +102,9 @@ pub struct ContainerStatus {
     pub container_id: Option<String>,
 }
 
-/// Texts by their names, in the order in which they came.
+/// Texts by their names, in the order in which they came; what is no text is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);
-
-impl Pairs {
-    /// The text of this name.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
-    }
-}
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -126,17 +119,21 @@ impl<'de> Deserialize<'de> for Pairs {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((name, item)) = map.next_entry()? {
+                    if let Item::Text(text) = item {
+                        pairs.push((name, text));
+                    }
                 }
                 Ok(Pairs(pairs))
             }
-
-            /// `null` is as good as none.
-            fn visit_unit<E>(self) -> Result<Pairs, E> {
-                Ok(Pairs::default())
-            }
         }
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_map(Reader)
     }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Item {
+    Text(String),
+    Other(IgnoredAny),
 }

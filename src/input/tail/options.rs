@@ -6,6 +6,7 @@ use crate::config::{
     properties,
 };
 use crate::input::encoding::{Encoding, Expected};
+use crate::input::lines::CUT_KEY;
 use crate::parser::Parser;
 use std::time::Duration;
 
@@ -182,6 +183,7 @@ impl TailOptions {
         }
         // A line that the parser cannot read is there as a whole.
         let mut names = vec![&*self.key];
+        names.push(CUT_KEY);
         names.extend(self.path_key.as_deref().into_iter().chain(self.offset_key.as_deref()));
         if let Some(parser) = parser {
             names.extend(parser.field_names()?);
