@@ -1,7 +1,7 @@
 //! What `config/kubernetes` puts into a cluster, by kustomize and by Helm, before a real API server.
 
-use crate::servers::Server;
-use crate::turn;
+use crate::cluster::Cluster;
+use crate::{ARRIVAL_MAX, turn};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,36 +10,34 @@ use tailwater_testing::{readme_commands, until};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// An API server that knows the kinds of the Prometheus Operator, and what people put manifests into it with.
-struct Cluster {
-    server: Server,
+/// A cluster that knows the kinds of the Prometheus Operator, and what people put manifests into it with.
+struct Site {
+    cluster: Cluster,
     tools: PathBuf,
 }
 
-impl Cluster {
+impl Site {
     fn start() -> Self {
         let mut script = Command::new(Path::new(ROOT).join("tests/servers/kube/tools.sh"));
         let tools = PathBuf::from(said(&script.stderr(Stdio::inherit()).output().unwrap()).trim());
-        let cluster = Self { server: Server::start("kube", "/readyz"), tools };
-        // What is only tried is not there for what comes after it.
-        said(&cluster.server.kubectl().args(["create", "namespace", "logging"]).output().unwrap());
+        let site = Self { cluster: Cluster::start(), tools };
         let kinds = include_str!("monitoring.yaml");
-        said(&cluster.kubectl(&["apply", "--server-side", "-f", "-"], kinds));
+        said(&site.kubectl(&["apply", "--server-side", "-f", "-"], kinds));
         let names = ["podmonitors", "prometheusrules", "servicemonitors"];
         let are_known = || {
-            let known =
-                cluster.kubectl(&["api-resources", "--api-group=monitoring.coreos.com"], "");
+            let known = site.kubectl(&["api-resources", "--api-group=monitoring.coreos.com"], "");
             let known = String::from_utf8(known.stdout).unwrap();
             names.iter().all(|name| known.contains(name))
         };
-        assert!(until(crate::ARRIVAL_MAX, are_known));
-        cluster
+        assert!(until(ARRIVAL_MAX, are_known));
+        site
     }
 
     /// Runs `kubectl` as an administrator.
     fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
-        let mut command = self.server.kubectl();
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = Command::new("kubectl");
+        command.env("KUBECONFIG", self.cluster.kubeconfig()).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
@@ -57,7 +55,7 @@ impl Cluster {
         Command::new("sh")
             .args(["-c", command])
             .current_dir(ROOT)
-            .env("KUBECONFIG", self.server.kubeconfig())
+            .env("KUBECONFIG", self.cluster.kubeconfig())
             .env("PATH", format!("{}:{path}", self.tools.display()))
             .output()
             .unwrap()
@@ -98,9 +96,9 @@ fn said(output: &Output) -> String {
 #[test]
 fn a_cluster_takes_all_manifests() {
     let _turn = turn();
-    let cluster = Cluster::start();
+    let site = Site::start();
     let check = |manifests: &str, expected: &[&str]| {
-        let said = said(&cluster.try_out(manifests));
+        let said = said(&site.try_out(manifests));
         for name in expected {
             let line = format!("{name} serverside-applied (server dry run)");
             assert!(said.lines().any(|known| known == line), "no {name}: {said}");
@@ -117,17 +115,17 @@ fn a_cluster_takes_all_manifests() {
         "daemonset.apps/tailwater",
     ];
     let components = ["docker", "non-root", "pod-monitor"];
-    check(&cluster.kustomized(&[]), &base);
+    check(&site.kustomized(&[]), &base);
     for component in components {
-        check(&cluster.kustomized(&[component]), &base);
+        check(&site.kustomized(&[component]), &base);
     }
     let monitor = "podmonitor.monitoring.coreos.com/tailwater";
-    check(&cluster.kustomized(&components), &[monitor]);
+    check(&site.kustomized(&components), &[monitor]);
 
-    check(&said(&cluster.chart("")), &["daemonset.apps/logs-tailwater", "service/logs-tailwater"]);
+    check(&said(&site.chart("")), &["daemonset.apps/logs-tailwater", "service/logs-tailwater"]);
     let deployment = "--set kind=Deployment,podDisruptionBudget.enabled=true";
     let budget = "poddisruptionbudget.policy/logs-tailwater";
-    check(&said(&cluster.chart(deployment)), &["deployment.apps/logs-tailwater", budget]);
+    check(&said(&site.chart(deployment)), &["deployment.apps/logs-tailwater", budget]);
     let own = [
         "daemonset.apps/logs-fluent-bit",
         "servicemonitor.monitoring.coreos.com/logs-fluent-bit",
@@ -136,7 +134,7 @@ fn a_cluster_takes_all_manifests() {
         "networkpolicy.networking.k8s.io/logs-fluent-bit",
         "configmap/logs-fluent-bit-dashboard-tailwater",
     ];
-    check(&said(&cluster.chart("--values tests/e2e/values.yaml")), &own);
+    check(&said(&site.chart("--values tests/e2e/values.yaml")), &own);
     check(include_str!("daemonset.yaml"), &["daemonset.apps/fluent-bit"]);
 }
 
@@ -144,8 +142,8 @@ fn a_cluster_takes_all_manifests() {
 #[test]
 fn a_cluster_refuses_what_does_not_fit() {
     let _turn = turn();
-    let cluster = Cluster::start();
-    let manifests = cluster.kustomized(&["pod-monitor"]);
+    let site = Site::start();
+    let manifests = site.kustomized(&["pod-monitor"]);
     let daemonset = include_str!("daemonset.yaml");
     for (manifests, from, to, expected) in [
         (&*manifests, "readOnlyRootFilesystem", "readOnlyRootFileSystem", "not declared in schema"),
@@ -153,7 +151,7 @@ fn a_cluster_refuses_what_does_not_fit() {
         (daemonset, "/var/lib/fluent-bit", "/var/log", "duplicate entries"),
     ] {
         assert!(manifests.contains(from), "{from}");
-        let output = cluster.try_out(&manifests.replace(from, to));
+        let output = site.try_out(&manifests.replace(from, to));
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && log.contains(expected), "{to}: {log}");
     }
@@ -164,7 +162,7 @@ fn a_cluster_refuses_what_does_not_fit() {
         ("--set config.input=x", "config"),
         ("--set kind=StatefulSet", "kind"),
     ] {
-        let output = cluster.chart(values);
+        let output = site.chart(values);
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && log.contains(expected), "{values}: {log}");
     }
@@ -174,13 +172,13 @@ fn a_cluster_refuses_what_does_not_fit() {
 #[test]
 fn the_readme_puts_it_into_a_cluster() {
     let _turn = turn();
-    let cluster = Cluster::start();
+    let site = Site::start();
     let commands = readme_commands(include_str!("../../README.md"), "sh cluster");
     assert_eq!(commands.len(), 2, "{commands:?}");
     for command in commands {
-        said(&cluster.shell(&command));
+        said(&site.shell(&command));
     }
-    let daemonsets = said(&cluster.shell("kubectl get daemonsets --all-namespaces --output name"));
+    let daemonsets = said(&site.shell("kubectl get daemonsets --all-namespaces --output name"));
     for name in ["tailwater", "logs-tailwater"] {
         let name = format!("daemonset.apps/{name}");
         assert!(daemonsets.lines().any(|known| known == name), "{name}: {daemonsets}");

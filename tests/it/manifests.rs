@@ -109,6 +109,25 @@ fn the_program_has_the_version_that_is_deployed() {
     assert_eq!(word(chart, "appVersion"), version);
 }
 
+/// Not even a warning.
+#[test]
+fn the_configuration_says_what_it_means() {
+    let conf = text("fluent-bit.conf");
+    let parsers = concat!(env!("CARGO_MANIFEST_DIR"), "/config/parsers.conf");
+    let place = Place::new(&conf.replace("/fluent-bit/etc/parsers.conf", parsers));
+    let ended = place.finish(&["check", "fluent-bit.conf", "--strict"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// The image's own: it starts as it is, and finds all that it names beside it.
+#[test]
+fn the_image_starts_without_a_configuration_of_ones_own() {
+    let config = concat!("--workdir=", env!("CARGO_MANIFEST_DIR"), "/config");
+    let ended = Place::new("").finish(&[config, "--config=fluent-bit.conf", "--dry-run"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
+}
+
 #[test]
 fn the_pod_is_given_more_time_than_the_program_takes_to_end() {
     let check = |conf: &str, seconds: &YamlOwned| {
