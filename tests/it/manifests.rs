@@ -129,6 +129,19 @@ fn the_image_starts_without_a_configuration_of_ones_own() {
 }
 
 #[test]
+fn the_image_is_built_with_the_rust_that_is_asked_for_from_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let steps = std::fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let rust = concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-");
+    assert!(steps.contains(rust), "{steps}");
+    let files: Vec<_> = steps.split(' ').filter(|word| word.starts_with("config/")).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in files {
+        assert!(root.join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
 fn the_pod_is_given_more_time_than_the_program_takes_to_end() {
     let check = |conf: &str, seconds: &YamlOwned| {
         let grace: i64 = values(conf, "Grace")[0].parse().unwrap();
