@@ -165,7 +165,7 @@ impl Absence<'_> {
             Self::Merged(merged) => {
                 let read = if merged.is_json { "is JSON" } else { "could be read" };
                 let message = format!(
-                    "`{what}` sees no line that {read}: `kubernetes` merges `{key}` and keeps it not, {}",
+                    "`{what}` sees no line that {read}: `kubernetes` merges `{key}` and does not keep it, {}",
                     merged.location
                 );
                 warning(message).with_remedy(remedy)

@@ -5,6 +5,7 @@ use std::path::Path;
 use tailwater::buffer::{fuzz_chunk, fuzz_recover};
 use tailwater::config::classic::fuzz_classic;
 use tailwater::config::yaml::fuzz_yaml;
+use tailwater::filter::kubernetes::fuzz_origin;
 use tailwater::input::{fuzz_encoding, fuzz_joiner};
 use tailwater::output::opensearch::fuzz_judge;
 use tailwater::parser::fuzz_decoders;
@@ -39,6 +40,11 @@ fn joined_lines() {
 #[test]
 fn decoded_fields() {
     check("decoders", fuzz_decoders);
+}
+
+#[test]
+fn tags_of_containers() {
+    check("origin", fuzz_origin);
 }
 
 #[test]

@@ -171,3 +171,49 @@ fn what_only_some_records_lack() {
         "#]],
     );
 }
+
+/// The configuration that `tests/e2e` runs, as people have it.
+#[test]
+fn what_people_meant() {
+    let place = Place::new("");
+    let conf = include_str!("../e2e/fluent-bit.conf")
+        .replace("@DIR@", "/var/log")
+        .replace("@TAG@", "var.log")
+        .replace("@KUBE_URL@", "https://kubernetes.default.svc:443")
+        .replace("@KUBE_CA@", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+        .replace("@ES_PORT@", "9200")
+        .replace("@LOKI_PORT@", "3100");
+    place.configure(&conf);
+    let ended = place.finish(&["--dry-run", "-c", "fluent-bit.conf"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let expected = expect![[r#"
+        fluent-bit.conf:37: warning: `Key_Name log` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:27; did you mean `Merge_Parser json-log` there? Here, the parser finds nothing to read
+        fluent-bit.conf:45: warning: `Exclude kubernetes_namespace_name` never matches: no parser and no filter before it makes a field `kubernetes_namespace_name`; did you mean `$kubernetes['namespace_name']`?
+        fluent-bit.conf:46: warning: `Exclude log` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:27; put this filter before it
+        fluent-bit.conf:52: warning: `Rename log message` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:27; set `Keep_Log On` there for the text of every line
+        configuration test is successful
+    "#]];
+    let is_of_comment = |line: &&str| line.contains("is taken as a comment");
+    let said: Vec<&str> = ended.stderr.lines().filter(|line| !is_of_comment(line)).collect();
+    expected.assert_eq(&(said.join("\n") + "\n"));
+}
+
+#[test]
+fn tags_in_which_no_pod_is_found() {
+    let filter = |prefix: &str| {
+        format!("\n[FILTER]\n    Name kubernetes\n    Match *\n    Kube_Tag_Prefix {prefix}\n")
+    };
+    let input = tail("/var/lib/docker/containers/*.log", "    Parser cri");
+    let silent = expect![[r#"
+        configuration test is successful
+    "#]];
+    check(&input, &filter("kube.var.lib.docker.containers."), &silent);
+    check(
+        &input,
+        &filter("kube.var.log.containers."),
+        &expect![[r#"
+        5: warning: tags here begin with `kube.var.lib.docker.containers.`, not with the `Kube_Tag_Prefix` `kube.var.log.containers.`: no pod is found by them; did you mean `Kube_Tag_Prefix kube.var.lib.docker.containers.`?
+        configuration test is successful
+    "#]],
+    );
+}

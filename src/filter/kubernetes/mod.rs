@@ -13,6 +13,8 @@ pub mod object;
 pub mod options;
 mod origin;
 mod preload;
+#[cfg(test)]
+mod tests;
 
 pub use examine::examine;
 pub use origin::fuzz_origin;

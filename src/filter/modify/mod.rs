@@ -105,9 +105,8 @@ fn examine_key(
     diagnostics: &mut Diagnostics,
 ) {
     if let Some(absence) = outlook.absence(accessor) {
-        let remedy =
-            format!("for every line, set `Keep_Log On` there, or rename `{key}` before it");
-        absence.report(what, key, effect, &remedy, &entry.location, diagnostics);
+        let remedy = "set `Keep_Log On` there for the text of every line";
+        absence.report(what, key, effect, remedy, &entry.location, diagnostics);
     }
 }
 
