@@ -1,12 +1,12 @@
 //! What `config/kubernetes` puts into a cluster, by kustomize and by Helm, before a real API server.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, NODE, Pod};
 use crate::{ARRIVAL_MAX, turn};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use tailwater_testing::{readme_commands, until};
+use tailwater_testing::{Agent, BulkStore, Document, Faults, free_port, readme_commands, until};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -59,6 +59,38 @@ impl Site {
             .env("PATH", format!("{}:{path}", self.tools.display()))
             .output()
             .unwrap()
+    }
+
+    /// Writes the configuration of the release `logs` into a folder, with the node, the API and the store where they
+    /// are here.
+    fn configure(&self, dir: &Path, store: u16) {
+        let read = |file: &str| {
+            let path = format!("--output=jsonpath={{.data.{}}}", file.replace('.', "\\."));
+            let arguments = ["--namespace=logging", "get", "configmap", "logs-tailwater", &path];
+            said(&self.kubectl(&arguments, ""))
+        };
+        let arguments = ["--namespace=logging", "create", "token", "logs-tailwater"];
+        let token = said(&self.kubectl(&arguments, ""));
+        std::fs::write(dir.join("token"), token.trim()).unwrap();
+        let (path, tag) = (dir.display(), dir.display().to_string().replace('/', "."));
+        let kubernetes = format!(
+            "Name kubernetes\n    Kube_URL {}\n    Kube_CA_File {}\n    Kube_Token_File {path}/token\n    \
+             Kube_Tag_Prefix kube{tag}.log.containers.\n",
+            self.cluster.url(),
+            self.cluster.authority().display(),
+        );
+        let conf = read("fluent-bit.conf")
+            .replace("/var/log/", &format!("{path}/log/"))
+            .replace("/var/lib/tailwater", &format!("{path}/state"))
+            .replace("/fluent-bit/etc/conf/", &format!("{path}/"))
+            .replace("/fluent-bit/etc/", &format!("{ROOT}/config/"))
+            .replace("HTTP_Port               2020", &format!("HTTP_Port {}", free_port()))
+            .replace("Name                 kubernetes\n", &kubernetes)
+            .replace("opensearch-cluster-master", &format!("127.0.0.1\n    Port {store}"));
+        assert!(conf.contains("Kube_URL"), "{conf}");
+        std::fs::write(dir.join("fluent-bit.conf"), conf).unwrap();
+        std::fs::write(dir.join("custom_parsers.conf"), read("custom_parsers.conf")).unwrap();
+        std::fs::create_dir(dir.join("state")).unwrap();
     }
 
     /// The chart with these arguments, as a release called `logs`.
@@ -166,6 +198,49 @@ fn a_cluster_refuses_what_does_not_fit() {
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && log.contains(expected), "{values}: {log}");
     }
+}
+
+/// The ConfigMap as it is in the cluster, but for hosts and paths, run as the DaemonSet runs it, with the rights that
+/// it is given.
+#[test]
+fn the_chart_as_it_is_ships_what_a_pod_logs() {
+    let _turn = turn();
+    let site = Site::start();
+    said(&site.shell("helm install logs config/kubernetes/chart --namespace logging"));
+    let pod = Pod::run(&site.cluster, NODE, "web-0", 1);
+    let folder = tailwater_testing::folder();
+    let dir = folder.path();
+    let store = BulkStore::start(Faults::default());
+    site.configure(dir, store.port());
+    lay_log(&dir.join("log"), &pod);
+
+    let program = dir.join("fluent-bit");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tailwater"), &program).unwrap();
+    let node = format!("NODE_NAME={NODE}");
+    let workdir = format!("--workdir={}", dir.display());
+    let config = format!("--config={}/fluent-bit.conf", dir.display());
+    let arguments = [&node, program.to_str().unwrap(), &workdir, &config];
+    let agent = Agent::start(Path::new("env"), dir, &arguments);
+    let arrived = until(ARRIVAL_MAX, || store.count() == 2);
+    assert!(arrived, "{}", agent.stderr());
+
+    let mut documents: Vec<_> = store.documents().iter().map(Document::fields).collect();
+    documents.sort_by_key(|document| document["@timestamp"].to_string());
+    assert_eq!(documents[0]["message"], "order placed", "{documents:?}");
+    assert_eq!(documents[0]["user"], 7, "{documents:?}");
+    assert_eq!(documents[1]["log"], "no JSON", "{documents:?}");
+}
+
+/// A pod's log on a look-alike of a node.
+fn lay_log(node: &Path, pod: &Pod) {
+    let log = node.join(format!("pods/shop_{}_{}/app/0.log", pod.name, pod.uid));
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    std::fs::create_dir_all(node.join("containers")).unwrap();
+    let lines = "2026-01-01T00:00:00.5Z stdout F {\"message\":\"order placed\",\"user\":7}\n\
+                 2026-01-01T00:00:01.5Z stderr F no JSON\n";
+    std::fs::write(&log, lines).unwrap();
+    let link = node.join(format!("containers/{}.log", pod.log_name()));
+    std::os::unix::fs::symlink(&log, link).unwrap();
 }
 
 /// As a reader will do it, and not only to try.
