@@ -43,7 +43,7 @@ impl Site {
         child.wait_with_output().unwrap()
     }
 
-    /// What the server says of these objects, to which it does nothing; a field that it does not know is an error.
+    /// What the server says of these objects, of which it keeps none; a field that it does not know is an error.
     fn try_out(&self, manifests: &str) -> Output {
         let dry = ["--dry-run=server", "--validate=strict", "--namespace=logging"];
         self.kubectl(&[&["apply", "--server-side", "-f", "-"], &dry[..]].concat(), manifests)

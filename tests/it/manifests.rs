@@ -215,6 +215,11 @@ fn it_may_do_what_it_does_and_nothing_else() {
     let expected: Vec<_> =
         RIGHTS.iter().map(|(resource, verbs)| (owned(&[resource]), owned(verbs))).collect();
     assert_eq!(rights, expected);
+    let chart = text("chart/templates/rights.yaml");
+    for (resource, verbs) in RIGHTS {
+        let rule = format!("resources: [{resource}]\n    verbs: [{}]\n", verbs.join(", "));
+        assert!(chart.contains(&rule), "the chart gives other rights to {resource}");
+    }
     let binding = all.iter().find(|node| word(node, "kind") == "ClusterRoleBinding").unwrap();
     assert_eq!(word(&binding["roleRef"], "name"), word(&role["metadata"], "name"));
     let account = all.iter().find(|node| word(node, "kind") == "ServiceAccount").unwrap();
