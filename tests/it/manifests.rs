@@ -217,8 +217,8 @@ fn it_may_do_what_it_does_and_nothing_else() {
     assert_eq!(rights, expected);
     let chart = text("chart/templates/rights.yaml");
     for (resource, verbs) in RIGHTS {
-        let rule = format!("resources: [{resource}]\n    verbs: [{}]\n", verbs.join(", "));
-        assert!(chart.contains(&rule), "the chart gives other rights to {resource}");
+        let right = format!("resources: [{resource}]\n    verbs: [{}]\n", verbs.join(", "));
+        assert!(chart.contains(&right), "the chart gives other rights to {resource}");
     }
     let binding = all.iter().find(|node| word(node, "kind") == "ClusterRoleBinding").unwrap();
     assert_eq!(word(&binding["roleRef"], "name"), word(&role["metadata"], "name"));
