@@ -3,6 +3,7 @@
 mod agent;
 mod build;
 mod filter_slot;
+mod lags;
 mod ledger;
 mod output_folder;
 mod plugins;
@@ -149,6 +150,7 @@ impl Pipeline {
             Phase::Reading => self.router.seal_due(now),
             Phase::Draining | Phase::Stopping(_) => self.router.seal_all(),
         }
+        self.router.relieve();
         self.router.sync_due(now);
         self.tell_safe();
         if !self.is_over(now) {

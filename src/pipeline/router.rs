@@ -2,6 +2,7 @@
 //! settled chunks to safe positions.
 
 use super::filter_slot::FilterSlot;
+use super::lags::Lags;
 use super::ledger::Ledger;
 use super::spool::Spool;
 use crate::buffer::{
@@ -116,6 +117,14 @@ struct Owed {
     place: Place,
 }
 
+impl Owed {
+    /// Whether it holds memory of an input whose share is full.
+    fn fills(&self, shares: &[Share]) -> bool {
+        let is_full = |input: u32| shares.get(input as usize).is_some_and(Share::is_full);
+        self.stakes.held.iter().any(|(input, _)| is_full(*input))
+    }
+}
+
 /// Where a sealed chunk lies.
 #[derive(Debug)]
 enum Place {
@@ -143,6 +152,8 @@ pub(super) struct Router {
     spares: Spares,
     /// Sealed chunks that an output still owes, by number: oldest first.
     owed: BTreeMap<u64, Owed>,
+    /// Those of them in memory that another output is done with.
+    lags: Lags,
     /// The next number of a chunk; dead letters take some of them.
     numbers: Arc<AtomicU64>,
     ledger: Ledger,
@@ -161,6 +172,7 @@ impl Router {
         flush: Duration,
     ) -> Self {
         Self {
+            lags: Lags::new(outlets.len()),
             filters,
             outlets,
             shares,
@@ -237,7 +249,19 @@ impl Router {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let sealing = self.open.iter().map(|chunk| chunk.builder.opened() + self.flush).min();
         let syncing = self.spool.as_ref().and_then(Spool::next_due);
-        sealing.into_iter().chain(syncing).min()
+        sealing.into_iter().chain(syncing).chain(self.relief_due()).min()
+    }
+
+    /// When the next chunk is to be moved to the disk that fills an input's share.
+    fn relief_due(&self) -> Option<Instant> {
+        if self.spool.is_none() || !self.shares.iter().any(Share::is_full) {
+            return None;
+        }
+        let due = |(number, since)| {
+            let owed = self.owed.get(&number).filter(|owed| owed.fills(&self.shares))?;
+            Some(self.lags.due(since, owed.left))
+        };
+        self.lags.iter().filter_map(due).min()
     }
 
     /// Asks for the syncs that are due.
@@ -356,6 +380,7 @@ impl Router {
         let Some(owed) = self.owed.get_mut(&settled.number) else { return };
         settle_reads(&mut self.ledger, &owed.stakes.covered, &mut self.safe);
         owed.left = owed.left.without(settled.output);
+        self.lags.note(settled.output);
         let is_over = owed.left.is_empty();
         let lies_in_memory = matches!(owed.place, Place::Memory(_));
         if let (Some(spool), false) = (&mut self.spool, lies_in_memory) {
@@ -365,8 +390,12 @@ impl Router {
             }
         }
         if !is_over {
+            if lies_in_memory {
+                self.lags.begin(settled.number);
+            }
             self.relieve();
         } else if let Some(owed) = self.owed.remove(&settled.number) {
+            self.lags.end(settled.number);
             self.release(&owed.stakes);
             self.note_disk();
         }
@@ -385,27 +414,25 @@ impl Router {
 
     /// Moves chunks to the disk, oldest first, that fill an input's share only because some of their outputs
     /// lag behind the others, so that the others go on.
-    fn relieve(&mut self) {
-        let Self { spool: Some(spool), shares, owed, .. } = self else { return };
+    pub(super) fn relieve(&mut self) {
+        let Self { spool: Some(spool), shares, owed, lags, .. } = self else { return };
         if !shares.iter().any(Share::is_full) {
             return;
         }
-        let lags = |owed: &Owed| {
-            matches!(owed.place, Place::Memory(_)) && owed.left.len() < owed.stakes.routes.len()
-        };
-        let lagging: Vec<u64> =
-            owed.iter().filter(|(_, owed)| lags(owed)).map(|(number, _)| *number).collect();
-        for number in lagging {
-            let Some(Owed { stakes, left, place, .. }) = owed.get_mut(&number) else { continue };
-            let fills =
-                |(input, _): &(u32, usize)| shares.get(*input as usize).is_some_and(Share::is_full);
-            let Place::Memory(parcel) = &*place else { continue };
-            if !stakes.held.iter().any(fills) {
+        let now = clock::instant();
+        for (number, since) in lags.iter().collect::<Vec<_>>() {
+            let Some(lagging) = owed.get_mut(&number) else { continue };
+            let Place::Memory(parcel) = &lagging.place else { continue };
+            if !lagging.fills(shares) || now < lags.due(since, lagging.left) {
                 continue;
             }
-            let Some(unsynced) = spool.spill(parcel, *left) else { return };
-            *place = Place::Disk(unsynced);
-            for (input, bytes) in &mut stakes.held {
+            let Some(unsynced) = spool.spill(parcel, lagging.left) else {
+                lags.put_off();
+                return;
+            };
+            lagging.place = Place::Disk(unsynced);
+            lags.end(number);
+            for (input, bytes) in &mut lagging.stakes.held {
                 if let Some(share) = shares.get_mut(*input as usize) {
                     share.held -= std::mem::take(bytes);
                     share.note();

@@ -15,6 +15,7 @@ fn every_case_ships_every_line() {
     check(Case::Loki, 2_000);
     check(Case::OneAway, 2_000);
     check(Case::Both, 4_000);
+    check(Case::Reference, 4_000);
     check(Case::Null, 0);
     check(Case::Raw, 0);
     check(Case::RawJson, 0);

@@ -29,6 +29,7 @@ mod idle;
 mod line;
 mod loki;
 mod measure;
+mod node;
 mod numbered;
 mod proxy;
 mod readme;

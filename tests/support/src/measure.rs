@@ -77,6 +77,7 @@ pub fn measure(plan: &Plan<'_>) -> Report {
     let folder = crate::folder();
     let log = folder.path().join("bench.log");
     let bytes_in = plan.case.write_log(&log, plan.lines);
+    plan.case.lay_out(folder.path());
     std::fs::write(folder.path().join("parsers.conf"), PARSERS).unwrap();
     let (mut agents, mut floors) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
@@ -153,7 +154,9 @@ struct Stores {
 impl Stores {
     fn have(&self, case: Case, expected: u64) -> bool {
         match case {
-            Case::Both => self.bulk.lines() >= expected && self.loki.lines() >= expected,
+            Case::Both | Case::Reference => {
+                self.bulk.lines() >= expected && self.loki.lines() >= expected
+            }
             Case::Es | Case::EsDisk | Case::OneAway => self.bulk.lines() >= expected,
             Case::Loki => self.loki.lines() >= expected,
             // Its end is the end of the run.

@@ -3,6 +3,7 @@
 use crate::Mix;
 use crate::line::fill;
 use crate::measure::READ_BYTES;
+use crate::node;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,7 +14,9 @@ use std::path::Path;
 pub enum Case {
     /// Container logs through `parser`, `grep` and `modify` to `_bulk` and to Loki.
     Both,
-    /// The same to `_bulk` alone.
+    /// The logs of 110 pods through `kubernetes` and the filters of [`Case::Both`] to `_bulk` and to Loki.
+    Reference,
+    /// As [`Case::Both`], to `_bulk` alone.
     Es,
     /// The same with `storage.type filesystem`.
     EsDisk,
@@ -42,8 +45,9 @@ pub enum Case {
 }
 
 /// Every case and its name on the command line.
-const CASES: [(Case, &str); 14] = [
+const CASES: [(Case, &str); 15] = [
     (Case::Both, "both"),
+    (Case::Reference, "reference"),
     (Case::Es, "es"),
     (Case::EsDisk, "es-disk"),
     (Case::Loki, "loki"),
@@ -74,7 +78,10 @@ impl Case {
 
     /// Whether it sends nothing, so that its end is the end of the run.
     pub(crate) fn is_local(self) -> bool {
-        !matches!(self, Self::Both | Self::Es | Self::EsDisk | Self::Loki | Self::OneAway)
+        !matches!(
+            self,
+            Self::Both | Self::Reference | Self::Es | Self::EsDisk | Self::Loki | Self::OneAway
+        )
     }
 
     /// Writes the lines; returns how many bytes they have.
@@ -96,6 +103,13 @@ impl Case {
         file.into_inner().unwrap().metadata().unwrap().len()
     }
 
+    /// Lays what an agent is to read into `folder`, where the lines are in `bench.log`.
+    pub(crate) fn lay_out(self, folder: &Path) {
+        if self == Self::Reference {
+            node::lay_out(folder);
+        }
+    }
+
     /// A configuration that Fluent Bit reads, too. `ports` are those of `_bulk` and Loki; the lines and the parsers
     /// lie in `folder`, what is written goes to `run_folder`.
     pub(crate) fn configuration(
@@ -113,6 +127,7 @@ impl Case {
         let loki = store("loki", ports.1, LOKI_PROPERTIES);
         let outputs = match self {
             Self::Both | Self::OneAway => es + &loki,
+            Self::Reference => es + &loki + LOKI_LABEL_KEYS,
             Self::Es | Self::EsDisk => es,
             Self::Loki => loki,
             _ => "\n[OUTPUT]\n    Name null\n    Match *\n".to_owned(),
@@ -126,6 +141,9 @@ impl Case {
             | Self::Pieces
             | Self::Traces => String::new(),
             Self::CriJson => PARSER_FILTER.to_owned(),
+            Self::Reference => {
+                format!("{}{PARSER_FILTER}{OTHER_FILTERS}", node::kubernetes_filter(folder))
+            }
             _ => format!("{PARSER_FILTER}{OTHER_FILTERS}"),
         };
         let parser = match self {
@@ -142,10 +160,11 @@ impl Case {
         } else {
             (String::new(), "")
         };
+        let logs = if self == Self::Reference { node::LOGS } else { "bench.log" };
         let end_at_eof = if self.is_local() { "On" } else { "Off" };
         format!(
             "[SERVICE]\n    Flush 1\n    Log_Level error\n    Grace 1\n    Parsers_File {folder}/parsers.conf\n\
-             {path}\n[INPUT]\n    Name tail\n{kind}    Path {folder}/bench.log\n{parser}    Tag kube.*\n    \
+             {path}\n[INPUT]\n    Name tail\n{kind}    Path {folder}/{logs}\n{parser}    Tag kube.*\n    \
              Read_from_Head On\n    Mem_Buf_Limit 5MB\n    Skip_Long_Lines On\n    \
              DB {run_folder}/positions.db\n    Exit_On_Eof {end_at_eof}\n{filters}{outputs}",
             folder = folder.display(),
@@ -264,6 +283,7 @@ const OTHER_FILTERS: &str = "
 
 const ES_PROPERTIES: &str =
     "    Logstash_Format On\n    Logstash_Prefix kubernetes\n    Suppress_Type_Name On\n";
+const LOKI_LABEL_KEYS: &str = "    Label_keys $kubernetes['namespace_name'],$kubernetes['pod_name'],$kubernetes['container_name']\n";
 const LOKI_PROPERTIES: &str = "    Labels job=fluentbit, cluster=production\n";
 
 /// As many a configuration has them: the text of a container's line is `log`.
