@@ -24,7 +24,7 @@
 //! Stages, none of which imports a later one:
 //!
 //! * [`config`]: files and arguments become one checked model; every property is a row in one table.
-//! * [`net`]: HTTP/1.1 and TLS for the outputs.
+//! * [`net`]: HTTP/1.1 and TLS, for the outputs and the Kubernetes API.
 //! * [`parser`]: what a `[PARSER]` section became; the parsing itself is the crate `tailwater_parsers`.
 //! * [`input`]: read lines, make batches. [`input::tail`] holds identity and positions.
 //! * [`filter`]: change or drop records, a batch at a time, never waiting.

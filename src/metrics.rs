@@ -122,6 +122,10 @@ metrics! {
         files_leaving: Gauge = "tailwater_input_files_leaving" only "tail",
         /// Bytes in them that are not read yet.
         leaving_bytes: Gauge = "tailwater_input_leaving_bytes" only "tail",
+        /// Files that wait for what a filter asks about them: `kubernetes` for their pods.
+        files_parked: Gauge = "tailwater_input_files_parked" only "tail",
+        /// Files that had waited long enough for that, and were read without it.
+        files_let_go: Counter = "tailwater_input_files_let_go_total" only "tail",
     }
 }
 
@@ -148,6 +152,16 @@ metrics! {
         unmerged_records: Counter = "tailwater_filter_unmerged_records_total" only "kubernetes",
         /// Annotations of pods that name a parser which does not exist; each is counted once for its pod.
         missing_parsers: Counter = "tailwater_filter_missing_parsers_total" only "kubernetes",
+        /// Requests to the Kubernetes API, or to the kubelet.
+        api_requests: Counter = "tailwater_filter_api_requests_total" only "kubernetes",
+        /// What was the matter with requests to the Kubernetes API, and with its answers; they are made again.
+        api_errors: Family = "tailwater_filter_api_errors_total" only "kubernetes" by "reason",
+        /// Pods that are known.
+        pods_known: Gauge = "tailwater_filter_pods_known" only "kubernetes",
+        /// Pods that were left out for being too large, or too many.
+        pods_skipped: Counter = "tailwater_filter_pods_skipped_total" only "kubernetes",
+        /// Deleted pods that made room for others although a record of theirs came within the last ten minutes.
+        pods_forgotten: Counter = "tailwater_filter_pods_forgotten_total" only "kubernetes",
     }
 }
 
@@ -677,7 +691,7 @@ mod tests {
         let mut registry = Registry::new(UNIX_EPOCH);
         for plugin in rows().flat_map(|row| row.plugins).collect::<HashSet<_>>() {
             registry.input("i", plugin);
-            registry.filter("f", plugin);
+            registry.filter("f", plugin).api_errors.add("x", 1);
         }
         registry.output("o", "es").refused_records.add("x", 1);
         let page = registry.prometheus(UNIX_EPOCH);

@@ -152,8 +152,6 @@ const FOREIGN: &[Foreign] = foreign! {
         "fluentbit_metrics": "scrape `/api/v1/metrics/prometheus`",
     }
     Filter {
-        "kubernetes": KEEP,
-        "nest": KEEP,
         "multiline": KEEP,
         "throttle": KEEP,
         "rewrite_tag": KEEP,

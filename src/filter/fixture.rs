@@ -3,6 +3,7 @@
 use super::Filter;
 use super::grep::{Grep, GrepOptions};
 use super::modify::{Modify, ModifyOptions};
+use super::nest::{Nest, NestOptions};
 use super::parser::{ParserFilter, ParserFilterOptions};
 use super::record_modifier::{RecordModifier, RecordModifierOptions};
 use crate::config::{Diagnostics, Location, SectionKind};
@@ -58,6 +59,10 @@ fn build(
         "modify" => {
             let options = ModifyOptions::read(section, diagnostics);
             Some(Box::new(Modify::build(&options, diagnostics)))
+        }
+        "nest" => {
+            let options = NestOptions::read(section, diagnostics);
+            Some(Box::new(Nest::build(&options, &Location::command_line(), diagnostics)?))
         }
         "parser" => {
             let options = ParserFilterOptions::read(section, diagnostics);

@@ -5,6 +5,7 @@ mod fixture;
 pub mod grep;
 pub mod kubernetes;
 pub mod modify;
+pub mod nest;
 pub mod outlook;
 pub mod parser;
 pub mod record_modifier;

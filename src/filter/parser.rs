@@ -105,14 +105,7 @@ impl ParserFilter {
         counts: &mut Counts,
     ) {
         let Some((at, value)) = self.key.find(&record.fields, bump) else { return };
-        let text = match value {
-            Value::Str(text) | Value::Plain(text) => text,
-            Value::Escaped(_) => match value.read_str(&mut self.text) {
-                Some(text) => bump.alloc_str(text),
-                None => return,
-            },
-            _ => return,
-        };
+        let Some(text) = value.text_by(&mut self.text, bump) else { return };
         let mut fields = BumpVec::with_capacity_in(expected_count + FIELDS_SPARE, bump);
         // Where the format lacks the year, it is that of the record so far.
         let now = record.time;

@@ -11,7 +11,7 @@ pub mod tail;
 pub use encoding::fuzz_encoding;
 pub use join::fuzz_joiner;
 
-use crate::record::{Batch, SourceId};
+use crate::record::{Batch, SourceId, Tag};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -22,6 +22,12 @@ pub trait Intake {
 
     /// Whether this input's share of the buffer is full: nothing more is read before it has room again.
     fn is_full(&self) -> bool;
+
+    /// Whether a filter waits for what it wants to know of this tag. An input that can leave its source alone for a
+    /// while asks this before it reads the first of it.
+    fn awaits(&mut self, _tag: &Tag) -> bool {
+        false
+    }
 }
 
 /// What a turn left behind.

@@ -1,10 +1,12 @@
-//! HTTP/1.1 over TCP and TLS for the outputs: requests with whole bodies out, answers as streams.
+//! HTTP/1.1 over TCP and TLS: requests with whole bodies out, answers as streams.
 //!
-//! One [`Client`] per destination keeps its own small pool of connections, so that `net.*` and
-//! `tls.*` mean what Fluent Bit's manual says. Everything here runs on the one current-thread
-//! tokio runtime; nothing blocks but the system's resolver, which tokio moves to a thread, and a look
-//! at certificate files when a connection is made.
+//! The outputs use it, and what asks the Kubernetes API. One [`Client`] per destination keeps its own
+//! small pool of connections, so that `net.*` and `tls.*` mean what Fluent Bit's manual says.
+//! Everything here runs on the one current-thread tokio runtime; nothing blocks but the system's
+//! resolver, which tokio moves to a thread, and a look at certificate files when a connection is
+//! made.
 
+mod backoff;
 mod client;
 mod connect;
 mod error;
@@ -27,6 +29,7 @@ use crate::config::{NetOptions, TlsOptions};
 #[cfg(test)]
 pub(crate) use connect::Line;
 
+pub use backoff::Backoff;
 pub use client::{ANSWER_WAIT_MAX, Client, Endpoint, Request, Response};
 pub use error::{ConnectError, LostError, ProxyError, ProxyUrlError, SendError, TlsError};
 pub use gzip::Gzip;

@@ -3,13 +3,12 @@
 use super::Health;
 use super::Output;
 use super::attempt::{Blamed, Destination, End, Outcome, Pending, Tally};
-use super::backoff::Backoff;
 use super::keeper::Keeper;
 use super::suspicion::Taken;
 use crate::buffer::{DeadLetters, Parcel, Settler};
 use crate::clock;
 use crate::metrics::OutputMetrics;
-use crate::net::Client;
+use crate::net::{Backoff, Client};
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::{Arc, Mutex, OnceLock};

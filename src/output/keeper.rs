@@ -1,9 +1,9 @@
 //! Brings the rejected records of a chunk to where dead letters lie.
 
-use super::Backoff;
 use super::aside::aside;
 use crate::buffer::{DeadLetters, Letter, Parcel, Rejects};
 use crate::metrics::OutputMetrics;
+use crate::net::Backoff;
 use crate::record::Nanos;
 use std::io;
 use std::sync::{Arc, OnceLock};

@@ -3,7 +3,6 @@
 mod answer;
 mod aside;
 mod attempt;
-mod backoff;
 mod courier;
 mod dates;
 pub mod file;
@@ -24,7 +23,6 @@ mod suspicion;
 mod template;
 pub mod writer;
 
-pub use backoff::Backoff;
 pub use courier::{Courier, Policy};
 pub use letters::Letters;
 pub use writer::{Format, Local, Print, Taken};

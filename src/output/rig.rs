@@ -4,7 +4,7 @@
 //! never idle, which is what would move it.
 
 use super::samples;
-use super::{Backoff, Courier, Health, Judge, Output, Policy, Request, Requests, Verdict};
+use super::{Courier, Health, Judge, Output, Policy, Request, Requests, Verdict};
 use crate::buffer::{
     Chunk, DeadLetters, Letter, Open, OutputName, Parcel, Rejected, Settled, Settler, Shelf,
     ShelfOptions, Simulated,
@@ -12,7 +12,7 @@ use crate::buffer::{
 use crate::config::{NetOptions, TlsOptions};
 use crate::mailbox;
 use crate::metrics::{Counter, OutputMetrics, Registry};
-use crate::net::{Client, Endpoint};
+use crate::net::{Backoff, Client, Endpoint};
 use hyper::HeaderMap;
 use hyper::http::uri::PathAndQuery;
 use std::io;

@@ -3,6 +3,7 @@
 use super::{Control, Pipeline};
 use crate::admin::{HealthOptions, Server};
 use crate::buffer::Parcel;
+use crate::filter::kubernetes::api::{Apis, Task};
 use crate::mailbox;
 use crate::metrics::Registry;
 use crate::output::Courier;
@@ -34,6 +35,7 @@ pub struct Agent {
     pub(super) pipeline: Pipeline,
     pub(super) control: mailbox::Sender<Control>,
     pub(super) couriers: Vec<(Courier, UnboundedReceiver<Parcel>)>,
+    pub(super) apis: Apis,
     pub(super) admin: Option<Admin>,
     pub(super) registry: Arc<Registry>,
     /// How long a stop may take: `Grace`.
@@ -77,6 +79,9 @@ impl Agent {
         for (courier, chunks) in self.couriers {
             tokio::spawn(courier.run(chunks, stopping.clone()));
         }
+        for api in self.apis.into_tasks() {
+            tokio::spawn(until_stop(api, stopping.clone()));
+        }
         let (done, mut is_done) = oneshot::channel();
         let pipeline = self.pipeline;
         let thread = thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
@@ -98,6 +103,15 @@ impl Agent {
         }
         tell_outcome(&self.registry);
         Ok(())
+    }
+}
+
+/// Runs what only those need that read: nothing is read any more after a stop.
+async fn until_stop(task: Task, mut stopping: watch::Receiver<bool>) {
+    tokio::select! {
+        () = task => {}
+        // That nobody can tell of a stop any more is one.
+        _ = stopping.wait_for(|stop| *stop) => {}
     }
 }
 

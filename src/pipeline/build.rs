@@ -14,12 +14,13 @@ use crate::config::{
     Diagnostics, FilterCommon, InputCommon, Instance, Located, Location, LogLevel, Model,
     OutputCommon, RetryLimit, ServiceOptions, StorageType, Verbatim,
 };
+use crate::filter::kubernetes::api::Apis;
 use crate::input::tail::Means;
 use crate::mailbox;
 use crate::metrics::{InputMetrics, OutputMetrics, Registry};
-use crate::net::{Client, Doubts, Endpoint, Proxy};
+use crate::net::{Backoff, Client, Doubts, Endpoint, Proxy};
 use crate::output::writer::{self, Closed};
-use crate::output::{Backoff, Courier, Local, Output, Policy};
+use crate::output::{Courier, Local, Output, Policy};
 use crate::parser::Parsers;
 use crate::parser::multiline::MultilineParsers;
 use crate::record::Match;
@@ -41,6 +42,8 @@ pub struct Plan {
     registry: Registry,
     inputs: Vec<PlannedInput>,
     filters: Vec<FilterSlot>,
+    /// What the filters look things up in is filled by these.
+    apis: Apis,
     outputs: Vec<PlannedOutput>,
 }
 
@@ -122,6 +125,7 @@ impl Plan {
             multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
             parsers: Arc::new(parsers),
             registry: Registry::new(SystemTime::now()),
+            apis: Apis::default(),
             diagnostics,
         };
         let inputs = model.inputs.into_iter();
@@ -139,8 +143,8 @@ impl Plan {
         for (output, folder) in outputs.iter_mut().zip(folders) {
             output.folder = folder;
         }
-        let Planner { registry, diagnostics, .. } = planner;
-        let plan = Self { service: model.service, registry, inputs, filters, outputs };
+        let Planner { registry, apis, diagnostics, .. } = planner;
+        let plan = Self { service: model.service, registry, inputs, filters, apis, outputs };
         if plan.outputs.len() > 1 && plan.storage_folder().is_none() {
             let message = "without a `DB` or a `storage.path` the outputs share each input's memory: while one of \
                  them is away, an input reads on for the others until `Mem_Buf_Limit` is full, then it pauses";
@@ -248,7 +252,8 @@ impl Plan {
         };
         let pipeline = Pipeline::new(slots, router, settled, synced, control_receiver);
         let admin = bind_admin(&self.service)?;
-        Ok(Agent { pipeline, control, couriers, admin, grace: self.service.grace.0, registry })
+        let (apis, grace) = (self.apis, self.service.grace.0);
+        Ok(Agent { pipeline, control, couriers, apis, admin, registry, grace })
     }
 }
 
@@ -271,6 +276,7 @@ struct Planner<'a> {
     parsers: Arc<Parsers>,
     multiline: MultilineParsers,
     registry: Registry,
+    apis: Apis,
     diagnostics: &'a mut Diagnostics,
 }
 
@@ -297,7 +303,8 @@ impl Planner<'_> {
         let Instance { common, plugin, .. } = instance;
         let metrics = self.registry.filter(&instance.name, plugin.name);
         let matches = self.matches(common.pattern.as_ref(), common.pattern_regex.as_ref());
-        let built = plugins::filter(instance, &self.parsers, &metrics, self.diagnostics);
+        let built =
+            plugins::filter(instance, &self.parsers, &mut self.apis, &metrics, self.diagnostics);
         // A filter without a pattern sees no record: it was told, and is left out.
         Some(FilterSlot { matches: matches?, filter: built?, metrics })
     }

@@ -6,10 +6,12 @@ use crate::config::{
     Section, ServiceOptions, Severity, Transport,
 };
 use crate::filter::grep::{self, Grep, GrepOptions};
+use crate::filter::kubernetes::api::Apis;
 use crate::filter::kubernetes::directory::Directory;
 use crate::filter::kubernetes::options::KubernetesOptions;
 use crate::filter::kubernetes::{self, Kubernetes};
 use crate::filter::modify::{self, Modify, ModifyOptions};
+use crate::filter::nest::{Nest, NestOptions};
 use crate::filter::outlook::Outlook;
 use crate::filter::parser::{ParserFilter, ParserFilterOptions};
 use crate::filter::record_modifier::{self, RecordModifier, RecordModifierOptions};
@@ -52,6 +54,7 @@ pub const CATALOG: Catalog = Catalog(&[
     plugin!(Filter, GrepOptions, Local),
     plugin!(Filter, KubernetesOptions, Local),
     plugin!(Filter, ModifyOptions, Local),
+    plugin!(Filter, NestOptions, Local),
     plugin!(Filter, ParserFilterOptions, Local),
     plugin!(Filter, RecordModifierOptions, Local),
     plugin!(Output, BulkOptions, Network),
@@ -170,10 +173,12 @@ fn find_parser(
     }
 }
 
-/// Builds a filter from its section; `None` if it cannot work, which is reported.
+/// Builds a filter from its section; `None` if it cannot work, which is reported. What it asks the Kubernetes API goes to
+/// `apis`.
 pub(super) fn filter(
     instance: &Instance<FilterCommon>,
     parsers: &Arc<Parsers>,
+    apis: &mut Apis,
     metrics: &Arc<FilterMetrics>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Filter>> {
@@ -183,13 +188,23 @@ pub(super) fn filter(
         }
         KubernetesOptions::NAME => {
             let options = instance.options(KubernetesOptions::read);
-            let (directory, section) = (Directory::default(), &instance.section);
+            let variable = |name: &str| std::env::var(name).ok();
+            let directory = match options.api() {
+                Ok(Some(api)) => apis.directory(api, metrics, &variable),
+                // It asks nothing, or cannot: the filter says which.
+                Ok(None) | Err(_) => Directory::default(),
+            };
+            let section = &instance.section;
             let filter =
                 Kubernetes::build(&options, directory, parsers, metrics, section, diagnostics)?;
             Some(Box::new(filter))
         }
         ModifyOptions::NAME => {
             Some(Box::new(Modify::build(&instance.options(ModifyOptions::read), diagnostics)))
+        }
+        NestOptions::NAME => {
+            let options = instance.options(NestOptions::read);
+            Some(Box::new(Nest::build(&options, &instance.location, diagnostics)?))
         }
         ParserFilterOptions::NAME => {
             let options = instance.options(ParserFilterOptions::read);

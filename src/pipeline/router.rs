@@ -589,6 +589,13 @@ impl Router {
         self.open.len() - 1
     }
 
+    /// Whether a filter that is for this tag waits for something.
+    fn awaits(&mut self, tag: &Tag) -> bool {
+        let plan = self.plan(tag);
+        let mut slots = plan.filters.iter().copied();
+        slots.any(|index| self.filters.get_mut(index).is_some_and(|it| it.filter.awaits(tag)))
+    }
+
     fn plan(&mut self, tag: &Tag) -> Plan {
         if let Some(plan) = self.plans.get(tag) {
             return plan.clone();
@@ -633,6 +640,10 @@ impl Intake for Port<'_> {
 
     fn is_full(&self) -> bool {
         self.router.is_full(self.input)
+    }
+
+    fn awaits(&mut self, tag: &Tag) -> bool {
+        self.router.awaits(tag)
     }
 }
 

@@ -14,7 +14,7 @@ pub use id::{ID_LEN, Id, IdStream};
 pub use name::keep_name;
 pub use source::{SOURCE_KEY_LEN, Source, SourceId, SourceKey};
 pub use tag::{Match, Tag};
-pub use value::{Field, Fields, Map, Value, write_json};
+pub use value::{Field, Fields, Map, Value, nest, write_json};
 
 /// Nanoseconds since the Unix epoch, UTC. Reaches from the year 1677 to 2262.
 pub type Nanos = i64;

@@ -144,6 +144,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of a string value, decoded by way of `scratch` into the arena if it holds escapes: where many do.
+    pub fn text_by(&self, scratch: &mut String, bump: &'a Bump) -> Option<&'a str> {
+        match *self {
+            Self::Escaped(_) => self.read_str(scratch).map(|text| &*bump.alloc_str(text)),
+            Self::Str(text) | Self::Plain(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The text of a string value, decoded into the arena if it holds escapes.
     pub fn text_in(&self, bump: &'a Bump) -> Option<&'a str> {
         match *self {
@@ -153,12 +162,21 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text of an object or an array.
-    pub fn as_json(&self) -> Option<&'a str> {
+    /// Appends the fields of an object; false if it is none.
+    pub fn append_fields(&self, fields: &mut Fields<'a>, bump: &'a Bump) -> bool {
         match *self {
-            Self::Json(text) => Some(text),
-            Self::Map(map) => Some(map.json),
-            _ => None,
+            Self::Map(map) => {
+                fields.extend_from_slice(map.fields);
+                true
+            }
+            Self::Json(text) => {
+                let mut scratch = String::new();
+                json::object(text, |key, value, run| {
+                    fields.push(Field::from_json(key, value, run, bump, &mut scratch));
+                })
+                .is_ok()
+            }
+            _ => false,
         }
     }
 
@@ -213,11 +231,6 @@ impl<'a> Map<'a> {
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.fields.iter().find(|field| field.key == key).map(Field::value)
     }
-
-    /// The fields in their order.
-    pub fn fields(&self) -> &'a [Field<'a>] {
-        self.fields
-    }
 }
 
 /// The text says all.
@@ -247,6 +260,14 @@ fn write_display(number: impl std::fmt::Display, out: &mut Vec<u8>) {
     use std::io::Write;
     // Writing to memory does not fail.
     let _infallible = write!(out, "{number}");
+}
+
+/// Copies `fields` into the arena as one JSON object, as [`write_json`] writes it. `scratch` is overwritten.
+pub fn nest<'a>(fields: &[Field<'_>], scratch: &mut Vec<u8>, bump: &'a Bump) -> Value<'a> {
+    scratch.clear();
+    write_json(fields, scratch);
+    // Only text went in.
+    Value::Json(str::from_utf8(scratch).map_or("{}", |text| bump.alloc_str(text)))
 }
 
 /// Appends `fields` as one JSON object. Of a repeated key the last field counts, as in Fluent Bit: stores

@@ -96,6 +96,26 @@ pub enum Problem {
 #[inline]
 pub fn object<'a>(
     text: &'a str,
+    field: impl FnMut(Text<'a>, Value<'a>, Option<Run<'a>>),
+) -> Result<usize, Error> {
+    object_knowing(text, "", field)
+}
+
+/// Like [`object`], for one of many objects that hold the same value: where a value begins with `known`, it is that, and
+/// is not read again. `known` is what was a [`Value::Nested`] before, or empty.
+///
+/// ```
+/// use tailwater_parsers::json::{self, Value};
+/// let mut found = Vec::new();
+/// let read = json::object_knowing(r#"{"a":{"b":1},"c":2}"#, r#"{"b":1}"#, |_, value, _| found.push(value));
+/// assert_eq!(read, Ok(19));
+/// assert_eq!(found, [Value::Nested(r#"{"b":1}"#), Value::Number("2")]);
+/// ```
+#[expect(clippy::inline_always, reason = "to know nothing costs nothing")]
+#[inline(always)]
+pub fn object_knowing<'a>(
+    text: &'a str,
+    known: &str,
     mut field: impl FnMut(Text<'a>, Value<'a>, Option<Run<'a>>),
 ) -> Result<usize, Error> {
     let mut scanner = Scanner::inside(text);
@@ -103,7 +123,10 @@ pub fn object<'a>(
     while more {
         let start = scanner.start_field();
         let key = scanner.key()?;
-        let value = scanner.value()?;
+        let value = match scanner.known(known) {
+            Some(text) => Value::Nested(text),
+            None => scanner.value()?,
+        };
         field(key, value, scanner.run(start, key, value));
         more = scanner.follow(b'}', "`,` or `}`")?;
     }
@@ -159,9 +182,19 @@ pub fn fuzz_json(data: &[u8]) {
     assert_eq!(back, text, "escape and unescape");
 
     let read = value(text);
-    let mut fields = 0;
-    if let Ok(length) = object(text, |_, _, _| fields += 1) {
+    let (mut fields, mut known) = (0, "");
+    let whole = object(text, |_, value, _| {
+        fields += 1;
+        if let Value::Nested(text) = value {
+            known = text;
+        }
+    });
+    if let Ok(length) = whole {
         assert_eq!(read.map(|(_, length)| length), Ok(length), "object and value");
+        let (mut plain, mut knowing) = (Vec::new(), Vec::new());
+        let again = object(text, |key, value, run| plain.push((key, value, run)));
+        let with = object_knowing(text, known, |key, value, run| knowing.push((key, value, run)));
+        assert_eq!((again, plain), (with, knowing), "object and what knows a part of it");
     }
     let Ok((first, length)) = read else { return };
     let Some((raw, _)) = text.split_at_checked(length) else { return };

@@ -89,6 +89,17 @@ impl<'a> Scanner<'a> {
         Ok(key)
     }
 
+    /// Goes over a value that is known, which is not empty, if it stands here.
+    #[inline]
+    pub(super) fn known(&mut self, known: &str) -> Option<&'a str> {
+        if known.is_empty() {
+            return None;
+        }
+        let text = self.text.get(self.at..)?.get(..known.len()).filter(|text| *text == known)?;
+        self.at += known.len();
+        Some(text)
+    }
+
     /// Reads a value of any kind.
     #[expect(clippy::inline_always, reason = "a third of the time of a short object")]
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::object::{Pairs, Pod};
 use super::options::KubernetesOptions;
+use super::origin::Origin;
 use crate::config::{Reading, Value};
 use crate::metrics::FilterMetrics;
 use crate::parser::{Parser, Parsers};
@@ -52,6 +53,11 @@ impl Wishes {
             Stream::Stderr => is_excluded(&self.stderr),
             Stream::Unknown => is_excluded(&self.stdout) && is_excluded(&self.stderr),
         }
+    }
+
+    /// Whether there is a parser for any record.
+    pub(super) fn has_parser(&self) -> bool {
+        self.stdout.parser.is_some() || self.stderr.parser.is_some()
     }
 
     /// The parser for the records of a stream; for those of none, if both streams have the same.
@@ -120,20 +126,14 @@ impl Reader {
     }
 
     /// What the pod asks for this container. What cannot be done is logged, once for each pod.
-    pub(super) fn read(&mut self, pod: &Pod, container: Option<&str>) -> Wishes {
+    pub(super) fn read(&mut self, pod: &Pod, origin: &Origin) -> Wishes {
         let Some(annotations) = &pod.metadata.annotations else { return Wishes::default() };
         PREFIXES.iter().fold(Wishes::default(), |before, prefix| {
-            before.or(&self.read_prefix(prefix, annotations, pod, container))
+            before.or(&self.read_prefix(prefix, annotations, origin))
         })
     }
 
-    fn read_prefix(
-        &mut self,
-        prefix: &str,
-        annotations: &Pairs,
-        pod: &Pod,
-        container: Option<&str>,
-    ) -> Wishes {
+    fn read_prefix(&mut self, prefix: &str, annotations: &Pairs, origin: &Origin) -> Wishes {
         // What is said of this container goes before what is said of all, whichever comes first.
         let (mut of_all, mut of_one) = (Wishes::default(), Wishes::default());
         for (name, value) in &annotations.0 {
@@ -143,14 +143,14 @@ impl Reader {
             let key = match Key::read(rest) {
                 Ok(key) => key,
                 Err(why) => {
-                    self.tell(pod, name, why);
+                    self.tell(origin, name, why);
                     continue;
                 }
             };
-            if key.container.is_some() && key.container != container {
+            if key.container.is_some() && key.container != origin.container.as_deref() {
                 continue;
             }
-            if let Some(wish) = self.wish(key, value, pod, name) {
+            if let Some(wish) = self.wish(key, value, origin, name) {
                 let is_of_one = key.container.is_some();
                 let wishes = if is_of_one { &mut of_one } else { &mut of_all };
                 wishes.add(key.stream, &wish, is_of_one);
@@ -160,14 +160,14 @@ impl Reader {
     }
 
     /// What one annotation asks for, if it may and can be done.
-    fn wish(&mut self, key: Key<'_>, value: &str, pod: &Pod, name: &str) -> Option<Wish> {
+    fn wish(&mut self, key: Key<'_>, value: &str, origin: &Origin, name: &str) -> Option<Wish> {
         match key.property {
             Property::Parser if !self.parser_allowed => {
-                self.tell(pod, name, "it is not heeded without `K8S-Logging.Parser on`");
+                self.tell(origin, name, "it is not heeded without `K8S-Logging.Parser on`");
                 None
             }
             Property::Exclude if !self.exclude_allowed => {
-                self.tell(pod, name, "it is not heeded without `K8S-Logging.Exclude on`");
+                self.tell(origin, name, "it is not heeded without `K8S-Logging.Exclude on`");
                 None
             }
             Property::Parser => {
@@ -177,7 +177,7 @@ impl Reader {
                         Some(Wish { parser: Some(Arc::clone(parser)), ..Wish::default() })
                     }
                     Err(error) => {
-                        if self.tell(pod, name, &error.to_string()) {
+                        if self.tell(origin, name, &error.to_string()) {
                             self.metrics.missing_parsers.add(1);
                         }
                         None
@@ -192,10 +192,10 @@ impl Reader {
     }
 
     /// Logs a complaint unless that was done before; whether it was logged.
-    fn tell(&mut self, pod: &Pod, annotation: &str, why: &str) -> bool {
-        let metadata = &pod.metadata;
-        let what =
-            [&*metadata.namespace, &metadata.name, &metadata.uid, annotation, why].join("\n");
+    fn tell(&mut self, origin: &Origin, annotation: &str, why: &str) -> bool {
+        let namespace = origin.namespace.as_deref().unwrap_or_default();
+        let pod = origin.pod.as_deref().unwrap_or_default();
+        let what = [namespace, pod, annotation, why].join("\n");
         if self.told.contains(&what) {
             return false;
         }
@@ -203,12 +203,7 @@ impl Reader {
             self.told.clear();
         }
         self.told.insert(what);
-        tracing::warn!(
-            namespace = metadata.namespace,
-            pod = metadata.name,
-            annotation,
-            "annotation has no effect: {why}"
-        );
+        tracing::warn!(namespace, pod, annotation, "annotation has no effect: {why}");
         true
     }
 }

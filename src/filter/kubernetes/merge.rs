@@ -3,10 +3,9 @@
 use super::options::KubernetesOptions;
 use crate::metrics::FilterMetrics;
 use crate::parser::{Parser, Scratch};
-use crate::record::{Field, Fields, Record, Value, write_json};
+use crate::record::{Field, Fields, Record, Value, keep_name, nest};
 use bumpalo::Bump;
 use std::sync::Arc;
-use tailwater_parsers::json;
 
 /// The field that is merged: where container logs have what the application wrote.
 const LOG: &str = "log";
@@ -24,6 +23,8 @@ pub(super) struct Merge {
     /// `Merge_Parser`, else what reads JSON objects.
     parser: Arc<Parser>,
     scratch: Scratch,
+    /// The decoded text of a `log` that holds escapes.
+    text: String,
     /// What one record's `Merge_Log_Key` holds.
     json: Vec<u8>,
     /// How many fields the last `log` had: the next one mostly has as many.
@@ -52,11 +53,12 @@ impl Merge {
     /// As the options say; `None` without `Merge_Log`.
     pub(super) fn new(options: &KubernetesOptions, parser: Option<Arc<Parser>>) -> Option<Self> {
         options.merge_log.then(|| Self {
-            key: options.merge_log_key.as_deref().map(crate::record::keep_name),
+            key: options.merge_log_key.as_deref().map(keep_name),
             trim: options.merge_log_trim,
             keep_log: options.keep_log,
             parser: parser.unwrap_or_else(|| Arc::new(Parser::json())),
             scratch: Scratch::default(),
+            text: String::new(),
             json: Vec::new(),
             expected_count: 0,
             counts: Counts::default(),
@@ -113,14 +115,10 @@ impl Merge {
         bump: &'a Bump,
     ) -> Outcome {
         let first = record.fields.len();
-        if let Some(text) = log.as_json() {
-            let mut scratch = String::new();
-            let read = json::object(text, |key, value, run| {
-                record.fields.push(Field::from_json(key, value, run, bump, &mut scratch));
-            });
-            return if read.is_ok() { Outcome::Lifted(first) } else { Outcome::Unmerged };
+        if log.append_fields(&mut record.fields, bump) {
+            return Outcome::Lifted(first);
         }
-        let Some(text) = log.text_in(bump) else { return Outcome::Unmerged };
+        let Some(text) = log.text_by(&mut self.text, bump) else { return Outcome::Unmerged };
         let parser = parser.unwrap_or(&self.parser);
         record.fields.reserve(self.expected_count + FIELDS_SPARE);
         // Where the format lacks the year, it is that of the record so far.
@@ -148,11 +146,9 @@ impl Merge {
         bump: &'a Bump,
     ) {
         let Some(merged) = fields.get(first..).filter(|merged| !merged.is_empty()) else { return };
-        self.json.clear();
-        write_json(merged, &mut self.json);
-        let text = str::from_utf8(&self.json).map_or("{}", |text| bump.alloc_str(text));
+        let nested = nest(merged, &mut self.json, bump);
         fields.truncate(first);
-        fields.push(Field::new(key, Value::Json(text)));
+        fields.push(Field::new(key, nested));
     }
 }
 

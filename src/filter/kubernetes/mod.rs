@@ -5,6 +5,7 @@
 //! arena, and per record nothing.
 
 mod annotations;
+pub mod api;
 pub mod directory;
 mod examine;
 mod merge;
@@ -163,7 +164,7 @@ impl Kubernetes {
         is_right &= regex.is_some() || options.regex_parser.is_none();
         let merge_parser = find_merge_parser(options.merge_parser.as_ref(), parsers, diagnostics);
         let preloaded = match &options.preload_dir {
-            Some(folder) => Preloaded::read(folder, diagnostics),
+            Some(folder) => Preloaded::read(folder, options.use_kubelet, diagnostics),
             None => Preloaded::default(),
         };
         warn_without_effect(options, section, diagnostics);
@@ -297,7 +298,8 @@ impl Kubernetes {
     fn apply_to<'a>(&mut self, record: &mut Record<'a>, addition: &Addition<'a>, bump: &'a Bump) {
         let Addition { pod, namespace, container } = addition;
         if let Some(merge) = &mut self.merge {
-            let parser = container.wishes.parser(stream_of(&record.fields));
+            let wishes = Some(&container.wishes).filter(|wishes| wishes.has_parser());
+            let parser = wishes.and_then(|wishes| wishes.parser(stream_of(&record.fields)));
             merge.apply(record, parser, bump);
         }
         record.fields.extend(pod.map(|value| Field::new(POD, value)));
@@ -438,7 +440,7 @@ impl Finder {
         let mut container = Container::default();
         if let Some(Known::Yes(pod)) = &pod {
             container.pod_json = Some(self.selection.pod(origin, pod).into());
-            container.wishes = self.annotations.read(pod, origin.container.as_deref());
+            container.wishes = self.annotations.read(pod, origin);
         } else if self.tag_is_enough && self.wants_pods && origin.pod_key().is_some() {
             container.pod_json = Some(metadata::of_tag(origin).into());
         }

@@ -8,7 +8,8 @@ use std::fmt;
 /// A pod. What is not named here is skipped while it is read, so that a very large specification costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Pod {
-    /// Who it is.
+    /// Who it is; whoever asks the API sees whether it is there.
+    #[serde(default)]
     pub metadata: Metadata,
     /// What it was asked to be.
     #[serde(default)]
@@ -18,10 +19,65 @@ pub struct Pod {
     pub status: PodStatus,
 }
 
+impl Pod {
+    /// Whether it may be the pod of this id: one that has none may be any. The kubelet calls a static pod by the hash of its file, which the API keeps
+    /// in an annotation (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-hash>).
+    pub fn has_uid(&self, uid: &str) -> bool {
+        let annotations = self.metadata.annotations.iter().flat_map(|pairs| &pairs.0);
+        let mut hashes = annotations.filter(|(name, _)| name == CONFIG_HASH).map(|(_, hash)| hash);
+        let own = &self.metadata.uid;
+        own.is_empty() || own == uid || hashes.any(|hash| hash == uid)
+    }
+
+    /// Whether the container of this id is or was one of its own.
+    pub fn has_container(&self, id: &str) -> bool {
+        let PodStatus {
+            container_statuses,
+            init_container_statuses,
+            ephemeral_container_statuses,
+            ..
+        } = &self.status;
+        let all = [container_statuses, init_container_statuses, ephemeral_container_statuses];
+        all.into_iter().flatten().flat_map(ContainerStatus::ids).any(|known| known == id)
+    }
+
+    /// Whether it says the same as another version of it: one that counts only the seconds of a probe changes nothing.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let (one, other_one) = (&self.metadata, &other.metadata);
+        one.uid == other_one.uid
+            && one.labels == other_one.labels
+            && one.annotations == other_one.annotations
+            && one.owner_references == other_one.owner_references
+            && self.spec == other.spec
+            && self.status == other.status
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let Metadata { labels, annotations, .. } = &self.metadata;
+        let pairs = labels.iter().chain(annotations).flat_map(|pairs| &pairs.0);
+        let texts: usize = pairs.map(|(name, text)| name.len() + text.len() + PAIR_BYTES).sum();
+        let statuses = self.status.container_statuses.len()
+            + self.status.init_container_statuses.len()
+            + self.status.ephemeral_container_statuses.len();
+        size_of::<Self>() + texts + statuses * STATUS_BYTES
+    }
+}
+
+/// Where the API keeps what the kubelet calls a static pod by.
+const CONFIG_HASH: &str = "kubernetes.io/config.hash";
+
+/// What two texts take beside their bytes.
+const PAIR_BYTES: usize = 2 * size_of::<String>();
+
+/// What a container takes, with the texts that its runtime gives it.
+const STATUS_BYTES: usize = size_of::<ContainerStatus>() + 400;
+
 /// A namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Namespace {
-    /// Who it is.
+    /// Who it is; whoever asks the API sees whether it is there.
+    #[serde(default)]
     pub metadata: Metadata,
 }
 
@@ -98,6 +154,34 @@ pub struct ContainerStatus {
     #[serde(rename = "imageID")]
     pub image_id: String,
     /// `containerd://` and its id; `None` before it is created.
+    #[serde(rename = "containerID")]
+    pub container_id: Option<String>,
+    /// What it was before it was started anew: its files are there for a while.
+    pub last_state: LastState,
+}
+
+impl ContainerStatus {
+    /// The ids that it has and had, without the names of runtimes.
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        let last = self.last_state.terminated.as_ref().and_then(|it| it.container_id.as_deref());
+        let ids = self.container_id.as_deref().into_iter().chain(last);
+        ids.map(|id| id.split_once("://").map_or(id, |(_runtime, id)| id))
+    }
+}
+
+/// What a container was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct LastState {
+    /// How it ended, if it did.
+    pub terminated: Option<Terminated>,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Terminated {
+    /// `containerd://` and its id.
     #[serde(rename = "containerID")]
     pub container_id: Option<String>,
 }

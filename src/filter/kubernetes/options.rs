@@ -53,6 +53,8 @@ properties! {
         kube_ca_path: Option<String> ["Kube_CA_Path"],
         /// File with the token to show; read anew before it ends, and when it is refused.
         kube_token_file: String ["Kube_Token_File" = "/var/run/secrets/kubernetes.io/serviceaccount/token"],
+        /// File with the own pod's namespace: by that pod the own node is found out, where nothing names it.
+        kube_namespace_file: String ["Kube_Namespace_File" = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"],
         /// Command that prints the token, instead of a file.
         kube_token_command: Option<Secret> ["Kube_Token_Command"],
         /// Time after which the token is read anew.
@@ -78,7 +80,6 @@ properties! {
         @accepted {
             "Buffer_Size" as crate::config::Size: "an answer is read as it comes, whatever its size",
             "Cache_Use_Docker_Id" as bool: "a container that is started anew is always told from the one before",
-            "Kube_Namespace_File": "nothing is asked about the own pod",
             "DNS_Retries" as i64: "records do not wait for the API, which is asked until it answers",
             "DNS_Wait_Time" as Duration: "records do not wait for the API, which is asked until it answers",
             "tls.debug" as i64: "TLS says what it does at `Log_Level debug`",
@@ -121,10 +122,33 @@ pub struct ApiOptions {
     pub namespace_ttl: Option<Duration>,
     /// `tailwater.node_name`.
     pub node_name: Option<String>,
+    /// `Kube_Namespace_File`.
+    pub namespace_file: PathBuf,
     /// Whether anything of a pod is asked for: not with `Namespace_Metadata_Only`.
     pub wants_pods: bool,
     /// Whether anything of a namespace is asked for.
     pub wants_namespaces: bool,
+}
+
+impl ApiOptions {
+    /// Whether another one would be told the same.
+    pub fn asks_as(&self, other: &Self) -> bool {
+        let trust = |options: &Self| {
+            let TlsOptions { verify, verify_hostname, ca_file, ca_path, vhost, .. } =
+                options.tls.clone();
+            (verify, verify_hostname, ca_file, ca_path, vhost)
+        };
+        self.server == other.server
+            && self.kubelet == other.kubelet
+            && trust(self) == trust(other)
+            && self.token == other.token
+            && self.token_ttl == other.token_ttl
+            && self.pod_ttl == other.pod_ttl
+            && self.namespace_ttl == other.namespace_ttl
+            && self.node_name == other.node_name
+            && self.namespace_file == other.namespace_file
+            && self.wants_pods == other.wants_pods
+    }
 }
 
 /// Where to ask.
@@ -203,6 +227,7 @@ impl KubernetesOptions {
             pod_ttl: unless_zero(self.pod_ttl),
             namespace_ttl: unless_zero(self.namespace_ttl),
             node_name: self.node_name.clone(),
+            namespace_file: PathBuf::from(&self.kube_namespace_file),
             wants_pods,
             wants_namespaces,
         }))

@@ -30,8 +30,13 @@ struct List {
 }
 
 impl Preloaded {
-    /// Reads all files of the folder. What cannot be read is reported, and left to the API.
-    pub(super) fn read(folder: &Located<String>, diagnostics: &mut Diagnostics) -> Self {
+    /// Reads all files of the folder, which hold what the API answers, or with `of_kubelet` what the kubelet does: a list
+    /// of all its pods. What cannot be read is reported, and left to the API.
+    pub(super) fn read(
+        folder: &Located<String>,
+        of_kubelet: bool,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
         let mut preloaded = Self::default();
         let entries = match fs::read_dir(&folder.value) {
             Ok(entries) => entries,
@@ -42,7 +47,7 @@ impl Preloaded {
             }
         };
         for entry in entries.flatten().take(FILES_MAX) {
-            if let Err(error) = preloaded.take(&entry.path()) {
+            if let Err(error) = preloaded.take(&entry.path(), of_kubelet) {
                 let path = entry.path();
                 let message = format!("cannot read `{}`: {error}", path.display());
                 diagnostics.warning(&folder.location, message);
@@ -65,7 +70,7 @@ impl Preloaded {
     }
 
     /// Takes in what a file holds; one of another name is none of ours.
-    fn take(&mut self, path: &Path) -> io::Result<()> {
+    fn take(&mut self, path: &Path, of_kubelet: bool) -> io::Result<()> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
         if let Some(namespace) = name.strip_suffix(".namespace_meta") {
             let read = parse(&read_file(path)?)?;
@@ -74,17 +79,16 @@ impl Preloaded {
             name.strip_suffix(".meta").and_then(|stem| stem.split_once('_'))
         {
             let text = read_file(path)?;
-            let pod = match parse::<List>(&text) {
-                Ok(List { items }) => {
-                    let is_it = |pod: &Pod| {
-                        pod.metadata.name == name && pod.metadata.namespace == namespace
-                    };
-                    items
-                        .into_iter()
-                        .find(is_it)
-                        .ok_or_else(|| io::Error::other("it lists no pod of its name"))?
-                }
-                Err(_) => parse(&text)?,
+            let pod = if of_kubelet {
+                let is_it =
+                    |pod: &Pod| pod.metadata.name == name && pod.metadata.namespace == namespace;
+                let List { items } = parse(&text)?;
+                items
+                    .into_iter()
+                    .find(is_it)
+                    .ok_or_else(|| io::Error::other("it lists no pod of its name"))?
+            } else {
+                parse(&text)?
             };
             self.pods.insert((namespace.to_owned(), name.to_owned()), Arc::new(pod));
         }

@@ -453,7 +453,8 @@ fn check_wishes(annotations: &[(&str, &str)], expected: &str) {
     let pairs = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let mut pod = Pod::default();
     pod.metadata.annotations = Some(object::Pairs(pairs.collect()));
-    let wishes = rig.filter.as_mut().unwrap().finder.annotations.read(&pod, Some("app"));
+    let origin = Origin { container: Some("app".to_owned()), ..Origin::default() };
+    let wishes = rig.filter.as_mut().unwrap().finder.annotations.read(&pod, &origin);
     let shown = [Stream::Stdout, Stream::Stderr, Stream::Unknown].map(|stream| {
         let parser = wishes.parser(stream).map_or("-", |parser| parser.name());
         format!("{parser}{}", if wishes.excludes(stream) { " out" } else { "" })
@@ -724,10 +725,7 @@ fn what_is_in_files_is_not_asked_for() {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("shop_web-0.meta", &POD.replace("web-0", "whatever it says"));
     write("shop_web-1.meta", "no json");
-    write(
-        "shop_web-2.meta",
-        r#"{"kind": "PodList", "metadata": {}, "items": [{"metadata": {"name": "web-2", "namespace": "shop", "uid": "of the list"}}]}"#,
-    );
+    write("shop_web-2.meta", "{}");
     write("shop.namespace_meta", NAMESPACE);
     write("readme", "");
     let mut rig = Rig::new(&format!(
@@ -743,10 +741,32 @@ fn what_is_in_files_is_not_asked_for() {
         command line: warning: cannot read `DIR/shop_web-1.meta`: expected ident at line 1 column 2
         now {"kubernetes":{"pod_name":"web-0","namespace_name":"shop","pod_id":"11-22","host":"node-1","pod_ip":"10.0.0.1","container_name":"app","docker_id":"ID","container_hash":"reg:5000/app@sha256:02","container_image":"reg:5000/app:2"},"kubernetes_namespace":{"name":"shop","labels":{"team":"blue"}}}
         now {"kubernetes_namespace":{"name":"shop","labels":{"team":"blue"}}}
-        now {"kubernetes":{"pod_name":"web-2","namespace_name":"shop","pod_id":"of the list","container_name":"app","docker_id":"ID"},"kubernetes_namespace":{"name":"shop","labels":{"team":"blue"}}}
+        now {"kubernetes":{"pod_name":"web-2","namespace_name":"shop","container_name":"app","docker_id":"ID"},"kubernetes_namespace":{"name":"shop","labels":{"team":"blue"}}}
         now {"kubernetes":{"pod_name":"web-3","namespace_name":"shop","pod_id":"of the API","container_name":"app","docker_id":"ID"},"kubernetes_namespace":{"name":"shop","labels":{"team":"blue"}}}
     "#]].assert_eq(&shown.replace(ID, "ID"));
     assert!(Rig::new("Kube_meta_preload_cache_dir /does/not/exist").said.contains("warning"));
+}
+
+#[test]
+fn files_of_the_kubelet_list_pods() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = format!(r#"{{"kind": "PodList", "metadata": {{}}, "items": [{POD}]}}"#);
+    for name in ["shop_web-0.meta", "shop_web-1.meta"] {
+        std::fs::write(folder.path().join(name), &list).unwrap();
+    }
+    let dir = folder.path().display();
+    let mut rig = Rig::new(&format!(
+        "Kube_meta_preload_cache_dir {dir}\n Use_Kubelet on\n Labels off\n Annotations off"
+    ));
+    let mut shown = rig.said.replace(folder.path().to_str().unwrap(), "DIR");
+    for pod in ["web-0", "web-1"] {
+        shown.push_str(&rig.apply(&tag("app").replace("web-0", pod), "{}"));
+    }
+    expect![[r#"
+        command line: warning: cannot read `DIR/shop_web-1.meta`: it lists no pod of its name
+        now {"kubernetes":{"pod_name":"web-0","namespace_name":"shop","pod_id":"11-22","host":"node-1","pod_ip":"10.0.0.1","container_name":"app","docker_id":"ID","container_hash":"reg:5000/app@sha256:02","container_image":"reg:5000/app:2"}}
+        now {}
+    "#]].assert_eq(&shown.replace(ID, "ID"));
 }
 
 #[test]

@@ -841,3 +841,82 @@ fn more_files_than_descriptors_are_followed() {
         expect(&mut rig, &lines);
     }
 }
+
+/// The tag of a file of the rig.
+fn tag_of(rig: &Rig, name: &str) -> String {
+    let path = rig.path(name);
+    let dotted = path.to_str().unwrap().replace('/', ".");
+    format!("t.{}", dotted.trim_start_matches('.').replace("..", "."))
+}
+
+#[test]
+fn a_file_that_is_awaited_waits_and_others_go_on() {
+    let mut rig = Rig::new(&[PATH, DB, HEAD]);
+    rig.recorder.awaited.insert(tag_of(&rig, "parked.log"));
+    rig.append("parked.log", "1\n");
+    rig.append("other.log", "2\n");
+    rig.start();
+    for _ in 0..100 {
+        rig.turn(Duration::from_millis(20));
+        rig.settle(usize::MAX);
+    }
+    assert_eq!(rig.bodies(), [r#"{"log":"2"}"#]);
+    assert_eq!(rig.metrics.files_parked.value(), 1);
+    // Rotated, then deleted while it waits: its descriptor is all that leads to it.
+    rig.rename("parked.log", "parked.log.1");
+    rig.append("parked.log.1", "3\n");
+    for _ in 0..100 {
+        rig.turn(Duration::from_millis(100));
+    }
+    fs::remove_file(rig.path("parked.log.1")).unwrap();
+    rig.append("other.log", "4\n");
+    for _ in 0..100 {
+        rig.turn(Duration::from_millis(100));
+        rig.settle(usize::MAX);
+    }
+    assert_eq!(rig.bodies(), [r#"{"log":"2"}"#, r#"{"log":"4"}"#]);
+    rig.recorder.awaited.clear();
+    rig.expect(&["1", "2", "3", "4"]);
+    assert_eq!((rig.metrics.files_parked.value(), rig.metrics.files_let_go.value()), (0, 0));
+    // Once it is let in, nobody is asked.
+    let asked = rig.recorder.asked;
+    rig.recorder.awaited.insert(tag_of(&rig, "other.log"));
+    rig.append("other.log", "5\n");
+    rig.expect(&["1", "2", "3", "4", "5"]);
+    assert_eq!(rig.recorder.asked, asked);
+}
+
+#[test]
+fn a_file_does_not_wait_for_ever() {
+    let mut rig = Rig::new(&[PATH, DB, HEAD]);
+    for name in ["1.log", "2.log"] {
+        rig.recorder.awaited.insert(tag_of(&rig, name));
+        rig.append(name, format!("{name}\n"));
+    }
+    rig.start();
+    for _ in 0..50 {
+        rig.turn(Duration::from_millis(500));
+    }
+    rig.settle(usize::MAX);
+    assert_eq!(rig.metrics.files_parked.value(), 2);
+    assert_eq!(rig.bodies().len(), 0);
+    rig.turn(Duration::from_secs(10));
+    rig.expect(&["1.log", "2.log"]);
+    assert_eq!(rig.metrics.files_let_go.value(), 2);
+}
+
+#[test]
+fn what_waits_when_it_stops_is_read_after_the_next_start() {
+    let mut rig = Rig::new(&[PATH, DB, HEAD, ("Exit_On_Eof", "on")]);
+    rig.recorder.awaited.insert(tag_of(&rig, "1.log"));
+    rig.append("1.log", "1\n");
+    rig.start();
+    for _ in 0..100 {
+        assert_ne!(rig.turn(Duration::from_millis(20)), Turn::Done);
+    }
+    rig.stop();
+    rig.rename("1.log", "2.log");
+    rig.append("2.log", "2\n");
+    rig.start();
+    rig.expect(&["1", "2"]);
+}

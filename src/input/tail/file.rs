@@ -4,6 +4,7 @@ use super::content::Content;
 use super::database::{ELSEWHERE, Registration, Replaced, Start};
 use super::discovery::Place;
 use super::marker::{Head, Marker};
+use super::parking::Admission;
 use crate::input::encoding::Encoding;
 use crate::input::join::Joiner;
 use crate::record::{Source, Tag};
@@ -120,6 +121,7 @@ pub(super) struct Reader {
     pub long: Long,
     /// How its lines are written, once that is known.
     pub encoding: Option<Encoding>,
+    pub admission: Admission,
 }
 
 /// Whether the line at the reader's offset is a long one: it is only read when its end is found.
@@ -169,6 +171,7 @@ impl Reader {
             safe: registration.offset,
             long: Long::No,
             encoding: None,
+            admission: Admission::Unasked,
         }
     }
 

@@ -7,6 +7,7 @@
 //! | `events` | what tells that something is due |
 //! | `follow` | how a file comes to be followed |
 //! | `turns` | which file is read next |
+//! | `parking` | files that wait for what a filter asks about them |
 //! | `joining` | how lines are joined |
 //! | `joined`, `knots` | lines that wait to be joined, positions that wait for each other |
 //! | `leave` | how a file is left |
@@ -54,6 +55,7 @@ mod marker;
 #[cfg(test)]
 mod model;
 pub mod options;
+mod parking;
 mod positions;
 mod reading;
 mod rest;
@@ -77,6 +79,7 @@ use self::doze::{Dozing, Openings};
 use self::file::{Followed, Stage};
 use self::joined::Joins;
 use self::knots::Due;
+use self::parking::Parking;
 use self::positions::Positions;
 use self::reading::{Desk, Keys};
 use self::rest::{LEAVING_OPEN_MAX, Resting};
@@ -127,6 +130,7 @@ pub struct Tail {
     arrivals: BTreeMap<PathBuf, (Found, bool)>,
     /// Files that may have something to read, in turn.
     queue: VecDeque<u64>,
+    parking: Parking,
     /// Files that changed, which may have to be looked at before there is room for what they hold; as long as a turn
     /// lasts.
     changed: Vec<u64>,
@@ -232,6 +236,7 @@ impl Tail {
             openings: Openings::of_process(),
             arrivals: BTreeMap::new(),
             queue: VecDeque::new(),
+            parking: Parking::default(),
             changed: Vec::new(),
             resting: BTreeMap::new(),
             leaving_open_max: LEAVING_OPEN_MAX,
@@ -252,6 +257,7 @@ impl Tail {
         let is_read = self.options.exit_on_eof
             && !(self.files.is_empty() && self.dozing.is_empty())
             && self.queue.is_empty()
+            && self.parking.is_empty()
             && self.resting.is_empty()
             && self.arrivals.is_empty()
             && self.files.values().all(|file| !matches!(file.stage, Stage::Registering));
@@ -298,7 +304,8 @@ impl Tail {
             leaving.filter_map(|file| Some(file.leaving? + self.options.rotate_wait)).min();
         let joins = self.joins_due(now);
         let room = self.room_due(now);
-        let due = [schedule.scan, schedule.check, listen, leaving, joins, room];
+        let parked = self.parking.due().filter(|_| !is_full);
+        let due = [schedule.scan, schedule.check, listen, leaving, joins, room, parked];
         let due = due.into_iter().flatten().min();
         due.unwrap_or(now).max(now)
     }
@@ -310,6 +317,7 @@ impl Input for Tail {
         self.scan_if_due(now);
         self.check_if_due(now);
         self.release_joined(now, intake);
+        self.look_at_parked(now, intake);
         self.read_queue(now, intake);
         self.cut_due(now);
         self.look_at_changed(intake);

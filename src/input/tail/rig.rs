@@ -6,7 +6,7 @@ use super::*;
 use crate::config::{Diagnostics, Location, MultilineParser, Section, SectionKind, Severity};
 use crate::parser::fixture;
 use crate::parser::multiline::MultilineParsers;
-use crate::record::{Batch, Id, IdStream, write_json};
+use crate::record::{Batch, Id, IdStream, Tag, write_json};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
@@ -30,6 +30,10 @@ pub(super) struct Recorder {
     /// Where each source has come to: reads must leave no gap.
     ends: HashMap<SourceId, u64>,
     pub is_full: bool,
+    /// Tags of which a filter wants to know something first.
+    pub awaited: HashSet<String>,
+    /// How often that was asked.
+    pub asked: usize,
 }
 
 impl Intake for Recorder {
@@ -55,6 +59,11 @@ impl Intake for Recorder {
 
     fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    fn awaits(&mut self, tag: &Tag) -> bool {
+        self.asked += 1;
+        self.awaited.contains(tag.as_str())
     }
 }
 

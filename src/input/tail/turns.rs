@@ -50,6 +50,9 @@ impl Tail {
                 return;
             }
             let Some(number) = self.queue.pop_front() else { return };
+            if self.parks(number, now, intake) {
+                continue;
+            }
             let Some(followed) = self.files.get_mut(&number) else { continue };
             followed.is_queued = false;
             let seen = self.seen(number);

@@ -10,7 +10,12 @@ use tailwater_parsers::json::{self, Text, Value};
 
 /// Fields that are left out or looked at, as a tree of their names.
 #[derive(Debug, Default)]
-pub(super) struct Cuts(Vec<Cut>);
+pub(super) struct Cuts {
+    all: Vec<Cut>,
+    /// The longest object that one of them was in the last record: a pod's metadata is the same from line to line, and is
+    /// not read again.
+    known: String,
+}
 
 #[derive(Debug)]
 struct Cut {
@@ -62,16 +67,16 @@ impl Cuts {
 
     /// The entry of this name, made if there is none.
     fn named(&mut self, name: Name<'_>) -> Option<&mut Cut> {
-        let at = self.0.iter().position(|cut| cut.place.is(name)).unwrap_or_else(|| {
-            self.0.push(Cut::new(name));
-            self.0.len() - 1
+        let at = self.all.iter().position(|cut| cut.place.is(name)).unwrap_or_else(|| {
+            self.all.push(Cut::new(name));
+            self.all.len() - 1
         });
-        self.0.get_mut(at)
+        self.all.get_mut(at)
     }
 
     /// Whether any of the names is somewhere in a record.
     fn may_be_in(&self, record: &[u8]) -> bool {
-        self.0.iter().any(|cut| match &cut.place {
+        self.all.iter().any(|cut| match &cut.place {
             Place::Field { finder, .. } => finder.find(record).is_some(),
             Place::Item(_) => false,
         })
@@ -87,7 +92,7 @@ impl Cuts {
             }
             let is_nested =
                 matches!(value, Value::Nested(_) | Value::SpacedNested(_) | Value::DirtyNested(_));
-            cut.whole || !is_nested && !cut.below.0.is_empty()
+            cut.whole || !is_nested && !cut.below.all.is_empty()
         });
     }
 
@@ -100,9 +105,16 @@ impl Cuts {
     ) {
         out.push(b'{');
         let mut separator: &[u8] = b"\"";
+        let Self { all, known } = self;
+        let mut longest = "";
         // It was valid when it was encoded.
-        let _end = json::object(object, |key, value, _| {
-            let cut = self.0.iter_mut().find(|cut| cut.place.is_field(key));
+        let _end = json::object_knowing(object, known, |key, value, _| {
+            let cut = all.iter_mut().find(|cut| cut.place.is_field(key));
+            if let (Some(_), Value::Nested(text)) = (&cut, value)
+                && text.len() > longest.len()
+            {
+                longest = text;
+            }
             if cut.as_ref().is_some_and(|cut| is_cut(cut, value)) {
                 return;
             }
@@ -113,6 +125,9 @@ impl Cuts {
             write_rest(cut, value, out);
         });
         out.push(b'}');
+        if longest != known && !longest.is_empty() {
+            longest.clone_into(known);
+        }
     }
 
     /// Appends the array without what is left out.
@@ -121,7 +136,7 @@ impl Cuts {
         let mut index = 0;
         let mut separator: &[u8] = b"";
         let _end = json::array(array, |value| {
-            let cut = self.0.iter_mut().find(|cut| cut.place.is(Name::Index(index)));
+            let cut = self.all.iter_mut().find(|cut| cut.place.is(Name::Index(index)));
             index += 1;
             if cut.as_ref().is_some_and(|cut| cut.whole) {
                 return;
@@ -155,7 +170,7 @@ impl Cut {
 
     /// What is left of the object or array `text`, the value.
     fn rest_of<'r>(&'r mut self, text: &'r str) -> &'r [u8] {
-        if self.below.0.is_empty() {
+        if self.below.all.is_empty() {
             return text.as_bytes();
         }
         let (last, rest) = &mut self.last;

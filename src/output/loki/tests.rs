@@ -71,6 +71,57 @@ fn check(entries: &[(&str, &str)], records: &[(&str, Nanos, &str)], expected: &E
 
 const POD: &str = r#"{"log":"hello","stream":"stdout","kubernetes":{"namespace_name":"shop","pod_name":"p-1","labels":{"app":"web","tier-x":"b"}}}"#;
 
+/// Metadata that is the same is not read again; that which only begins so, is.
+#[test]
+fn metadata_changes_from_line_to_line() {
+    let pod = |labels: &str, line: &str| {
+        format!(r#"{{"log":"{line}","kubernetes":{{"labels":{labels}}},"x":{{"y":1}}}}"#)
+    };
+    let records = [
+        pod(r#"{"app":"web"}"#, "1"),
+        pod(r#"{"app":"web"}"#, "2"),
+        pod(r#"{"app":"web2"}"#, "3"),
+        pod(r#"{"app":"web","more":{}}"#, "4"),
+        r#"{"log":"5","kubernetes":"gone"}"#.to_owned(),
+        pod(r#"{"app":"web"}"#, "6"),
+    ];
+    let records: Vec<_> = records.iter().map(|record| ("t", TIME, record.as_str())).collect();
+    check(
+        &[("Labels", "app=$kubernetes['labels']['app']"), ("Remove_Keys", "kubernetes")],
+        &records,
+        &expect![[r#"
+            {app="web"}
+              1448403340.123456789 {"log":"1","x":{"y":1}}
+              1448403340.123456789 {"log":"2","x":{"y":1}}
+            {app="web2"}
+              1448403340.123456789 {"log":"3","x":{"y":1}}
+            {app="web"}
+              1448403340.123456789 {"log":"4","x":{"y":1}}
+            {app="gone"}
+              1448403340.123456789 {"log":"5"}
+            {app="web"}
+              1448403340.123456789 {"log":"6","x":{"y":1}}
+        "#]],
+    );
+    check(
+        &[("Labels", "app=$kubernetes['labels']['app']"), ("Remove_Keys", "x")],
+        &records,
+        &expect![[r#"
+            {app="web"}
+              1448403340.123456789 {"log":"1","kubernetes":{"labels":{}}}
+              1448403340.123456789 {"log":"2","kubernetes":{"labels":{}}}
+            {app="web2"}
+              1448403340.123456789 {"log":"3","kubernetes":{"labels":{}}}
+            {app="web"}
+              1448403340.123456789 {"log":"4","kubernetes":{"labels":{"more":{}}}}
+            {app="gone"}
+              1448403340.123456789 {"log":"5"}
+            {app="web"}
+              1448403340.123456789 {"log":"6","kubernetes":{"labels":{}}}
+        "#]],
+    );
+}
+
 #[test]
 fn a_request_is_path_headers_and_streams() {
     let entries = [

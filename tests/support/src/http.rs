@@ -5,6 +5,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub enum Answer {
     Reply(u16, Vec<u8>),
     /// The connection is reset.
     Reset,
+    /// Lines that come one by one, until their sender is gone.
+    Lines(Receiver<String>),
 }
 
 /// What stands behind a [`Server`].
@@ -168,6 +171,15 @@ fn serve(connection: &TcpStream, service: &dyn Service) -> io::Result<()> {
                 reply.extend_from_slice(b"\r\n");
                 reply.extend_from_slice(&body);
                 (&*connection).write_all(&reply)?;
+            }
+            Answer::Lines(lines) => {
+                (&*connection)
+                    .write_all(b"HTTP/1.1 200 .\r\ntransfer-encoding: chunked\r\n\r\n")?;
+                for line in lines {
+                    let size = line.len() + 1;
+                    (&*connection).write_all(format!("{size:x}\r\n{line}\n\r\n").as_bytes())?;
+                }
+                (&*connection).write_all(b"0\r\n\r\n")?;
             }
             Answer::Reset => {
                 // Closed with a linger of zero, a connection ends in a reset.

@@ -5,6 +5,7 @@
 //! - [`Mix`] says what a log line looks like, [`Writer`] appends them to a file and rotates it.
 //! - [`BulkStore`] and [`LokiStore`] take what is shipped and can lose answers, refuse and reset; [`Proxy`] does so before
 //!   a real store.
+//! - [`Kubernetes`] lists and watches pods as an API server does, and has faults of its own.
 //! - [`Chaos`] writes, rotates and kills.
 //! - [`Tally`] says which lines are missing and which came twice.
 //! - [`Numbered`] remembers the numbers of lines alone, so that gigabytes can be sent to it.
@@ -26,6 +27,7 @@ mod faults;
 mod filter_path;
 mod http;
 mod idle;
+mod kubernetes;
 mod line;
 mod loki;
 mod measure;
@@ -45,6 +47,7 @@ pub use counting::Counting;
 pub use faults::Faults;
 pub use http::{Answer, Request, Server, Service};
 pub use idle::{Idle, IdleReport};
+pub use kubernetes::{Fault, Kubernetes};
 pub use line::Mix;
 pub use loki::{Entry, LokiStore};
 pub use measure::{Cost, Plan, Report, floor, measure, memory_peak};
