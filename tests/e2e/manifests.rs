@@ -226,6 +226,12 @@ fn the_chart_as_it_is_ships_what_a_pod_logs() {
 
     let mut documents: Vec<_> = store.documents().iter().map(Document::fields).collect();
     documents.sort_by_key(|document| document["@timestamp"].to_string());
+    for document in &mut documents {
+        let labels = document["kubernetes"].as_object_mut().unwrap().remove("labels").unwrap();
+        // Its dots are replaced, so that `app` can be a field as well.
+        assert_eq!(labels["app"], "shop");
+        assert_eq!(document["kubernetes"], pod.metadata());
+    }
     assert_eq!(documents[0]["message"], "order placed", "{documents:?}");
     assert_eq!(documents[0]["user"], 7, "{documents:?}");
     assert_eq!(documents[1]["log"], "no JSON", "{documents:?}");
