@@ -76,6 +76,11 @@ impl Cluster {
         self.server.data().join("ca.crt")
     }
 
+    /// What tells `kubectl` and its like where that is, and lets them do anything.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.server.data().join("admin.kubeconfig")
+    }
+
     /// A client that shows nothing of its own.
     pub(crate) fn nobody(&self) -> reqwest::Client {
         self.server.nobody()
@@ -139,7 +144,7 @@ impl Pod {
     /// A pod that runs on `node`. Each number may be used once in a test.
     pub(crate) fn run(cluster: &Cluster, node: &str, name: &str, number: u64) -> Self {
         let object = json!({
-            "metadata": {"name": name, "labels": {"app": "shop", "app.kubernetes.io/part-of": "store/1"}},
+            "metadata": {"name": name, "labels": {"app": "shop", "app.kubernetes.io/part-of": "store.1"}},
             "spec": {"nodeName": node, "containers": [{"name": "app", "image": IMAGE}]},
         });
         let made = cluster.create(PODS, &object);
