@@ -1,7 +1,7 @@
 //! Every number of the metric table moves, and is seen to on the page that Prometheus reads.
 
 use crate::endpoints::{metrics, service};
-use crate::{LIMIT, Place, es, tail};
+use crate::{LIMIT, Place, STDOUT, es, tail};
 use std::collections::BTreeSet;
 use std::fs::{remove_file, rename};
 use std::os::unix::fs::symlink;
@@ -144,7 +144,7 @@ const FILES: &[Moved] = &[
 fn files_that_come_and_go() {
     let port = free_port();
     let input = tail("@DIR@/*.log", "    Rotate_Wait 1");
-    let (place, agent) = start(port, &[&input, crate::STDOUT], |place| {
+    let (place, agent) = start(port, &[&input, STDOUT], |place| {
         place.write("renamed.log", b"1\n");
         place.write("cut.log", b"2\npart");
     });
@@ -268,6 +268,44 @@ fn what_stores_make_of_records() {
 }
 
 const PODS: &[Moved] = &[
+    ("tailwater_filter_records_without_metadata_total", "pods", Some(2)),
+    ("tailwater_filter_unmerged_records_total", "pods", Some(3)),
+    ("tailwater_filter_missing_parsers_total", "pods", Some(1)),
+    ("fluentbit_filter_drop_records_total", "pods", Some(1)),
+];
+
+/// What is known of pods comes from files. Before the `X_`, nothing can be the name of one.
+#[test]
+fn what_is_known_of_pods() {
+    let port = free_port();
+    let filter = "
+[FILTER]
+    Name kubernetes
+    Alias pods
+    Match kube.*
+    Kube_Tag_Prefix kube.
+    Kube_meta_preload_cache_dir @DIR@
+    Merge_Log On
+    K8S-Logging.Parser On
+    K8S-Logging.Exclude On
+";
+    let (_place, agent) = start(port, &[&tail("@DIR@/X_*.log", ""), filter, STDOUT], |place| {
+        let id = "0123456789abcdef".repeat(4);
+        let write = |pod: &str, annotations: &str, lines: &str| {
+            let text = format!(r#"{{"metadata": {{"annotations": {{{annotations}}}}}}}"#);
+            place.write(&format!("shop_{pod}.meta"), text.as_bytes());
+            place.write(&format!("X_{pod}_shop_app-{id}.log"), lines.as_bytes());
+        };
+        write("web", r#""fluentbit.io/parser": "none""#, "text\n{\"a\":1}\n");
+        write("silent", r#""tailwater.io/exclude": "true""#, "text\n");
+        place.write(&format!("X_other_shop_app-{id}.log"), b"text\ntext\n");
+    });
+    check(&agent, port, PODS);
+    let said = until(LIMIT, || agent.stdout().matches("\"pod_name\":\"web\"").count() == 2);
+    assert!(said, "{}", agent.stdout());
+}
+
+const ANSWERS_OF_API: &[Moved] = &[
     ("tailwater_filter_api_requests_total", "kubernetes.0", None),
     ("tailwater_filter_api_errors_total", "kubernetes.0", None),
     ("tailwater_filter_pods_known", "kubernetes.0", Some(1)),
@@ -298,17 +336,15 @@ fn what_the_kubernetes_api_tells_of_pods() {
         place.write("pod.log", b"line\n");
         place.write("gone.log", b"line\n");
     });
-    check(&agent, port, PODS);
+    check(&agent, port, ANSWERS_OF_API);
 }
 
 /// Tested elsewhere: no filter of ours adds records yet, which is tested beside the code.
 const BESIDE: &[&str] = &[
     "fluentbit_filter_add_records_total",
     // In `filter::kubernetes`.
-    "tailwater_filter_missing_parsers_total",
     "tailwater_filter_pods_forgotten_total",
     "tailwater_filter_pods_skipped_total",
-    "tailwater_filter_unmerged_records_total",
     // In `input::tail`.
     "fluentbit_input_multiline_truncated_total",
     "tailwater_input_database_errors_total",
@@ -326,7 +362,7 @@ const BESIDE: &[&str] = &[
 
 #[test]
 fn every_row_of_the_table_is_moved_by_a_test() {
-    let moved = [LINES, FILES, AWAY, BACK, DISK, ANSWERS, PODS].concat();
+    let moved = [LINES, FILES, AWAY, BACK, DISK, ANSWERS, PODS, ANSWERS_OF_API].concat();
     let moved: BTreeSet<_> =
         moved.iter().map(|(metric, ..)| *metric).chain(BESIDE.iter().copied()).collect();
     let rows: BTreeSet<_> = tailwater::metrics::rows().map(|row| row.name).collect();
