@@ -76,6 +76,11 @@ impl Cluster {
         self.server.data().join("ca.crt")
     }
 
+    /// What tells `kubectl` and its like where that is, and lets them do anything.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.server.data().join("admin.kubeconfig")
+    }
+
     /// A client that shows nothing of its own.
     pub(crate) fn nobody(&self) -> reqwest::Client {
         self.server.nobody()

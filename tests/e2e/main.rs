@@ -13,6 +13,7 @@ mod arrived;
 mod chaos;
 mod cluster;
 mod kubernetes;
+mod manifests;
 mod outage;
 mod place;
 mod refusals;

@@ -109,6 +109,38 @@ fn the_program_has_the_version_that_is_deployed() {
     assert_eq!(word(chart, "appVersion"), version);
 }
 
+/// Not even a warning.
+#[test]
+fn the_configuration_says_what_it_means() {
+    let conf = text("fluent-bit.conf");
+    let parsers = concat!(env!("CARGO_MANIFEST_DIR"), "/config/parsers.conf");
+    let place = Place::new(&conf.replace("/fluent-bit/etc/parsers.conf", parsers));
+    let ended = place.finish(&["check", "fluent-bit.conf", "--strict"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// The image's own: it starts as it is, and finds all that it names beside it.
+#[test]
+fn the_image_starts_without_a_configuration_of_ones_own() {
+    let config = concat!("--workdir=", env!("CARGO_MANIFEST_DIR"), "/config");
+    let ended = Place::new("").finish(&[config, "--config=fluent-bit.conf", "--dry-run"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_image_is_built_with_the_rust_that_is_asked_for_from_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let steps = std::fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let rust = concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-");
+    assert!(steps.contains(rust), "{steps}");
+    let files: Vec<_> = steps.split(' ').filter(|word| word.starts_with("config/")).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in files {
+        assert!(root.join(file).is_file(), "{file}");
+    }
+}
+
 #[test]
 fn the_pod_is_given_more_time_than_the_program_takes_to_end() {
     let check = |conf: &str, seconds: &YamlOwned| {
@@ -183,6 +215,11 @@ fn it_may_do_what_it_does_and_nothing_else() {
     let expected: Vec<_> =
         RIGHTS.iter().map(|(resource, verbs)| (owned(&[resource]), owned(verbs))).collect();
     assert_eq!(rights, expected);
+    let chart = text("chart/templates/rights.yaml");
+    for (resource, verbs) in RIGHTS {
+        let right = format!("resources: [{resource}]\n    verbs: [{}]\n", verbs.join(", "));
+        assert!(chart.contains(&right), "the chart gives other rights to {resource}");
+    }
     let binding = all.iter().find(|node| word(node, "kind") == "ClusterRoleBinding").unwrap();
     assert_eq!(word(&binding["roleRef"], "name"), word(&role["metadata"], "name"));
     let account = all.iter().find(|node| word(node, "kind") == "ServiceAccount").unwrap();
