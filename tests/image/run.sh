@@ -41,17 +41,15 @@ rust() {
 
 # distroless FOLDER: what `gcr.io/distroless/cc-debian13` has.
 distroless() {
-  local packages
-  packages=$(mktemp -d "$work/packages.XXXXXX")
-  (cd "$packages" && chroot "$debian" sh -c 'cd /tmp && rm -f *.deb && apt-get download -q base-files libc6 libgcc-s1 netbase tzdata') &&
-    mv "$debian"/tmp/*.deb "$packages"
-  mkdir -p "$1"/usr/{bin,sbin,lib,lib64}
+  local package
+  chroot "$debian" sh -c 'cd /tmp && rm -f *.deb && apt-get download -q base-files libc6 libgcc-s1 netbase tzdata'
+  mkdir -p "$1"/usr/{bin,sbin,lib,lib64} "$1/etc/ssl/certs"
   ln -s usr/bin usr/sbin usr/lib usr/lib64 "$1"
-  for package in "$packages"/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -xC "$1" --keep-directory-symlink; done
-  rm -r "$packages"
-  mkdir -p "$1/etc/ssl/certs"
+  for package in "$debian"/tmp/*.deb; do
+    dpkg-deb --fsys-tarfile "$package" | tar -xC "$1" --keep-directory-symlink
+  done
   cp "$debian/etc/ssl/certs/ca-certificates.crt" "$1/etc/ssl/certs/"
-  printf '%s\n' 'root:x:0:0:root:/root:/sbin/nologin' 'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin' >"$1/etc/passwd"
+  printf '%s:/sbin/nologin\n' 'root:x:0:0:root:/root' 'nonroot:x:65532:65532:nonroot:/home/nonroot' >"$1/etc/passwd"
 }
 
 # base NAME FOLDER [SETTING...]: an image of this name with these files, unless there is one.
@@ -67,7 +65,7 @@ base() {
 
 mkdir -p "$work/target" "$work/registry"
 # Whatever the base images are made from.
-key=$({ rustc -vV && sed -n '1,/^base()/p' "${BASH_SOURCE[0]}"; } | sha256sum | cut -c1-16)
+key=$({ rustc -vV && declare -f debian rust distroless base; } | sha256sum | cut -c1-16)
 debian=$work/debian-$key rust=$work/rust-$key distroless=$work/distroless-$key
 once "$debian" debian
 once "$rust" rust
@@ -98,7 +96,7 @@ bytes=$(stat -c %s "$program")
 permitted=$(getcap "$program")
 [ "${permitted#* }" = cap_dac_override,cap_dac_read_search=p ] || fail "the program is permitted: $permitted"
 needed=$(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^ld-linux' | sort | paste -sd' ')
-[ "$needed" = "libc.so.6 libgcc_s.so.1" ] || fail "the program needs $needed"
+[ "$needed" = libc.so.6 ] || fail "the program needs $needed"
 glibc=$(readelf -V "$program" | grep -o 'GLIBC_2[0-9.]*' | sort -Vu | tail -1)
 missing=$(chroot "$files" /lib64/ld-linux-x86-64.so.2 --list "/usr/lib/$(uname -m)-linux-gnu/libsystemd.so.0" | grep 'not found' || :)
 [ -z "$missing" ] || fail "the journal's library lacks $missing"
