@@ -3,7 +3,7 @@
 //! A pod that is watched is known for as long as it is there. All others are *loose*: those that were deleted, whose
 //! files may still be unread, and those that were asked for by themselves. They stay until there are too many.
 //!
-//! What is looked up and not known is *asked for*, once: the [`Want`] goes to the side of the API and stays open until
+//! What is looked up and not known is *asked for*, once: the `Want` goes to the side of the API and stays open until
 //! that has an answer, or is known to be away.
 
 use super::object::{Namespace, Pod};
