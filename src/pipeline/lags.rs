@@ -62,3 +62,54 @@ impl Lags {
         (done.fold(since, Instant::min) + PATIENCE).max(self.not_before)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The output that lags with all chunks here.
+    const SLOW: usize = 1;
+
+    fn left() -> RouteSet {
+        RouteSet::default().with(SLOW)
+    }
+
+    #[test]
+    fn an_output_that_keeps_up_is_waited_for() {
+        let mut lags = Lags::new(2);
+        let since = clock::instant() + PATIENCE;
+        lags.done = vec![since, since + PATIENCE / 2];
+        assert_eq!(lags.due(since, left()), since + PATIENCE);
+    }
+
+    #[test]
+    fn one_that_was_done_with_nothing_for_long_is_not() {
+        let mut lags = Lags::new(2);
+        let since = clock::instant() + PATIENCE * 4;
+        lags.note(0);
+        assert_eq!(lags.due(since, left()), lags.done[SLOW] + PATIENCE);
+        assert!(lags.due(since, left()) < since);
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_left_alone() {
+        let mut lags = Lags::new(2);
+        let since = clock::instant();
+        lags.put_off();
+        assert_eq!(lags.due(since - PATIENCE, left()), lags.not_before);
+        assert!(lags.not_before >= since + PATIENCE);
+    }
+
+    #[test]
+    fn a_chunk_lags_since_the_first_output_was_done_with_it() {
+        let mut lags = Lags::new(3);
+        lags.begin(7);
+        let first = lags.iter().next();
+        lags.begin(8);
+        lags.begin(7);
+        assert_eq!(lags.iter().map(|(number, _)| number).collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(lags.iter().next(), first);
+        lags.end(7);
+        assert_eq!(lags.iter().map(|(number, _)| number).collect::<Vec<_>>(), [8]);
+    }
+}

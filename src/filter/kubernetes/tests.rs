@@ -42,14 +42,19 @@ struct Rig {
 }
 
 impl Rig {
-    /// Set up by these lines, with nothing in the directory.
+    /// Set up by these lines, with nothing in the directory, and nobody who would be asked.
     fn new(config: &str) -> Self {
+        Self::over(config, Directory::default())
+    }
+
+    /// The same with this directory.
+    fn over(config: &str, directory: Directory) -> Self {
         let mut diagnostics = Diagnostics::new();
         let parsers = Arc::new(fixture::parsers(PARSERS, &mut diagnostics));
         let mut section = section(SectionKind::Filter, config);
         section.set_title("kubernetes");
         let options = KubernetesOptions::read(&mut section, &mut diagnostics);
-        let (directory, metrics) = (Directory::default(), Arc::default());
+        let metrics = Arc::default();
         let filter = Kubernetes::build(
             &options,
             directory.clone(),
@@ -637,6 +642,20 @@ fn the_filter_does_not_remember_any_number_of_containers() {
         filter.container(&tag(&number.to_string()));
     }
     assert_eq!(filter.containers.len(), 2);
+}
+
+/// The status tells of the new container only; the old one's file is not read to its end yet.
+#[test]
+fn a_container_that_is_started_anew_is_known_while_its_pod_is_asked_for() {
+    let (directory, _wants) = Directory::asking(Arc::default());
+    let mut rig = Rig::over("", directory);
+    let pod = |container_id| serde_json::from_str(&POD.replace("app-id", container_id)).unwrap();
+    rig.directory.put_watched(pod(ID));
+    let before = rig.apply(&tag("app"), r#"{"log":"x"}"#);
+    assert!(before.contains(r#""host":"node-1""#), "{before}");
+    rig.directory.put_watched(pod("next-id"));
+    assert!(!rig.filter.as_mut().unwrap().awaits(&Tag::new(&tag("app"))));
+    assert_eq!(rig.apply(&tag("app"), r#"{"log":"x"}"#), before);
 }
 
 #[test]
