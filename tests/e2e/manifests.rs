@@ -228,8 +228,8 @@ fn the_chart_as_it_is_ships_what_a_pod_logs() {
     documents.sort_by_key(|document| document["@timestamp"].to_string());
     for document in &mut documents {
         let labels = document["kubernetes"].as_object_mut().unwrap().remove("labels").unwrap();
-        // Its dots are replaced, so that `app` can be a field as well.
-        assert_eq!(labels["app"], "shop");
+        // Its dots are replaced, so that another pod's `app` can be a field.
+        assert_eq!(labels["app_kubernetes_io/part-of"], "store_1");
         assert_eq!(document["kubernetes"], pod.metadata());
     }
     assert_eq!(documents[0]["message"], "order placed", "{documents:?}");
