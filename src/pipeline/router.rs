@@ -304,7 +304,6 @@ impl Router {
             spool.end_sync();
         }
         self.note_disk();
-        self.relieve();
     }
 
     /// Lets inputs pause whose records wait on the disk, or go on.
@@ -393,7 +392,6 @@ impl Router {
             if lies_in_memory {
                 self.lags.begin(settled.number);
             }
-            self.relieve();
         } else if let Some(owed) = self.owed.remove(&settled.number) {
             self.lags.end(settled.number);
             self.release(&owed.stakes);
@@ -557,7 +555,6 @@ impl Router {
         if share.is_full() {
             // A full buffer never waits for `Flush`: what is in it can only leave by being sent.
             self.seal_all();
-            self.relieve();
         } else if chunk.len() >= chunk_bytes_max {
             self.seal(index);
         }
