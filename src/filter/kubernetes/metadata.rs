@@ -3,7 +3,7 @@
 use super::object::{ContainerStatus, Namespace, OwnerReference, Pairs, Pod};
 use super::options::KubernetesOptions;
 use super::origin::Origin;
-use tailwater_parsers::json;
+use serde::Serialize;
 
 /// What of a pod and a namespace goes into the records.
 #[derive(Clone, Copy, Debug)]
@@ -28,61 +28,101 @@ impl Selection {
         }
     }
 
-    /// `kubernetes`, in Fluent Bit's order. What the pod does not have, or has not yet, is left out.
+    /// `kubernetes`. What the pod does not have, or has not yet, is left out.
     pub(super) fn pod(self, origin: &Origin, pod: &Pod) -> String {
         let metadata = &pod.metadata;
         let container = Container::find(origin, pod);
-        let mut object = Object::new();
-        object.optional_text("pod_name", origin.pod.as_deref());
-        object.optional_text("namespace_name", origin.namespace.as_deref());
-        object.optional_text("pod_id", Some(&*metadata.uid).filter(|uid| !uid.is_empty()));
-        if self.labels {
-            object.pairs("labels", metadata.labels.as_ref());
-        }
-        if self.annotations {
-            object.pairs("annotations", metadata.annotations.as_ref());
-        }
-        if self.owner_references && !metadata.owner_references.is_empty() {
-            object.owners("ownerReferences", &metadata.owner_references);
-        }
-        object.optional_text("host", pod.spec.node_name.as_deref());
-        object.optional_text("pod_ip", pod.status.pod_ip.as_deref());
-        object.optional_text("container_name", origin.container.as_deref());
-        object.optional_text("docker_id", container.id);
-        object.optional_text("container_hash", container.hash);
-        object.optional_text("container_image", container.image);
-        object.end()
+        let owners = Some(&*metadata.owner_references).filter(|owners| !owners.is_empty());
+        json(&PodFields {
+            pod_name: origin.pod.as_deref(),
+            namespace_name: origin.namespace.as_deref(),
+            pod_id: Some(&*metadata.uid).filter(|uid| !uid.is_empty()),
+            labels: metadata.labels.as_ref().filter(|_| self.labels),
+            annotations: metadata.annotations.as_ref().filter(|_| self.annotations),
+            owner_references: owners.filter(|_| self.owner_references),
+            host: pod.spec.node_name.as_deref(),
+            pod_ip: pod.status.pod_ip.as_deref(),
+            container_name: origin.container.as_deref(),
+            docker_id: container.id,
+            container_hash: container.hash,
+            container_image: container.image,
+        })
     }
 
     /// `kubernetes_namespace`.
     pub(super) fn namespace(self, name: &str, namespace: &Namespace) -> String {
-        let mut object = Object::new();
-        object.text("name", name);
-        if self.namespace_labels {
-            object.pairs("labels", namespace.metadata.labels.as_ref());
-        }
-        if self.namespace_annotations {
-            object.pairs("annotations", namespace.metadata.annotations.as_ref());
-        }
-        object.end()
+        let metadata = &namespace.metadata;
+        json(&NamespaceFields {
+            name,
+            labels: metadata.labels.as_ref().filter(|_| self.namespace_labels),
+            annotations: metadata.annotations.as_ref().filter(|_| self.namespace_annotations),
+        })
     }
 }
 
 /// `kubernetes` with what the tag says alone: `Use_Tag_For_Meta`.
 pub(super) fn of_tag(origin: &Origin) -> String {
-    let mut object = Object::new();
-    object.optional_text("pod_name", origin.pod.as_deref());
-    object.optional_text("namespace_name", origin.namespace.as_deref());
-    object.optional_text("container_name", origin.container.as_deref());
-    object.optional_text("docker_id", origin.container_id.as_deref());
-    object.end()
+    json(&PodFields {
+        pod_name: origin.pod.as_deref(),
+        namespace_name: origin.namespace.as_deref(),
+        container_name: origin.container.as_deref(),
+        docker_id: origin.container_id.as_deref(),
+        ..PodFields::default()
+    })
 }
 
 /// `kubernetes` of `Dummy_Meta`.
 pub(super) fn dummy(text: &str) -> String {
-    let mut object = Object::new();
-    object.text("dummy", text);
-    object.end()
+    json(&DummyFields { dummy: text })
+}
+
+/// What is in `kubernetes`, in Fluent Bit's order.
+#[derive(Debug, Default, Serialize)]
+struct PodFields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a Pairs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a Pairs>,
+    #[serde(rename = "ownerReferences", skip_serializing_if = "Option::is_none")]
+    owner_references: Option<&'a [OwnerReference]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_ip: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    docker_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_hash: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_image: Option<&'a str>,
+}
+
+/// What is in `kubernetes_namespace`.
+#[derive(Debug, Serialize)]
+struct NamespaceFields<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a Pairs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a Pairs>,
+}
+
+#[derive(Debug, Serialize)]
+struct DummyFields<'a> {
+    dummy: &'a str,
+}
+
+/// The JSON of fields, which are texts and flags by text: nothing of that fails.
+fn json(fields: &impl Serialize) -> String {
+    serde_json::to_string(fields).unwrap_or_default()
 }
 
 /// What the records say of their container beside its name.
@@ -121,84 +161,4 @@ fn reference(id: &str) -> Option<&str> {
     let (_, behind) = id.split_once(':')?;
     let text = if behind.starts_with('/') { behind.trim_start_matches('/') } else { id };
     Some(text).filter(|text| !text.is_empty())
-}
-
-/// A JSON object as far as it is written.
-struct Object {
-    json: Vec<u8>,
-}
-
-impl Object {
-    fn new() -> Self {
-        Self { json: vec![b'{'] }
-    }
-
-    fn key(&mut self, key: &str) {
-        if self.json.last() != Some(&b'{') {
-            self.json.push(b',');
-        }
-        self.string(key);
-        self.json.push(b':');
-    }
-
-    fn string(&mut self, text: &str) {
-        self.json.push(b'"');
-        json::escape(text, &mut self.json);
-        self.json.push(b'"');
-    }
-
-    fn text(&mut self, key: &str, text: &str) {
-        self.key(key);
-        self.string(text);
-    }
-
-    fn optional_text(&mut self, key: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(key, text);
-        }
-    }
-
-    fn optional_flag(&mut self, key: &str, flag: Option<bool>) {
-        if let Some(flag) = flag {
-            self.key(key);
-            self.json.extend_from_slice(if flag { b"true" } else { b"false" });
-        }
-    }
-
-    fn pairs(&mut self, key: &str, pairs: Option<&Pairs>) {
-        let Some(Pairs(pairs)) = pairs else { return };
-        self.key(key);
-        self.json.push(b'{');
-        for (name, text) in pairs {
-            self.text(name, text);
-        }
-        self.json.push(b'}');
-    }
-
-    fn owners(&mut self, key: &str, owners: &[OwnerReference]) {
-        self.key(key);
-        self.json.push(b'[');
-        for (index, owner) in owners.iter().enumerate() {
-            self.json.extend_from_slice(if index == 0 { b"{" } else { b",{" });
-            let texts = [
-                ("apiVersion", &owner.api_version),
-                ("kind", &owner.kind),
-                ("name", &owner.name),
-                ("uid", &owner.uid),
-            ];
-            for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
-                self.text(key, text);
-            }
-            self.optional_flag("controller", owner.controller);
-            self.optional_flag("blockOwnerDeletion", owner.block_owner_deletion);
-            self.json.push(b'}');
-        }
-        self.json.push(b']');
-    }
-
-    fn end(mut self) -> String {
-        self.json.push(b'}');
-        // Only text went in.
-        String::from_utf8(self.json).unwrap_or_default()
-    }
 }

@@ -2,7 +2,7 @@
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// A pod. What is not named here is skipped while it is read, so that a very large specification costs nothing.
@@ -101,21 +101,27 @@ pub struct Metadata {
     pub owner_references: Vec<OwnerReference>,
 }
 
-/// Whose a pod is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// Whose a pod is. Written as it was read, without what it does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OwnerReference {
     /// `apps/v1`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub api_version: String,
     /// `ReplicaSet`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// Its name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Its id.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub uid: String,
     /// Whether it is the one that manages the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub controller: Option<bool>,
     /// Whether it may not go before the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub block_owner_deletion: Option<bool>,
 }
 
@@ -194,6 +200,12 @@ impl Pairs {
     /// The text of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
+    }
+}
+
+impl Serialize for Pairs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, text)| (name, text)))
     }
 }
 
