@@ -23,6 +23,9 @@ const NAMES: [&str; 2] = ["a", "b"];
 /// Rotated files that a writer keeps before it deletes the oldest.
 const ROTATED_MAX: usize = 4;
 
+/// Digits of a line's number, by which it is told from all others.
+const NUMBER_LEN: usize = 5;
+
 /// How often an inode is asked for again.
 const REUSE_TRIES: usize = 8;
 
@@ -180,7 +183,7 @@ impl World {
         self.next += 1;
         // Now and then lines begin and end alike, as headers do.
         let width = if self.rng.bool() { 40 } else { self.rng.usize(..60) };
-        format!("{:05} {}", self.next, "x".repeat(width))
+        format!("{:0NUMBER_LEN$} {}", self.next, "x".repeat(width))
     }
 
     /// Writes `text` to a file that lies where it says.
@@ -238,7 +241,9 @@ impl World {
         let partial = partial.map(|line| {
             let text: String =
                 self.pieces(vec![line.clone()]).into_iter().map(|(text, _)| text).collect();
-            let (part, rest) = text.split_at(self.rng.usize(1..text.len() - 1));
+            // One that ends where its file does is a line of its own, and must have its number.
+            let shortest = if self.joins { 1 } else { NUMBER_LEN };
+            let (part, rest) = text.split_at(self.rng.usize(shortest..text.len() - 1));
             (part.to_owned(), line, rest.to_owned())
         });
         self.current(index);
