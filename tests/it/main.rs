@@ -31,6 +31,7 @@ mod stock_parsers;
 mod tail_properties;
 mod tidy;
 mod tls;
+mod vm;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
