@@ -40,6 +40,8 @@ pub struct Agent {
     pub(super) registry: Arc<Registry>,
     /// How long a stop may take: `Grace`.
     pub(super) grace: Duration,
+    /// Whether an input reads from a pipe.
+    pub(super) reads_pipe: bool,
 }
 
 /// Why a running agent ended otherwise than by its inputs or a first signal.
@@ -53,6 +55,12 @@ pub enum RunError {
         "stopped by a second signal; what was not delivered is read again after the next start"
     )]
     Impatient,
+    /// All was read, and not all was delivered: what of it, by output.
+    #[error("not everything was delivered: {0}")]
+    GivenUp(String),
+    /// A signal ended it before so many chunks were delivered that no start will read again.
+    #[error("stopped before {0} chunks were delivered: what came from a pipe cannot be read again")]
+    CutShort(usize),
 }
 
 impl Agent {
@@ -67,6 +75,11 @@ impl Agent {
         // What is left are tries whose chunks nobody waits for any more.
         runtime.shutdown_background();
         result
+    }
+
+    /// What is counted.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
     }
 
     async fn serve(self) -> Result<(), RunError> {
@@ -85,11 +98,13 @@ impl Agent {
         let (done, mut is_done) = oneshot::channel();
         let pipeline = self.pipeline;
         let thread = thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
-            pipeline.run();
+            let left = pipeline.run();
             // The other end only goes away with the process.
             let _told = done.send(());
+            left
         })?;
-        if !one_of(&mut terminate, &mut interrupt, &mut is_done).await {
+        let is_by_itself = one_of(&mut terminate, &mut interrupt, &mut is_done).await;
+        if !is_by_itself {
             info!(grace = ?self.grace, "stopping: what was read is delivered first");
             self.control.send(Control::Stop(self.grace));
             stop.send_replace(true);
@@ -97,11 +112,15 @@ impl Agent {
                 return Err(RunError::Impatient);
             }
         }
-        if let Err(panic) = thread.join() {
-            // A broken invariant is no clean end.
-            resume_unwind(panic);
-        }
+        // A broken invariant is no clean end.
+        let left = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         tell_outcome(&self.registry);
+        if is_by_itself {
+            return given_up(&self.registry).map_or(Ok(()), |what| Err(RunError::GivenUp(what)));
+        }
+        if self.reads_pipe && left > 0 {
+            return Err(RunError::CutShort(left));
+        }
         Ok(())
     }
 }
@@ -129,6 +148,22 @@ fn tell_outcome(registry: &Registry) {
             "records of this run"
         );
     }
+}
+
+/// What will not be delivered any more, though nobody asked for an end.
+fn given_up(registry: &Registry) -> Option<String> {
+    let unread = registry.inputs().filter(|(_, metrics)| metrics.read_errors.value() > 0);
+    let unread = unread.map(|(input, _)| format!("`{input}` could not be read to its end"));
+    let dropped = registry.outputs().filter_map(|(output, metrics)| {
+        let dropped = metrics.dropped_records.value();
+        let kept = match metrics.dead_letters.value() {
+            0 => String::new(),
+            kept => format!(", of which {kept} are kept as dead letters"),
+        };
+        (dropped > 0).then(|| format!("`{output}` gave up {dropped} records{kept}"))
+    });
+    let all: Vec<_> = unread.chain(dropped).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Waits for the pipeline to end, which is true, or for a signal, which is not.

@@ -54,6 +54,7 @@ struct PlannedInput {
     on_disk: bool,
     /// `DB`.
     database: Option<String>,
+    is_pipe: bool,
     metrics: Arc<InputMetrics>,
     open: OpenInput,
 }
@@ -163,6 +164,16 @@ impl Plan {
         self.service.log_file.as_deref()
     }
 
+    /// Whether an input reads from a pipe, which ends and cannot be read again.
+    pub fn reads_pipe(&self) -> bool {
+        self.inputs.iter().any(|input| input.is_pipe)
+    }
+
+    /// Whether an output may write to the standard output.
+    pub fn prints(&self) -> bool {
+        self.outputs.iter().any(|output| matches!(output.setup, OutputSetup::Writer(_)))
+    }
+
     pub(super) fn service(&self) -> &ServiceOptions {
         &self.service
     }
@@ -204,6 +215,7 @@ impl Plan {
         let (synced_sender, synced) = mailbox::channel()?;
         let (control, control_receiver) = mailbox::channel()?;
         let storage = Storage::open(&self)?;
+        let reads_pipe = self.reads_pipe();
         let mut outlets = Vec::new();
         let mut couriers = Vec::new();
         let is_only = self.outputs.len() == 1;
@@ -253,7 +265,7 @@ impl Plan {
         let pipeline = Pipeline::new(slots, router, settled, synced, control_receiver);
         let admin = bind_admin(&self.service)?;
         let (apis, grace) = (self.apis, self.service.grace.0);
-        Ok(Agent { pipeline, control, couriers, apis, admin, registry, grace })
+        Ok(Agent { pipeline, control, couriers, apis, admin, registry, grace, reads_pipe })
     }
 }
 
@@ -295,8 +307,10 @@ impl Planner<'_> {
             multiline: &self.multiline,
             bytes_max: service.multiline_buffer_limit.0,
         };
-        let BuiltInput { database, open } = plugins::input(&instance, means, self.diagnostics)?;
-        Some(PlannedInput { name: instance.name, mem_buf_limit, on_disk, database, metrics, open })
+        let BuiltInput { database, is_pipe, open } =
+            plugins::input(&instance, means, self.diagnostics)?;
+        let name = instance.name;
+        Some(PlannedInput { name, mem_buf_limit, on_disk, database, is_pipe, metrics, open })
     }
 
     fn filter(&mut self, instance: &Instance<FilterCommon>) -> Option<FilterSlot> {

@@ -22,6 +22,7 @@ mod long_lines;
 mod manifests;
 mod never_acts;
 mod once;
+mod pipes;
 mod readme;
 mod resume;
 mod rights;
