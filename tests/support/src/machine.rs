@@ -29,7 +29,7 @@ pub fn configure_machine(folder: &Path, main: &str, port: u16) -> PathBuf {
             conf = conf.replace(what, with);
         };
         match name {
-            "service.conf" => {
+            "vm-service.conf" => {
                 replace("/var/lib/tailwater", &state);
                 replace("2020", &free_port().to_string());
             }
