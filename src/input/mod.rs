@@ -5,6 +5,7 @@ mod encoding;
 mod join;
 mod lines;
 mod objects;
+pub mod sqlite;
 pub mod stdin;
 pub mod tail;
 
