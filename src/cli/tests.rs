@@ -148,10 +148,10 @@ fn what_is_not_understood() {
     "#]],
     );
     check(
-        &["-i", "systemd", "-o", "stdout"],
+        &["-i", "forward", "-o", "stdout"],
         &expect![[r#"
         refused
-        command line: input `systemd` is not supported yet; let journald write to files and `tail` them
+        command line: input `forward` is not supported yet; let the sender write files and `tail` them
     "#]],
     );
 }

@@ -7,6 +7,7 @@ mod lines;
 mod objects;
 pub mod sqlite;
 pub mod stdin;
+pub mod systemd;
 pub mod tail;
 
 pub use encoding::fuzz_encoding;
