@@ -135,6 +135,7 @@ mod tests {
     #[test]
     fn the_key_is_frozen() {
         let key = Cursor::parse(TEXT).unwrap().series.key();
-        expect!["928ee1d3b095d4a2dc807d8a55036b4d"].assert_eq(&format!("{:032x}", u128::from_le_bytes(key)));
+        expect!["928ee1d3b095d4a2dc807d8a55036b4d"]
+            .assert_eq(&format!("{:032x}", u128::from_le_bytes(key)));
     }
 }

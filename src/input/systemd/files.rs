@@ -3,7 +3,7 @@
 //! What a file begins with: <https://systemd.io/JOURNAL_FILE_FORMAT/>, "Header".
 
 use rustix::process::{getegid, getgroups};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -29,8 +29,14 @@ const SIGNATURE: &[u8] = b"LPKSHHRH";
 const HEADER_SIZE_OFFSET: usize = 88;
 const ARENA_SIZE_OFFSET: usize = 96;
 
+/// Where it says which number its newest entry has.
+const TAIL_NUMBER_OFFSET: usize = 160;
+
 /// As much of the header as is looked at.
-const HEAD_LEN: usize = ARENA_SIZE_OFFSET + 8;
+const HEAD_LEN: usize = TAIL_NUMBER_OFFSET + 8;
+
+/// Files that are opened one by one in a turn, to see whether their newest entry can be reached.
+const PROBES_MAX: usize = 32;
 
 /// What is wrong with a file.
 #[derive(Debug)]
@@ -103,8 +109,10 @@ pub(super) struct Files {
     folders: Vec<PathBuf>,
     /// What was told of.
     told: BTreeSet<PathBuf>,
-    /// What the library did not have open at the last look: it may only not have heard of it yet.
+    /// Those whose newest entry could not be reached the first time.
     suspects: BTreeSet<PathBuf>,
+    /// Those of which it is known whether it can be.
+    probed: BTreeSet<PathBuf>,
 }
 
 /// What a look found.
@@ -120,7 +128,7 @@ impl Files {
     /// The files of the journal in this folder, or of this machine's.
     pub(super) fn new(folder: Option<&Path>) -> Self {
         let folders = folder.map_or_else(own_folders, |folder| vec![folder.to_owned()]);
-        Self { folders, told: BTreeSet::new(), suspects: BTreeSet::new() }
+        Self { folders, told: BTreeSet::new(), suspects: BTreeSet::new(), probed: BTreeSet::new() }
     }
 
     /// Where they lie, for the log.
@@ -141,24 +149,40 @@ impl Files {
         look
     }
 
-    /// Looks which files the library reads, once it has read all that it reads. It keeps each open, and leaves those in
-    /// which it finds damage without a word. Those that it had left at the last look already; and whether there are
-    /// more.
-    pub(super) fn look_for_left(&mut self) -> (Vec<(PathBuf, Defect)>, bool) {
-        let open = open_files();
-        let mut left = BTreeSet::new();
-        for path in self.files() {
-            let Some(status) = path.metadata().ok().filter(|status| status.len() > 0) else {
+    /// Sees whether the newest entry of each file can be reached, of files that were not seen to; `newest` asks the
+    /// library for its number. It passes over what it finds damaged, and all behind that, without a word. Those of which
+    /// it is sure that it cannot, since this is the second time; and whether more is to be seen to.
+    pub(super) fn probe(
+        &mut self,
+        newest: impl Fn(&Path) -> Option<u64>,
+    ) -> (Vec<(PathBuf, Defect)>, bool) {
+        let files = self.files();
+        self.probed.retain(|path| files.contains(path));
+        let (mut bad, mut are_more, mut left) = (Vec::new(), false, PROBES_MAX);
+        for path in files {
+            if self.probed.contains(&path) {
                 continue;
-            };
-            if !open.contains(&(status.dev(), status.ino())) && defect(&path).is_none() {
-                left.insert(path);
             }
+            let Some(room) = left.checked_sub(1) else { return (bad, true) };
+            left = room;
+            let Ok((head, len)) = read_head(&path) else { continue };
+            let Some(last) = number(&head, TAIL_NUMBER_OFFSET) else { continue };
+            if judge(&head, len).is_some() {
+                continue;
+            }
+            if last == 0 || newest(&path).is_some_and(|reached| reached >= last) {
+                self.suspects.remove(&path);
+            } else if !self.suspects.remove(&path) {
+                // Its writer may have counted an entry and not linked it yet.
+                self.suspects.insert(path);
+                are_more = true;
+                continue;
+            } else {
+                bad.extend(self.tell(path.clone(), Defect::Left));
+            }
+            self.probed.insert(path);
         }
-        let suspects = std::mem::replace(&mut self.suspects, left.clone());
-        let sure: Vec<_> = left.intersection(&suspects).cloned().collect();
-        let are_more = left.iter().any(|path| !suspects.contains(path));
-        (sure.into_iter().filter_map(|path| self.tell(path, Defect::Left)).collect(), are_more)
+        (bad, are_more)
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -170,16 +194,6 @@ impl Files {
         let is_new = self.told.len() < FILES_MAX && self.told.insert(path.clone());
         is_new.then_some((path, defect))
     }
-}
-
-/// The files that this process has open.
-fn open_files() -> HashSet<(u64, u64)> {
-    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let identity = |entry: std::fs::DirEntry| {
-        let status = std::fs::metadata(entry.path()).ok()?;
-        status.is_file().then(|| (status.dev(), status.ino()))
-    };
-    entries.filter_map(identity).collect()
 }
 
 /// The folders of this machine's journal, whether they are there or not.
@@ -217,14 +231,7 @@ fn journal_files(folder: &Path) -> Vec<PathBuf> {
 /// What is wrong with a file, if anything. One that is gone, or as good as empty since it has only just been made, is
 /// not wrong.
 fn defect(path: &Path) -> Option<Defect> {
-    let read = || -> io::Result<(Vec<u8>, u64)> {
-        let file = File::open(path)?;
-        let len = file.metadata()?.len();
-        let mut head = Vec::with_capacity(HEAD_LEN);
-        file.take(HEAD_LEN as u64).read_to_end(&mut head)?;
-        Ok((head, len))
-    };
-    match read() {
+    match read_head(path) {
         Ok((head, len)) => judge(&head, len),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -234,16 +241,26 @@ fn defect(path: &Path) -> Option<Defect> {
     }
 }
 
+/// What a file begins with, and how long it is.
+fn read_head(path: &Path) -> io::Result<(Vec<u8>, u64)> {
+    let file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let mut head = Vec::with_capacity(HEAD_LEN);
+    file.take(HEAD_LEN as u64).read_to_end(&mut head)?;
+    Ok((head, len))
+}
+
+/// A number of the header, if it is so long.
+fn number(head: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*head.get(at..)?.first_chunk()?))
+}
+
 /// What is wrong with a file that begins like this and is so long.
 fn judge(head: &[u8], len: u64) -> Option<Defect> {
     if len == 0 {
         return None;
     }
-    let number = |at: usize| {
-        let bytes = head.get(at..)?.first_chunk()?;
-        Some(u64::from_le_bytes(*bytes))
-    };
-    let sizes = number(HEADER_SIZE_OFFSET).zip(number(ARENA_SIZE_OFFSET));
+    let sizes = number(head, HEADER_SIZE_OFFSET).zip(number(head, ARENA_SIZE_OFFSET));
     let Some((header, arena)) = sizes.filter(|_| head.starts_with(SIGNATURE)) else {
         return Some(Defect::Foreign);
     };
@@ -314,23 +331,49 @@ mod tests {
         );
         let look = files.look();
         assert_eq!((look.usable, look.bad.len()), (2, 0));
-        // Nobody reads it, which is sure only at the second look, and told once.
-        assert!(matches!(files.look_for_left(), (left, true) if left.is_empty()));
-        let (left, are_more) = files.look_for_left();
-        assert!(left.len() == 1 && left[0].0.ends_with("b.journal") && !are_more, "{left:?}");
-        let (left, _) = files.look_for_left();
-        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]
-    fn what_is_open_is_read() {
+    fn a_file_whose_newest_entry_cannot_be_reached_is_told_once() {
         let folder = tailwater_testing::folder();
-        let path = folder.path().join("b.journal");
-        std::fs::write(&path, head(1, 0)).unwrap();
-        let _open = File::open(&path).unwrap();
-        let mut files = Files::new(Some(folder.path()));
-        for _ in 0..2 {
-            assert!(matches!(files.look_for_left(), (left, false) if left.is_empty()));
+        let path = folder.path().join("a.journal");
+        let mut bytes = head(1, 0);
+        bytes[TAIL_NUMBER_OFFSET] = 9;
+        std::fs::write(&path, bytes).unwrap();
+        let probe = |files: &mut Files, newest| {
+            let (bad, are_more) = files.probe(|_| newest);
+            (bad.len(), are_more)
+        };
+        for newest in [None, Some(8)] {
+            let mut files = Files::new(Some(folder.path()));
+            assert_eq!(probe(&mut files, newest), (0, true));
+            assert_eq!(probe(&mut files, newest), (1, false));
+            assert_eq!(probe(&mut files, newest), (0, false));
         }
+        // It was only not written to its end.
+        let mut files = Files::new(Some(folder.path()));
+        assert_eq!(probe(&mut files, Some(8)), (0, true));
+        assert_eq!(probe(&mut files, Some(9)), (0, false));
+        assert_eq!(probe(&mut files, None), (0, false));
+    }
+
+    #[test]
+    fn many_files_are_seen_to_bit_by_bit() {
+        let folder = tailwater_testing::folder();
+        let mut bytes = head(1, 0);
+        bytes[TAIL_NUMBER_OFFSET] = 9;
+        for file in 0..=PROBES_MAX {
+            std::fs::write(folder.path().join(format!("{file}.journal")), &bytes).unwrap();
+        }
+        let asked = std::cell::Cell::new(0);
+        let ask = |_: &Path| {
+            asked.set(asked.get() + 1);
+            Some(9)
+        };
+        let mut files = Files::new(Some(folder.path()));
+        assert!(files.probe(ask).1);
+        assert_eq!(asked.get(), PROBES_MAX);
+        assert!(!files.probe(ask).1);
+        assert_eq!(asked.get(), PROBES_MAX + 1);
     }
 }

@@ -51,6 +51,7 @@ macro_rules! functions {
 functions! {
     sd_journal_open: fn(*mut *mut Handle, c_int) -> c_int;
     sd_journal_open_directory: fn(*mut *mut Handle, *const c_char, c_int) -> c_int;
+    sd_journal_open_files: fn(*mut *mut Handle, *const *const c_char, c_int) -> c_int;
     sd_journal_close: fn(*mut Handle) -> ();
     sd_journal_add_match: fn(*mut Handle, *const c_void, usize) -> c_int;
     sd_journal_add_conjunction: fn(*mut Handle) -> c_int;
@@ -118,7 +119,7 @@ pub(super) struct Journal {
     functions: &'static Functions,
     /// Owned: opened by this, closed when it is dropped.
     handle: NonNull<Handle>,
-    /// Owned by the handle, and the same for as long as that lives.
+    /// Owned by the handle, and the same for as long as that lives; -1: there is none.
     fd: RawFd,
 }
 
@@ -136,34 +137,50 @@ impl Journal {
     /// Opens the journal of a folder; `None`: the one of this machine.
     pub(super) fn open(folder: Option<&Path>) -> Result<Self, Unopened> {
         let functions = functions().map_err(Unopened::NoLibrary)?;
-        let folder = folder.map(|folder| CString::new(folder.as_os_str().as_bytes())).transpose();
-        let folder = folder.map_err(|error| Unopened::Refused(error.into()))?;
-        let mut handle = ptr::null_mut();
-        // SAFETY: `handle` is where the library may write a pointer, and `folder` is text that ends with NUL; both
-        // outlive the call.
-        let answer = unsafe {
-            match &folder {
-                Some(folder) => {
-                    (functions.sd_journal_open_directory)(&raw mut handle, folder.as_ptr(), 0)
-                }
-                None => (functions.sd_journal_open)(&raw mut handle, LOCAL_ONLY),
-            }
-        };
-        check(answer).map_err(Unopened::Refused)?;
-        let handle = NonNull::new(handle).ok_or_else(|| {
-            Unopened::Refused(io::Error::other("libsystemd gave no journal and no error"))
+        let folder = folder.map(c_path).transpose().map_err(Unopened::Refused)?;
+        let mut journal = Self::opened(functions, |handle| match &folder {
+            // SAFETY: `handle` is where the library may write a pointer, and `folder` ends with NUL and outlives the
+            // call.
+            Some(folder) => unsafe {
+                (functions.sd_journal_open_directory)(handle, folder.as_ptr(), 0)
+            },
+            // SAFETY: `handle` is where the library may write a pointer.
+            None => unsafe { (functions.sd_journal_open)(handle, LOCAL_ONLY) },
         })?;
-        let mut journal = Self { functions, handle, fd: -1 };
         // SAFETY: the handle is open.
         let fd = journal.call(|functions, handle| unsafe { (functions.sd_journal_get_fd)(handle) });
         journal.fd = fd.map_err(Unopened::Refused)?;
         Ok(journal)
     }
 
+    /// Opens one file alone, for a look; nothing tells of what is written to it.
+    pub(super) fn open_file(path: &Path) -> Result<Self, Unopened> {
+        let functions = functions().map_err(Unopened::NoLibrary)?;
+        let path = c_path(path).map_err(Unopened::Refused)?;
+        let paths = [path.as_ptr(), ptr::null()];
+        // SAFETY: `handle` is where the library may write a pointer, `paths` ends with a null pointer, and its text with
+        // NUL; both outlive the call.
+        Self::opened(functions, |handle| unsafe {
+            (functions.sd_journal_open_files)(handle, paths.as_ptr(), 0)
+        })
+    }
+
+    fn opened(
+        functions: &'static Functions,
+        open: impl FnOnce(*mut *mut Handle) -> c_int,
+    ) -> Result<Self, Unopened> {
+        let mut handle = ptr::null_mut();
+        check(open(&raw mut handle)).map_err(Unopened::Refused)?;
+        let handle = NonNull::new(handle).ok_or_else(|| {
+            Unopened::Refused(io::Error::other("libsystemd gave no journal and no error"))
+        })?;
+        Ok(Self { functions, handle, fd: -1 })
+    }
+
     /// Readable when files changed, came or went: then [`Journal::process`] is to be called.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: it is open for as long as the handle, and the handle for as long as `self`, which is borrowed.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
+        (self.fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(self.fd) })
     }
 
     /// Values that are packed are unpacked up to so many bytes, their name counted.
@@ -326,6 +343,10 @@ impl Drop for Journal {
         // SAFETY: the handle is open, and nothing uses it behind this.
         unsafe { (self.functions.sd_journal_close)(self.handle.as_ptr()) }
     }
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
 }
 
 fn check(answer: c_int) -> io::Result<c_int> {

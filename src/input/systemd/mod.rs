@@ -23,6 +23,8 @@
 //! Files that are deleted while they are read stay open until they are read to the end: the library hears of changes
 //! only when there is nothing left to read.
 
+#[cfg(test)]
+mod behaviour;
 mod cursor;
 mod entry;
 mod error;
@@ -62,10 +64,10 @@ const BATCH_BYTES_MAX: u64 = 256 << 10;
 /// An arena that grew beyond this is given back: rare batches must not decide what the process weighs.
 const ARENA_BYTES_MAX: usize = 4 << 20;
 
-/// Time between two looks for files that the library has left.
+/// Time between two looks for files that the library does not read to their end.
 const CHECK_PAUSE: Duration = Duration::from_mins(1);
 
-/// The same where there seem to be some: it may only not have heard of them yet.
+/// The same where there seem to be some, or not all were looked at.
 const SUSPECT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Time between two looks at a journal on a network, whose changes nobody tells of: the library's own.
@@ -98,7 +100,7 @@ pub struct Systemd {
     looks: bool,
     /// Whether there were some that can be read when they were looked at.
     has_files: bool,
-    /// The next look for files that the library has left; `None`: as soon as all is read.
+    /// The next look for files that the library does not read to their end; `None`: as soon as all is read.
     next_check: Option<Instant>,
     state: State,
 }
@@ -235,12 +237,13 @@ impl Systemd {
         usable > 0
     }
 
-    /// Now and then looks for files that the library has left, once all is read that it reads.
+    /// Looks for files that the library does not read to their end, once all is read that it reads. When the next look
+    /// is due.
     fn check(&mut self, now: Instant) -> Instant {
         if let Some(due) = self.next_check.filter(|due| now < *due) {
             return due;
         }
-        let (left, are_more) = self.files.look_for_left();
+        let (left, are_more) = self.files.probe(reader::newest);
         self.tell(&left);
         let due = now + if are_more { SUSPECT_PAUSE } else { CHECK_PAUSE };
         self.next_check = Some(due);
@@ -384,7 +387,7 @@ impl Input for Systemd {
 
     fn wake_on(&self, full: bool) -> Option<BorrowedFd<'_>> {
         let is_waiting = matches!(self.state, State::Idle | State::Absent);
-        (is_waiting && !full).then(|| self.reader.fd())
+        if is_waiting && !full { self.reader.fd() } else { None }
     }
 }
 

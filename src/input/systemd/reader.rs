@@ -210,7 +210,7 @@ impl Reader {
     }
 
     /// Readable when there may be more.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.journal.fd()
     }
 
@@ -225,6 +225,16 @@ impl Reader {
         Cursor::parse(&self.text)
             .ok_or_else(|| io::Error::other("an entry's cursor is of a kind that is not known"))
     }
+}
+
+/// The number of the newest entry that the library reaches in a file; `None`: it reaches none.
+pub(super) fn newest(path: &Path) -> Option<u64> {
+    let mut journal = Journal::open_file(path).ok()?;
+    journal.seek(Seek::Tail).ok()?;
+    let mut text = String::new();
+    journal.previous().ok().filter(|is_there| *is_there)?;
+    journal.cursor(&mut text).ok()?;
+    Some(Cursor::parse(&text)?.number)
 }
 
 /// Why the journal cannot be opened.
