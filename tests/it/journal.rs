@@ -279,6 +279,22 @@ fn from_the_tail_only_what_is_new_is_read_also_over_a_restart() {
 }
 
 #[test]
+fn behind_the_end_of_nothing_everything_is_new() {
+    let filter = "Read_From_Tail On; Systemd_Filter _SYSTEMD_UNIT=later.service";
+    for (properties, files) in [("Read_From_Tail On", &[][..]), (filter, &["boots"][..])] {
+        let place = place(&format!("DB @DIR@/p.db; {properties}"), files);
+        let Some(agent) = start(&place) else { return };
+        assert!(until(LIMIT, || place.path("p.db").exists()), "{}", agent.stderr());
+        // It begins to read when it has said that it cannot yet, or at once.
+        let is_reading = || !files.is_empty() || agent.stderr().contains("there is no journal in");
+        assert!(until(LIMIT, is_reading), "{}", agent.stderr());
+        put(&place, "later");
+        let (records, _) = records(agent, 2);
+        assert_eq!(records.len(), 2, "{properties}");
+    }
+}
+
+#[test]
 fn files_that_come_and_go_are_followed() {
     let place = place("DB @DIR@/p.db", &[]);
     let Some(agent) = start(&place) else { return };

@@ -147,8 +147,11 @@ impl Reader {
         if self.journal.previous()? {
             self.journal.skip(LAST_MAX)?;
             self.last = Some(self.read_cursor()?);
+            return Ok(());
         }
-        Ok(())
+        // Whatever comes is new. Behind the end of nothing the library would never find it.
+        self.begin = Begin::Head;
+        self.journal.seek(Seek::Head)
     }
 
     /// Passes over what cannot be read.
