@@ -247,6 +247,12 @@ pub(super) fn outlook(instance: &Instance<InputCommon>, parsers: &Parsers) -> Ou
     }
 }
 
+/// The database in which an input keeps its position, where there is room for one position only.
+pub(super) fn own_database(instance: &Instance<InputCommon>) -> Option<String> {
+    let is_systemd = instance.plugin.name == SystemdOptions::NAME;
+    is_systemd.then(|| instance.options(SystemdOptions::read).db).flatten()
+}
+
 /// What the tags begin with that an input makes of its `Tag`, as far as that is known.
 pub(super) fn tag_starts(instance: &Instance<InputCommon>, tag: &str) -> Vec<String> {
     if instance.plugin.name != TailOptions::NAME {

@@ -452,6 +452,10 @@ fn what_is_no_journal_ends_the_start() {
     };
     check("Systemd_Filter unit=x", "`unit=x` is no `FIELD=value`");
     check("Systemd_Filter_Type xor", "none of or, and");
+    let two = place("DB p.db\n[INPUT]\n    Name systemd\n    Tag b\n    DB p.db", &[]);
+    let ended = two.finish(&["-c", "fluent-bit.conf", "--dry-run"]);
+    let says = "input `systemd.1`: another input keeps its position in `p.db`";
+    assert!(ended.code == Some(0) && ended.stderr.contains(says), "{}", ended.stderr);
     let missing = place("", &[]);
     std::fs::remove_dir(missing.path("journal")).unwrap();
     let ended = missing.start().wait(LIMIT);
