@@ -24,6 +24,7 @@ use crate::output::{Courier, Local, Output, Policy};
 use crate::parser::Parsers;
 use crate::parser::multiline::MultilineParsers;
 use crate::record::Match;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -122,6 +123,7 @@ impl Plan {
     pub fn new(model: Model, diagnostics: &mut Diagnostics) -> Option<Self> {
         let parsers = Parsers::build(&model.parsers, diagnostics);
         walk::check(&model, &parsers, diagnostics);
+        check_databases(&model.inputs, diagnostics);
         let mut planner = Planner {
             multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
             parsers: Arc::new(parsers),
@@ -266,6 +268,22 @@ impl Plan {
         let admin = bind_admin(&self.service)?;
         let (apis, grace) = (self.apis, self.service.grace.0);
         Ok(Agent { pipeline, control, couriers, apis, admin, registry, grace, reads_pipe })
+    }
+}
+
+/// Reports the inputs whose position another one writes over, as it does with Fluent Bit.
+fn check_databases(inputs: &[Instance<InputCommon>], diagnostics: &mut Diagnostics) {
+    let mut taken = BTreeSet::new();
+    for input in inputs {
+        let Some(database) = plugins::own_database(input) else { continue };
+        if !taken.insert(database.clone()) {
+            let message = format!(
+                "input `{}`: another input keeps its position in `{database}`, which has room for one; after a restart \
+                 entries are missing: give each a file of its own",
+                input.name
+            );
+            diagnostics.warning(input.section.location_of("DB"), message);
+        }
     }
 }
 
