@@ -15,6 +15,7 @@ mod cluster;
 mod journal;
 mod kubernetes;
 mod manifests;
+mod nginx;
 mod outage;
 mod place;
 mod refusals;
