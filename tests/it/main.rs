@@ -33,6 +33,7 @@ mod supervisor;
 mod tail_properties;
 mod tidy;
 mod tls;
+mod vm;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
