@@ -1,59 +1,17 @@
 #!/usr/bin/env bash
 # run.sh [PROGRAM]: makes the .deb and the .rpm of a release binary, and tries them: what is in them, whether systemd takes
-# the unit, and the .deb in a fresh Debian, from its installation over an upgrade under a running agent to its end.
-# Without PROGRAM, of that which `portable.sh` builds; for any other, Debian's release is as new as its glibc.
+# the unit, and the .deb in a fresh Debian, from its installation over an upgrade under a running agent to its end. Without
+# PROGRAM, of that which `portable.sh` builds. `boot.sh` tries the service.
 # Needs root, and Debian's debootstrap, rpm, systemd and binutils.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-# shellcheck source=tests/servers/cache.sh
-. "$here/../servers/cache.sh"
-fail() {
-  echo "$*" >&2
-  exit 1
-}
-[ "$(id -u)" = 0 ] || fail "run it as root"
 for tool in debootstrap rpm systemd-analyze strip; do
-  command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install debootstrap rpm systemd binutils"
+  command -v "$tool" >/dev/null || {
+    echo "$tool is missing: apt-get install debootstrap rpm systemd binutils" >&2
+    exit 1
+  }
 done
-portable=2.31
-if [ $# -gt 0 ]; then
-  program=$1
-else
-  program=$("$here/portable.sh")
-  "$here/needs.sh" "$program" "$portable" >/dev/null
-fi
-glibc=$("$here/needs.sh" "$program" 2.36)
-PATH=$("$here/tools.sh"):$PATH
-work=$(mktemp -d "${TMPDIR:-/tmp}/tailwater-packages.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-
-# debian RELEASE FOLDER: the least of it.
-debian() {
-  debootstrap --variant=minbase --include=ca-certificates "$1" "$2" http://deb.debian.org/debian
-  rm -rf "$2"/var/cache/apt/archives/*.deb "$2"/var/lib/apt/lists/* "$2"/usr/share/{doc,locale,man}/*
-}
-release=bookworm variant=()
-if [ "$(printf '%s\n' "$glibc" "$portable" | sort -V | tail -1)" = "$portable" ]; then
-  release=bullseye variant=(--variant portable)
-fi
-fresh=$CACHE/debian-$release
-once "$fresh" debian "$release"
-
-# packages VERSION: both, in $work/VERSION.
-mkdir -p "$work/target/release"
-strip -o "$work/target/release/tailwater" "$program"
-packages() {
-  mkdir "$work/$1"
-  (
-    cd "$root"
-    export CARGO_TARGET_DIR=$work/target
-    cargo deb --quiet --fast --no-build --no-strip "${variant[@]}" --deb-version "$1-1" --output "$work/$1/tailwater.deb"
-    cargo generate-rpm --payload-compress gzip --set-metadata "version = \"$1\"" --output "$work/$1/tailwater.rpm"
-  ) >"$work/log" 2>&1 || fail "$(cat "$work/log")"
-}
-packages 0.1.0
-packages 0.1.1
+# shellcheck source=tests/packages/make.sh
+. "$(dirname "${BASH_SOURCE[0]}")/make.sh"
 
 # Both have the same files, and what is configuration is known to be.
 unpacked=$work/unpacked
@@ -80,6 +38,8 @@ exposure=$(systemd-analyze security --offline=true --threshold=20 --no-pager "$u
 exposure=$(grep -o 'level for .*: [0-9.]*' <<<"$exposure" | grep -o '[0-9.]*$')
 
 # The .deb in a Debian.
+fresh=$CACHE/debian-$release
+once "$fresh" debian ca-certificates
 system=$work/system
 cp -a "$fresh" "$system"
 # What runs a command there, with a /proc that is gone when it ends.
