@@ -5,6 +5,7 @@ use crate::output::Letters;
 use crate::output::letters::copy;
 use crate::output::number::shortest;
 use crate::record::{Accessor, Name};
+use memchr::memchr;
 use memchr::memmem::Finder;
 use tailwater_parsers::json::{self, Text, Value};
 
@@ -80,6 +81,41 @@ impl Cuts {
             Place::Field { finder, .. } => finder.find(record).is_some(),
             Place::Item(_) => false,
         })
+    }
+
+    /// Does what `write` does without reading the record, if this is about one field alone, and that has the value that it
+    /// had last: a pod's metadata is the same from line to line.
+    fn write_known(&mut self, record: &[u8], out: &mut Vec<u8>, seen: &mut Vec<u8>) -> bool {
+        let Self { all, known } = self;
+        let [cut] = all.as_mut_slice() else { return false };
+        let Place::Field { name, finder } = &cut.place else { return false };
+        let Some(at) = finder.find(record) else { return false };
+        let Some((before, field)) = record.split_at_checked(at) else { return false };
+        let value = field.strip_prefix(finder.needle()).unwrap_or_default();
+        let Some(behind) = value.strip_prefix(known.as_bytes()) else { return false };
+        // Where one bracket is left, it is the record's: the field is its own, and no deeper one.
+        let is_last_bracket = memchr(b'}', behind).is_some_and(|at| at + 1 == behind.len());
+        if known.is_empty() || !is_last_bracket || finder.find(behind).is_some() {
+            return false;
+        }
+        if cut.is_watched {
+            copy(Value::String(Text::Plain(name)), seen);
+            seen.extend_from_slice(known.as_bytes());
+        }
+        if cut.whole {
+            let (before, behind) = match before.strip_suffix(b",") {
+                Some(before) => (before, behind),
+                None => (before, behind.strip_prefix(b",").unwrap_or(behind)),
+            };
+            out.extend_from_slice(before);
+            out.extend_from_slice(behind);
+        } else {
+            out.extend_from_slice(before);
+            out.extend_from_slice(finder.needle());
+            out.extend_from_slice(cut.rest_of(known));
+            out.extend_from_slice(behind);
+        }
+        true
     }
 
     /// Appends the record without what is left out, and to `seen` the values that are watched. As everywhere
@@ -256,8 +292,11 @@ impl Lines {
     pub(super) fn line<'l>(&'l mut self, record: &'l [u8]) -> Line<'l> {
         self.seen.clear();
         let rest = if self.cuts.may_be_in(record) {
-            self.rest.clear();
-            self.cuts.write(text(record), &mut self.rest, &mut self.seen);
+            let Self { cuts, rest, seen, .. } = self;
+            rest.clear();
+            if !cuts.write_known(record, rest, seen) {
+                cuts.write(text(record), rest, seen);
+            }
             &self.rest
         } else {
             record
@@ -352,5 +391,67 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
         }
         Value::Number(text) => out.extend_from_slice(shortest(text).as_bytes()),
         Value::Null | Value::True | Value::False => copy(value, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Lines without some fields, of whose values labels come.
+    fn lines(cut: &[&str], watched: &[&str]) -> Lines {
+        let mut cuts = Cuts::default();
+        for path in cut {
+            cuts.add(&Accessor::parse(path).unwrap());
+        }
+        for path in watched {
+            cuts.watch(&Accessor::parse(path).unwrap());
+        }
+        Lines::new(cuts, LineFormat::Json, DropSingleKey::Off, Letters::Plain)
+    }
+
+    /// Fields as records have them: metadata that is the same or nearly, under its name or another, deeper, or as text.
+    const FIELDS: [&str; 12] = [
+        r#""log":"hello""#,
+        r#""log":"{\"kubernetes\":{\"pod\":\"a\"}}""#,
+        r#""x":{"kubernetes":{"pod":"a"}}"#,
+        r#""kubernetes":{"pod":"a"}"#,
+        r#""kubernetes":{"pod":"a","kubernetes":{"pod":"a"}}"#,
+        r#""kubernetes":{"pod":"b"}"#,
+        r#""kubernetes":{}"#,
+        r#""kubernetes":"a""#,
+        r#""kubernetes":[{"pod":"a"}]"#,
+        r#""kubernetes":{"ns":{"pod":"a"}}"#,
+        r#""more kubernetes":{"pod":"a"}"#,
+        r#""x":{"y":1}"#,
+    ];
+
+    proptest! {
+        #[test]
+        fn a_line_is_the_same_whatever_stood_before_it(
+            records in prop::collection::vec(prop::collection::vec(0..FIELDS.len(), 0..4), 0..9),
+        ) {
+            let pod = "$kubernetes['pod']";
+            for (cut, watched) in [
+                (&[pod][..], &[pod][..]),
+                (&[pod], &[]),
+                (&["$kubernetes"], &[pod]),
+                (&["$kubernetes", pod], &[pod]),
+                (&["$kubernetes['ns']['pod']", pod], &["$kubernetes"]),
+                (&[pod, "$x"], &[pod, "$log"]),
+            ] {
+                let mut all = lines(cut, watched);
+                for record in &records {
+                    let fields: Vec<_> = record.iter().map(|field| FIELDS[*field]).collect();
+                    let record = format!("{{{}}}", fields.join(","));
+                    let mut alone = lines(cut, watched);
+                    let expected = alone.line(record.as_bytes());
+                    let line = all.line(record.as_bytes());
+                    prop_assert_eq!(text(line.text), text(expected.text), "{}", record);
+                    prop_assert_eq!(line.seen, expected.seen, "{}", record);
+                }
+            }
+        }
     }
 }
