@@ -12,6 +12,11 @@ pub const RUNNING: &str = "running";
 pub const NOT_RELOADED: &str =
     "the configuration on the disk cannot be used, the log says why; the one before goes on";
 
+/// Whether there is one that wants to be told.
+pub fn listens() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The agent runs, after a start or a reload.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);

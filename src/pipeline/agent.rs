@@ -148,19 +148,19 @@ impl Agent {
             // The other end only goes away with the process.
             let _told = done.send(());
         })?;
-        tasks.spawn(vouch(control.clone(), status));
-        let mut next = None;
-        if let Some(end) = until_asked(&mut is_done, signals, reread, &options).await {
-            next = end;
-            if next.is_none() {
-                supervisor::stopping();
-            }
-            let grace = options.grace.0;
-            info!(?grace, "stopping: what was read is delivered first");
-            control.send(Control::Stop(grace));
-            stop.send_replace(true);
-            next = until_done(&mut is_done, signals, next).await?;
+        if supervisor::listens() {
+            tasks.spawn(vouch(control.clone(), status));
         }
+        let next = match until_asked(&mut is_done, signals, reread, &options).await {
+            Reason::Over => None,
+            reason => {
+                let grace = options.grace.0;
+                info!(?grace, "stopping: what was read is delivered first");
+                control.send(Control::Stop(grace));
+                stop.send_replace(true);
+                until_done(&mut is_done, signals, reason.next()).await?
+            }
+        };
         if let Err(panic) = thread.join() {
             // A broken invariant is no clean end.
             resume_unwind(panic);
@@ -176,24 +176,46 @@ impl Agent {
     }
 }
 
-/// Waits until there is a reason to stop reading: `Some`, with what is to follow. `None`: everything is at its end.
+/// Why nothing more is read.
+#[derive(Debug)]
+enum Reason {
+    /// Everything is at its end.
+    Over,
+    /// The process is to end.
+    Stop,
+    /// This is to follow.
+    Reload(Box<Plan>),
+}
+
+impl Reason {
+    /// What follows; the supervisor is told if nothing does.
+    fn next(self) -> Option<Plan> {
+        if let Self::Reload(plan) = self {
+            return Some(*plan);
+        }
+        supervisor::stopping();
+        None
+    }
+}
+
+/// Waits until there is a reason to stop reading.
 async fn until_asked(
     is_done: &mut oneshot::Receiver<()>,
     signals: &mut Signals,
     reread: &Reread<'_>,
     options: &ServiceOptions,
-) -> Option<Option<Plan>> {
+) -> Reason {
     loop {
         let asked = tokio::select! {
-            _ = &mut *is_done => return None,
+            _ = &mut *is_done => return Reason::Over,
             asked = signals.next() => asked,
         };
         match asked {
-            Asked::Stop => return Some(None),
+            Asked::Stop => return Reason::Stop,
             Asked::Reload => {
                 let (level, file) = (options.log_level, options.log_file.as_deref());
                 if let Some(next) = reload::next(reread, options.hot_reload, level, file) {
-                    return Some(Some(next));
+                    return Reason::Reload(Box::new(next));
                 }
             }
         }
