@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
 
 use tailwater::cli::{self, Command, DeadLetterCommand};
-use tailwater::config::{Diagnostics, Severity};
-use tailwater::pipeline::{CATALOG, Plan};
+use tailwater::config::{Diagnostics, Request, Severity};
+use tailwater::pipeline::{self, CATALOG, Plan};
 
 fn main() -> ExitCode {
     take_up_capabilities();
@@ -14,12 +14,12 @@ fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1);
     let command = cli::command(arguments, CATALOG, Plan::new, &mut diagnostics);
     let least = match &command {
-        Command::Run(plan) => cli::severity_shown(plan.log_level()),
+        Command::Run(plan, _) => cli::severity_shown(plan.log_level()),
         _ => Severity::Note,
     };
     tell(&diagnostics.report(least));
     match command {
-        Command::Run(plan) => run(plan),
+        Command::Run(plan, request) => run(plan, &request, least),
         Command::Print(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) if !diagnostics.has_errors() => ExitCode::SUCCESS,
             Ok(()) | Err(_) => ExitCode::FAILURE,
@@ -42,17 +42,15 @@ fn main() -> ExitCode {
 }
 
 /// Starts the agent and runs it to its end.
-fn run(plan: Plan) -> ExitCode {
+fn run(plan: Plan, request: &Request, least: Severity) -> ExitCode {
     cli::log(plan.log_level(), plan.log_file());
     raise_open_files_max();
-    let agent = match plan.start() {
-        Ok(agent) => agent,
-        Err(error) => {
-            tell(&format!("{error}\n"));
-            return ExitCode::FAILURE;
-        }
+    let reread = || {
+        let mut diagnostics = Diagnostics::new();
+        let plan = cli::read(request.clone(), CATALOG, Plan::new, &mut diagnostics);
+        (plan, diagnostics.report(least))
     };
-    match agent.run() {
+    match pipeline::run(plan, &reread) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&format!("{error}\n"));

@@ -210,6 +210,8 @@ metrics! {
     ServiceMetrics for Service {
         /// Seconds since the start.
         uptime: Counter = "fluentbit_uptime",
+        /// Times that SIGHUP put another configuration in place.
+        reloads: Counter = "fluentbit_hot_reloaded_times",
         /// Matches of regular expressions with look-around or references that were given up, since they
         /// went back too often; they count as no match.
         matches_given_up: Counter = "tailwater_regex_given_up_total",

@@ -24,14 +24,17 @@ mod manifests;
 mod never_acts;
 mod once;
 mod readme;
+mod reload;
 mod resume;
 mod rights;
 mod rotate;
 mod shutdown;
 mod stock_parsers;
+mod supervisor;
 mod tail_properties;
 mod tidy;
 mod tls;
+mod vm;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

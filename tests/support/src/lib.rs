@@ -9,6 +9,7 @@
 //! - [`Chaos`] writes, rotates and kills.
 //! - [`Tally`] says which lines are missing and which came twice.
 //! - [`Numbered`] remembers the numbers of lines alone, so that gigabytes can be sent to it.
+//! - [`configure_machine`] lays out what a machine without Kubernetes has, with the configurations of `config/vm`.
 //! - [`Counting`] only counts, as fast as it can; [`measure()`] runs an agent against it.
 #![expect(
     clippy::expect_used,
@@ -30,6 +31,7 @@ mod idle;
 mod kubernetes;
 mod line;
 mod loki;
+mod machine;
 mod measure;
 mod node;
 mod numbered;
@@ -50,6 +52,7 @@ pub use idle::{Idle, IdleReport};
 pub use kubernetes::{Fault, Kubernetes};
 pub use line::Mix;
 pub use loki::{Entry, LokiStore};
+pub use machine::{configure_machine, machine_configurations};
 pub use measure::{Cost, Plan, Report, floor, measure, memory_peak};
 pub use numbered::{Numbered, Seen};
 pub use proxy::Proxy;
