@@ -1,12 +1,16 @@
 //! tailwater: a log shipper that takes Fluent Bit's place.
 //! Arguments in, exit code out.
 
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use tailwater::cli::{self, Command, DeadLetterCommand};
-use tailwater::config::{Diagnostics, Request, Severity};
-use tailwater::pipeline::{self, CATALOG, Plan};
+use tailwater::cli::{self, Command, DeadLetterCommand, Progress};
+use tailwater::config::{Diagnostics, LogLevel, Request, Severity};
+use tailwater::pipeline::{self, CATALOG, Plan, RunError};
+
+/// The exit code where the input came to its end, or a pipe was cut short, and not all of it was delivered. 1: it did not
+/// run, or the command line was wrong.
+const NOT_ALL_DELIVERED: u8 = 2;
 
 fn main() -> ExitCode {
     take_up_capabilities();
@@ -44,19 +48,34 @@ fn main() -> ExitCode {
 /// Starts the agent and runs it to its end.
 fn run(plan: Plan, request: &Request, least: Severity) -> ExitCode {
     cli::log(plan.log_level(), plan.log_file());
+    let shows_progress = shows_progress(&plan);
     raise_open_files_max();
     let reread = || {
         let mut diagnostics = Diagnostics::new();
         let plan = cli::read(request.clone(), CATALOG, Plan::new, &mut diagnostics);
         (plan, diagnostics.report(least))
     };
-    match pipeline::run(plan, &reread) {
+    let watch = |registry| shows_progress.then(|| Progress::begin(registry));
+    match pipeline::run(plan, &reread, &watch) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&format!("{error}\n"));
-            ExitCode::FAILURE
+            match error {
+                RunError::GivenUp(_) | RunError::CutShort(_) => ExitCode::from(NOT_ALL_DELIVERED),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
+}
+
+/// Whether somebody looks who would not be told otherwise how far a pipe has come, and whom nothing else is shown there.
+fn shows_progress(plan: &Plan) -> bool {
+    let is_elsewhere = !plan.prints() || !std::io::stdout().is_terminal();
+    plan.reads_pipe()
+        && plan.log_level() != LogLevel::Off
+        && std::io::stderr().is_terminal()
+        && !std::io::stdin().is_terminal()
+        && is_elsewhere
 }
 
 /// Lets the process open as many files as it may: each that is followed is one. The usual 1,024 are for programs that

@@ -108,6 +108,8 @@ metrics! {
         repaired_json: Counter = "tailwater_input_repaired_json_total",
         /// Files that could not be opened or read.
         unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail" or "systemd",
+        /// Times that standard input could not be read any further; it counts as ended.
+        read_errors: Counter = "tailwater_input_read_errors_total" only "stdin",
         /// 1 while the kernel does not tell of all changes (`Inotify_Watcher off`, no watches left), so that they are looked for.
         polling: Gauge = "tailwater_input_polling" only "tail",
         /// What the position database refused; it is tried again.
@@ -283,6 +285,11 @@ impl Registry {
     /// What the process counts.
     pub fn service(&self) -> &Arc<ServiceMetrics> {
         &self.service
+    }
+
+    /// What each input counts, by its name.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &InputMetrics)> {
+        self.inputs.iter().map(|input| (&*input.instance.name, &**input))
     }
 
     /// What each output counts, by its name.

@@ -15,6 +15,13 @@ const WIDTH: usize = 100;
 /// Columns before the explanation of a flag or plugin.
 const INDENT: usize = 34;
 
+/// What the exit codes of the agent say.
+const EXIT_CODES: [(u8, &str); 3] = [
+    (0, "asked to end; or the input is over (stdin, Exit_On_Eof), and all of it was delivered"),
+    (1, "it did not start, or could not go on"),
+    (2, "the input is over, and not all of it was delivered: the last line says what"),
+];
+
 /// Usage, flags, and the plugins there are.
 pub(super) fn overview(catalog: Catalog) -> String {
     written(|out| {
@@ -40,6 +47,10 @@ pub(super) fn overview(catalog: Catalog) -> String {
             for plugin in catalog.of_kind(kind) {
                 row(out, &format!("  {}", plugin.name), plugin.doc.trim())?;
             }
+        }
+        writeln!(out, "\nExit code")?;
+        for (code, meaning) in EXIT_CODES {
+            row(out, &format!("  {code}"), meaning)?;
         }
         Ok(())
     })

@@ -1,8 +1,8 @@
 //! The log: to standard error or a file, in Fluent Bit's levels.
 
+use super::progress::OverLine;
 use crate::config::LogLevel;
 use std::fs::File;
-use std::io;
 use tracing::error;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -21,9 +21,9 @@ pub fn log(level: LogLevel, file: Option<&str>) {
     let open = |path| File::options().create(true).append(true).open(path);
     match file.map(open).transpose() {
         Ok(Some(file)) => log.with_writer(file).init(),
-        Ok(None) => log.with_writer(io::stderr).init(),
+        Ok(None) => log.with_writer(|| OverLine).init(),
         Err(error) => {
-            log.with_writer(io::stderr).init();
+            log.with_writer(|| OverLine).init();
             error!("cannot open the log file, logging to standard error: {error}");
         }
     }

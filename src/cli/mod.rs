@@ -6,12 +6,14 @@ mod flags;
 mod help;
 mod log;
 mod options;
+mod progress;
 #[cfg(test)]
 mod tests;
 
 pub use buffer::{Inspection, InspectionError};
 pub use dead_letter::{DeadLetterCommand, DeadLetterError};
 pub use log::log;
+pub use progress::Progress;
 
 use std::ffi::OsString;
 

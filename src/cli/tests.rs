@@ -279,6 +279,13 @@ fn the_help_lists_flags_and_plugins() {
 
             Outputs
               stdout                          Writes records to standard output.
+
+            Exit code
+              0                               asked to end; or the input is over (stdin, Exit_On_Eof), and all
+                                              of it was delivered
+              1                               it did not start, or could not go on
+              2                               the input is over, and not all of it was delivered: the last line
+                                              says what
         "#]],
     );
 }

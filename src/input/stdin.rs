@@ -16,6 +16,7 @@ use crate::parser::Parser;
 use crate::record::{Batch, Field, Fields, Nanos, Record, Source, SourceId, Tag, Value};
 use bumpalo::Bump;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -53,6 +54,9 @@ pub enum StdinError {
     /// There is no standard input, or no randomness for the run's id.
     #[error("cannot use standard input: {0}")]
     Setup(#[from] io::Error),
+    /// What there is cannot be read.
+    #[error("standard input cannot be read: {0}")]
+    Unreadable(&'static str),
 }
 
 /// Reads standard input.
@@ -84,6 +88,7 @@ impl Stdin {
         metrics: Arc<InputMetrics>,
     ) -> Result<Self, StdinError> {
         let descriptor = io::stdin().as_fd().try_clone_to_owned()?;
+        check(&descriptor)?;
         Self::read(descriptor, options, tag, parser, input, metrics)
     }
 
@@ -168,6 +173,7 @@ impl Input for Stdin {
                 return Turn::Wait(now + IDLE_PAUSE);
             }
             Err(error) => {
+                self.metrics.read_errors.add(1);
                 tracing::error!(%error, "cannot read standard input: it counts as ended");
                 self.is_over = true;
             }
@@ -182,6 +188,19 @@ impl Input for Stdin {
     fn wake_on(&self, full: bool) -> Option<BorrowedFd<'_>> {
         (!self.is_over && !full).then(|| self.input.as_fd())
     }
+}
+
+/// That a read can bring something. A descriptor that is closed at the start of the process is `/dev/null` by then.
+fn check(descriptor: &OwnedFd) -> Result<(), StdinError> {
+    let flags = fcntl_getfl(descriptor).map_err(io::Error::from)?;
+    if flags & OFlags::RWMODE == OFlags::WRONLY {
+        return Err(StdinError::Unreadable("it is open for writing only"));
+    }
+    let status = fstat(descriptor).map_err(io::Error::from)?;
+    if FileType::from_raw_mode(status.st_mode).is_dir() {
+        return Err(StdinError::Unreadable("it is a folder"));
+    }
+    Ok(())
 }
 
 /// Lines for the parser; how many bytes they took.

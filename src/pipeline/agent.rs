@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long what an agent held may take to be let go after its end, before the next one starts: a write that is just
 /// being done, to a disk or to who reads standard output.
@@ -53,6 +53,8 @@ pub struct Agent {
     /// The storage, while anybody holds it.
     pub(super) shelf: Weak<Shelf>,
     pub(super) options: ServiceOptions,
+    /// Whether an input reads from a pipe.
+    pub(super) reads_pipe: bool,
 }
 
 /// Why a running agent ended otherwise than by its inputs or a first signal.
@@ -74,6 +76,12 @@ pub enum RunError {
         "cannot reload: a write to standard output, a file or `storage.path` does not come to its end; start it anew"
     )]
     Held,
+    /// All was read, and not all was delivered: what of it, by output.
+    #[error("not everything was delivered: {0}")]
+    GivenUp(String),
+    /// A signal ended it before so many chunks were delivered that no start will read again.
+    #[error("stopped before {0} chunks were delivered: what came from a pipe cannot be read again")]
+    CutShort(usize),
 }
 
 /// What the process is asked for from outside.
@@ -116,6 +124,11 @@ enum Asked {
 }
 
 impl Agent {
+    /// What is counted.
+    pub(super) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
     /// Runs to the end, or until another configuration is to take over, which then can. The supervisor is told
     /// `status`.
     pub(super) async fn serve(
@@ -144,27 +157,26 @@ impl Agent {
         let (done, mut is_done) = oneshot::channel();
         let pipeline = self.pipeline;
         let thread = thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
-            pipeline.run();
+            let left = pipeline.run();
             // The other end only goes away with the process.
             let _told = done.send(());
+            left
         })?;
         if supervisor::listens() {
             tasks.spawn(vouch(control.clone(), status));
         }
-        let next = match until_asked(&mut is_done, signals, reread, &options).await {
-            Reason::Over => None,
+        let (is_over, next) = match until_asked(&mut is_done, signals, reread, &options).await {
+            Reason::Over => (true, None),
             reason => {
                 let grace = options.grace.0;
                 info!(?grace, "stopping: what was read is delivered first");
                 control.send(Control::Stop(grace));
                 stop.send_replace(true);
-                until_done(&mut is_done, signals, reason.next()).await?
+                (false, until_done(&mut is_done, signals, reason.next()).await?)
             }
         };
-        if let Err(panic) = thread.join() {
-            // A broken invariant is no clean end.
-            resume_unwind(panic);
-        }
+        // A broken invariant is no clean end.
+        let left = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         tell_outcome(&registry);
         if next.is_some() {
             tasks.shutdown().await;
@@ -172,7 +184,18 @@ impl Agent {
         } else {
             tasks.detach_all();
         }
-        Ok(next)
+        let lack = if is_over { given_up(&registry) } else { None };
+        let lack = lack.or_else(|| {
+            (!is_over && self.reads_pipe && left > 0).then_some(RunError::CutShort(left))
+        });
+        match lack {
+            Some(error) if next.is_none() => Err(error),
+            Some(error) => {
+                error!(%error, "the new configuration goes on without it");
+                Ok(next)
+            }
+            None => Ok(next),
+        }
     }
 }
 
@@ -306,4 +329,20 @@ fn tell_outcome(registry: &Registry) {
             "records of this run"
         );
     }
+}
+
+/// What will not be delivered any more, though nobody asked for an end.
+fn given_up(registry: &Registry) -> Option<RunError> {
+    let unread = registry.inputs().filter(|(_, metrics)| metrics.read_errors.value() > 0);
+    let unread = unread.map(|(input, _)| format!("`{input}` could not be read to its end"));
+    let dropped = registry.outputs().filter_map(|(output, metrics)| {
+        let dropped = metrics.dropped_records.value();
+        let kept = match metrics.dead_letters.value() {
+            0 => String::new(),
+            kept => format!(", of which {kept} are kept as dead letters"),
+        };
+        (dropped > 0).then(|| format!("`{output}` gave up {dropped} records{kept}"))
+    });
+    let all: Vec<_> = unread.chain(dropped).collect();
+    (!all.is_empty()).then(|| RunError::GivenUp(all.join("; ")))
 }

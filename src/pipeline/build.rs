@@ -57,6 +57,7 @@ struct PlannedInput {
     on_disk: bool,
     /// `DB`.
     database: Option<String>,
+    is_pipe: bool,
     metrics: Arc<InputMetrics>,
     open: OpenInput,
 }
@@ -174,6 +175,16 @@ impl Plan {
         self.registry.service().reloads.add(reloads);
     }
 
+    /// Whether an input reads from a pipe, which ends and cannot be read again.
+    pub fn reads_pipe(&self) -> bool {
+        self.inputs.iter().any(|input| input.is_pipe)
+    }
+
+    /// Whether an output may write to the standard output.
+    pub fn prints(&self) -> bool {
+        self.outputs.iter().any(|output| matches!(output.setup, OutputSetup::Writer(_)))
+    }
+
     pub(super) fn service(&self) -> &ServiceOptions {
         &self.service
     }
@@ -215,6 +226,7 @@ impl Plan {
         let (synced_sender, synced) = mailbox::channel()?;
         let (control, control_receiver) = mailbox::channel()?;
         let storage = Storage::open(&self)?;
+        let reads_pipe = self.reads_pipe();
         let mut outlets = Vec::new();
         let mut couriers = Vec::new();
         let mut writers = Vec::new();
@@ -276,6 +288,7 @@ impl Plan {
             writers,
             shelf: held,
             options: self.service,
+            reads_pipe,
         })
     }
 }
@@ -334,8 +347,10 @@ impl Planner<'_> {
             multiline: &self.multiline,
             bytes_max: service.multiline_buffer_limit.0,
         };
-        let BuiltInput { database, open } = plugins::input(&instance, means, self.diagnostics)?;
-        Some(PlannedInput { name: instance.name, mem_buf_limit, on_disk, database, metrics, open })
+        let BuiltInput { database, is_pipe, open } =
+            plugins::input(&instance, means, self.diagnostics)?;
+        let name = instance.name;
+        Some(PlannedInput { name, mem_buf_limit, on_disk, database, is_pipe, metrics, open })
     }
 
     fn filter(&mut self, instance: &Instance<FilterCommon>) -> Option<FilterSlot> {

@@ -18,7 +18,7 @@ mod walk;
 pub use agent::{Agent, RunError};
 pub use build::{Plan, StartError};
 pub use plugins::{CATALOG, OpenError};
-pub use reload::{Reread, run};
+pub use reload::{Reread, Watch, run};
 
 use crate::buffer::Settled;
 use crate::clock;
@@ -123,12 +123,14 @@ impl Pipeline {
     }
 
     /// Runs until every input is at its end and all is delivered, or until it is told to stop. Dropping
-    /// the inputs then commits their positions.
-    pub(crate) fn run(mut self) {
+    /// the inputs then commits their positions. How many chunks in memory are not delivered.
+    pub(crate) fn run(mut self) -> usize {
         while self.step(clock::instant()).is_continue() {
             let now = clock::instant();
             self.wait(now, self.wake_at(now).saturating_duration_since(now));
         }
+        let (in_memory, _) = self.router.left();
+        in_memory
     }
 
     /// Does all that there is to do now, without waiting; whether that was the end.
@@ -339,7 +341,7 @@ mod tests {
         control: Sender<Control>,
         bell: Sender<()>,
         seen: Arc<Seen>,
-        thread: JoinHandle<()>,
+        thread: JoinHandle<usize>,
     }
 
     impl Rig {

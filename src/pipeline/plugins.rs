@@ -102,6 +102,8 @@ pub enum OpenError {
 pub(super) struct BuiltInput {
     /// The path of its position database.
     pub(super) database: Option<String>,
+    /// Whether it reads from a pipe.
+    pub(super) is_pipe: bool,
     pub(super) open: OpenInput,
 }
 
@@ -157,7 +159,7 @@ pub(super) fn input(
         }
         _ => return None,
     };
-    Some(BuiltInput { database, open })
+    Some(BuiltInput { database, is_pipe: instance.plugin.name == StdinOptions::NAME, open })
 }
 
 /// The parser that `Parser` names. That there is none of that name is `missing`: Fluent Bit's `tail` starts, and

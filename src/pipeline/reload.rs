@@ -8,7 +8,9 @@
 use super::agent::{Agent, RunError, Signals};
 use super::build::{Plan, StartError};
 use crate::config::{Diagnostics, LogLevel, Model};
+use crate::metrics::Registry;
 use crate::supervisor;
+use std::sync::Arc;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -19,20 +21,27 @@ const BLOCKING_THREADS_MAX: usize = 4;
 /// Reads the configuration again: what is to run, if it has no errors, and what there is to say of it.
 pub type Reread<'a> = dyn Fn() -> (Option<Plan>, String) + 'a;
 
+/// Who looks at what an agent counts, for as long as that runs.
+pub type Watch<'a, W> = dyn Fn(Arc<Registry>) -> W + 'a;
+
 /// Runs until all inputs are at their end and everything is delivered, or until SIGTERM or SIGINT and what `Grace`
 /// allows after it. With `Hot_Reload`, SIGHUP puts in place what `reread` finds.
-pub fn run(plan: Plan, reread: &Reread<'_>) -> Result<(), RunError> {
+pub fn run<W>(plan: Plan, reread: &Reread<'_>, watch: &Watch<'_, W>) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let result = runtime.block_on(run_each(plan, reread));
+    let result = runtime.block_on(run_each(plan, reread, watch));
     // What is left are tries whose chunks nobody waits for any more.
     runtime.shutdown_background();
     result
 }
 
-async fn run_each(mut plan: Plan, reread: &Reread<'_>) -> Result<(), RunError> {
+async fn run_each<W>(
+    mut plan: Plan,
+    reread: &Reread<'_>,
+    watch: &Watch<'_, W>,
+) -> Result<(), RunError> {
     // First of all, since its default is to end the process. SIGTERM may do that until there is something to stop.
     let hangup = signal(SignalKind::hangup())?;
     let mut model = plan.model.take();
@@ -40,7 +49,11 @@ async fn run_each(mut plan: Plan, reread: &Reread<'_>) -> Result<(), RunError> {
     let mut signals = Signals::new(hangup)?;
     let mut status = supervisor::RUNNING;
     let mut reloads = 0;
-    while let Some(mut next) = agent.serve(&mut signals, reread, status).await? {
+    loop {
+        let watcher = watch(agent.registry());
+        let next = agent.serve(&mut signals, reread, status).await?;
+        drop(watcher);
+        let Some(mut next) = next else { return Ok(()) };
         let next_model = next.model.take();
         next.count_reloads(reloads + 1);
         match next.start() {
@@ -56,7 +69,6 @@ async fn run_each(mut plan: Plan, reread: &Reread<'_>) -> Result<(), RunError> {
             }
         }
     }
-    Ok(())
 }
 
 /// Starts what ran before, if what was to replace it did not start.

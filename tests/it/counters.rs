@@ -1,10 +1,11 @@
 //! Every number of the metric table moves, and is seen to on the page that Prometheus reads.
 
 use crate::endpoints::{metrics, service};
-use crate::{LIMIT, Place, STDOUT, es, tail};
+use crate::{LIMIT, PROGRAM, Place, STDOUT, es, pipes, tail};
 use std::collections::BTreeSet;
 use std::fs::{remove_file, rename};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use tailwater_testing::{Agent, BulkStore, Fault, Faults, Kind, Kubernetes, free_port, until};
 
 /// A metric, the instance whose it is, and its value in the end; `None`: any but 0.
@@ -339,6 +340,20 @@ fn what_the_kubernetes_api_tells_of_pods() {
     check(&agent, port, ANSWERS_OF_API);
 }
 
+const PIPE: &[Moved] = &[("tailwater_input_read_errors_total", "stdin.0", Some(1))];
+
+#[test]
+fn a_pipe_that_breaks() {
+    let port = free_port();
+    let input = "\n[INPUT]\n    Name stdin\n";
+    // What waits for the store keeps the agent.
+    let place = Place::new(&[&*service(port), input, &es(free_port(), "")].concat());
+    let arguments = ["-c", "fluent-bit.conf"];
+    let agent =
+        Agent::start_with(Path::new(PROGRAM), place.dir(), &arguments, pipes::broken().into());
+    check(&agent, port, PIPE);
+}
+
 /// Tested elsewhere: no filter of ours adds records yet, which is tested beside the code.
 const BESIDE: &[&str] = &[
     "fluentbit_filter_add_records_total",
@@ -370,7 +385,7 @@ const BESIDE: &[&str] = &[
 
 #[test]
 fn every_row_of_the_table_is_moved_by_a_test() {
-    let moved = [LINES, FILES, AWAY, BACK, DISK, ANSWERS, PODS, ANSWERS_OF_API].concat();
+    let moved = [LINES, FILES, AWAY, BACK, DISK, ANSWERS, PODS, ANSWERS_OF_API, PIPE].concat();
     let moved: BTreeSet<_> =
         moved.iter().map(|(metric, ..)| *metric).chain(BESIDE.iter().copied()).collect();
     let rows: BTreeSet<_> = tailwater::metrics::rows().map(|row| row.name).collect();

@@ -47,7 +47,7 @@ fn recorded(file: &str) -> Vec<u8> {
 }
 
 /// Lays a file into the journal at once, as one that is moved there.
-fn put(place: &Place, file: &str) {
+pub(crate) fn put(place: &Place, file: &str) {
     put_bytes(place, file, &recorded(file));
 }
 
@@ -57,7 +57,7 @@ fn put_bytes(place: &Place, file: &str, bytes: &[u8]) {
 }
 
 /// Whether this machine has what journals are read with.
-fn has_library() -> bool {
+pub(crate) fn has_library() -> bool {
     let folders = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"].map(Path::new);
     let below = folders.iter().flat_map(|folder| folder.read_dir().into_iter().flatten().flatten());
     let below = below
@@ -78,7 +78,7 @@ fn start(place: &Place) -> Option<Agent> {
 }
 
 #[track_caller]
-fn check_without_library(agent: Agent) {
+pub(crate) fn check_without_library(agent: Agent) {
     let ended = agent.wait(LIMIT);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let says = ["cannot load libsystemd", "`libsystemd0`", "`systemd-libs`"];

@@ -23,6 +23,7 @@ mod long_lines;
 mod manifests;
 mod never_acts;
 mod once;
+mod pipes;
 mod readme;
 mod reload;
 mod resume;

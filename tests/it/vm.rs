@@ -1,7 +1,7 @@
 //! What `config/vm` ships from a machine: every kind of line that its logs have, with the fields and the time that it
 //! has in OpenSearch and in Loki.
 
-use crate::{LIMIT, PROGRAM, Place};
+use crate::{LIMIT, PROGRAM, Place, journal};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -57,6 +57,28 @@ fn loki_has_every_line_with_its_labels_and_time() {
     machine.check(stored.collect());
 }
 
+#[test]
+fn of_the_journal_the_fields_that_are_asked_for() {
+    let store = BulkStore::start(Faults::default());
+    let place = Place::new("");
+    let conf = configure_machine(place.dir(), "opensearch.conf", &["journal"], store.port());
+    journal::put(&place, "boots");
+    let arguments = ["HOSTNAME=web-1", PROGRAM, "-c", conf.to_str().unwrap()];
+    let agent = Agent::start(Path::new("env"), place.dir(), &arguments);
+    if !journal::has_library() {
+        return journal::check_without_library(agent);
+    }
+    assert!(until(LIMIT, || store.count() >= 5), "{}", agent.stderr());
+    let documents = store.documents();
+    let first = documents.iter().find(|it| it.source.contains("first")).unwrap().fields();
+    let expected = json!({
+        "@timestamp": "2023-11-14T22:13:20.000Z", "hostname": "web-1", "message": "first", "pid": "42",
+        "priority": "6", "source": "journal", "systemd_unit": "sshd.service",
+    });
+    assert_eq!(first, expected);
+    assert_eq!(documents.len(), 5);
+}
+
 /// A machine with the logs of the samples, and the agent that ships them.
 struct Machine {
     // Before the folder: its end writes there.
@@ -68,7 +90,7 @@ struct Machine {
 impl Machine {
     fn start(conf: &str, port: u16) -> Self {
         let place = Place::new("");
-        let conf = configure_machine(place.dir(), conf, port);
+        let conf = configure_machine(place.dir(), conf, &["nginx", "syslog"], port);
         let mut expected = Vec::new();
         let year = Timestamp::now().strftime("%Y").to_string();
         for section in SAMPLES.replace("@YEAR@", &year).split("\n\n") {

@@ -73,6 +73,69 @@ fn a_file_by_two_names_is_followed_once_and_behind_a_link_as_well() {
     rig.expect(&["1", "2", "3", "4"]);
 }
 
+/// As a starved agent has it: by the time it hears of a name, that is gone.
+#[test]
+fn a_file_that_came_and_was_renamed_between_two_turns_is_read() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n");
+    rig.drain();
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "2\n");
+    rig.rename("a.log.1", "a.log.2");
+    rig.rename("a.log", "a.log.1");
+    rig.append("a.log", "3\n");
+    rig.rename("a.log.2", "a.log.3");
+    rig.rename("a.log.1", "a.log.2");
+    rig.rename("a.log", "a.log.1");
+    rig.append("b.log", "4\n");
+    rig.rename("b.log", "b.old");
+    rig.append("b.log", "5\n");
+    // Nobody asked for this one, whatever it is called.
+    rig.append("c.txt", "6\n");
+    rig.rename("c.txt", "d.txt");
+    rig.expect(&["1", "2", "3", "4", "5"]);
+    // It is followed until it is closed, and known after a crash.
+    rig.append("a.log.1", "7\n");
+    rig.kill();
+    rig.start();
+    rig.expect(&["1", "2", "3", "4", "5", "7"]);
+    // One that is read and closed is not taken for new when it is renamed once more.
+    for _ in 0..20 {
+        rig.turn(Duration::from_secs(1));
+    }
+    let opened = rig.metrics.files_opened.value();
+    rig.rename("a.log.3", "a.log.4");
+    rig.rename("a.log.2", "a.log.3");
+    rig.expect(&["1", "2", "3", "4", "5", "7"]);
+    assert_eq!(rig.metrics.files_opened.value(), opened);
+}
+
+#[test]
+fn a_file_that_was_renamed_unseen_has_the_name_that_it_had_or_that_of_its_link() {
+    let mut rig = rig(&[("Path", "@/*.log, @/links/*.log"), HEAD, ("Path_Key", "path")]);
+    fs::create_dir(rig.path("links")).unwrap();
+    fs::create_dir(rig.path("pods")).unwrap();
+    rig.append("pods/0.log", "1\n");
+    std::os::unix::fs::symlink(rig.path("pods/0.log"), rig.path("links/x.log")).unwrap();
+    rig.drain();
+    rig.rename("pods/0.log", "pods/0.log.1");
+    rig.append("pods/0.log", "2\n");
+    rig.rename("pods/0.log.1", "pods/0.log.2");
+    rig.rename("pods/0.log", "pods/0.log.1");
+    rig.append("a.log", "3\n");
+    rig.rename("a.log", "a.log.1");
+    rig.drain();
+    rig.settle(usize::MAX);
+    let root = format!("{}/", rig.home.path().display());
+    let bodies: Vec<_> = rig.bodies().iter().map(|body| body.replace(&root, "")).collect();
+    let expected = [
+        r#"{"path":"a.log","log":"3"}"#,
+        r#"{"path":"links/x.log","log":"1"}"#,
+        r#"{"path":"links/x.log","log":"2"}"#,
+    ];
+    assert_eq!(bodies, expected);
+}
+
 #[test]
 fn a_rotated_file_is_read_to_its_end_however_long_that_takes() {
     let mut rig = rig(&[PATH, DB, HEAD]);

@@ -88,6 +88,18 @@ pub(super) struct Found {
     pub created: Option<SystemTime>,
 }
 
+impl Found {
+    pub(super) fn new(path: PathBuf, status: &Metadata) -> Self {
+        Self {
+            path,
+            place: Place::of(status),
+            size: status.len(),
+            modified: status.modified().ok(),
+            created: status.created().ok(),
+        }
+    }
+}
+
 /// A folder in which what matters may appear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Folder {
@@ -182,13 +194,7 @@ impl Patterns {
             return;
         }
         match path.metadata() {
-            Ok(status) if status.is_file() => scan.found.push(Found {
-                place: Place::of(&status),
-                size: status.len(),
-                modified: status.modified().ok(),
-                created: status.created().ok(),
-                path,
-            }),
+            Ok(status) if status.is_file() => scan.found.push(Found::new(path, &status)),
             Ok(status) => scan.refused.push((path, io::Error::other(kind(&status)))),
             // A link that leads nowhere, as between two steps of a rotation, or before its file is made.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

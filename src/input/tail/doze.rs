@@ -225,7 +225,7 @@ impl Dozing {
 
     /// Whether it is this file. Nothing keeps its inode from being another's, once it is deleted: under another name it
     /// must hold what was read. Under its own it was written anew, which the next read finds out.
-    fn is_in(&self, file: &Content, path: &Path) -> io::Result<bool> {
+    pub(super) fn is_in(&self, file: &Content, path: &Path) -> io::Result<bool> {
         if Place::of(&file.metadata()?) != self.place {
             return Ok(false);
         }

@@ -58,6 +58,8 @@ impl Tail {
             return;
         }
         let events = self.watcher.take();
+        // Before their successors, which may go on with their last lines.
+        self.follow_departed(now);
         if !events.moved.is_empty() || !events.touched.is_empty() {
             self.look(&events.touched, events.moved, now);
         }

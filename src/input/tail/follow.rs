@@ -4,6 +4,8 @@ use super::content::Content;
 use super::database::{Candidate, Registration, Replaced, Start};
 use super::discovery::{Found, Scan};
 use super::file::{Reader, Stage};
+use super::rest::{Resting, whereabouts};
+use super::watch::Departed;
 use super::{Followed, Place, Tail};
 use crate::clock;
 use crate::record::{Source, SourceId};
@@ -156,6 +158,71 @@ impl Tail {
         Some(number)
     }
 
+    /// Follows files that were made under a name which `Path` finds, and renamed before anybody looked: to their ends, by
+    /// the names that they had.
+    pub(super) fn follow_departed(&mut self, now: Instant) {
+        let mut astray = Vec::new();
+        for (departed, path) in self.watcher.take_departed() {
+            match path.symlink_metadata() {
+                Ok(status) if status.is_file() => {
+                    self.pursue(&departed, Found::new(path, &status), now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => astray.push(departed),
+                // A link, or nothing that can be read.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.watcher.keep_departed(astray);
+    }
+
+    /// Follows a file to its end that has the name no more by which it would have been found, unless it is followed.
+    fn pursue(&mut self, departed: &Departed, found: Found, now: Instant) {
+        let Some(name) = self.former_name(departed) else { return };
+        let Some(tag) = self.tags.tag(&name).filter(|_| !self.is_old(found.modified)) else {
+            return;
+        };
+        let file = match Content::open(&found.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.note_unreadable(&found.path, &error),
+        };
+        let Some(place) = file.metadata().ok().as_ref().map(Place::of) else { return };
+        if self.is_known(&file, place, &found.path) {
+            return;
+        }
+        let start = self.start(&found, false);
+        let shown = name.to_string_lossy().into_owned();
+        let followed = Followed::new(Arc::new(file), found.path, shown, tag, place);
+        let number = self.enter(Followed { start, leaving: Some(now), ..followed });
+        self.metrics.files_opened.add(1);
+        self.metrics.files_rotated.add(1);
+        self.register(number, None);
+    }
+
+    /// Whether a file is followed already. Of one that is not open, another may have the inode by now.
+    fn is_known(&self, file: &Content, place: Place, path: &Path) -> bool {
+        let rests = |resting: &Resting| {
+            resting.place == place && resting.reader.stands_in(file).unwrap_or(true)
+        };
+        let followed = self.places.get(&place).is_some_and(|number| {
+            let dozing = self.dozing.get(number);
+            dozing.is_none_or(|dozing| dozing.is_in(file, path).unwrap_or(true))
+        });
+        followed || self.resting.values().any(rests)
+    }
+
+    /// As what `Path` would have found the file, had anybody looked in time.
+    fn former_name(&self, departed: &Departed) -> Option<PathBuf> {
+        let name = departed.names.iter().find(|name| self.patterns.select(name)).cloned();
+        name.or_else(|| {
+            // It lay where a link leads to; of one that is on its way out, nothing is new.
+            let number = departed.number?;
+            let open = self.files.get(&number).filter(|followed| followed.leaving.is_none());
+            let dozing = self.dozing.get(&number);
+            open.map(|it| it.path.clone()).or_else(|| dozing.map(|it| it.path.clone()))
+        })
+    }
+
     pub(super) fn enter(&mut self, followed: Followed) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
@@ -216,6 +283,10 @@ impl Tail {
         {
             followed.shown = registration.path.to_string_lossy().into_owned();
             followed.tag = tag;
+        }
+        // It left before it had a row that could say where to.
+        if followed.leaving.is_some() {
+            self.positions.relocate(registration.row, whereabouts(followed));
         }
         self.begin_joining(number, registration.cuts.clone());
         self.enqueue(number);

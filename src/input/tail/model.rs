@@ -74,6 +74,8 @@ struct World {
     layout: Layout,
     /// Whether lines come in pieces, on two streams at a time, and are joined.
     joins: bool,
+    /// Whether the kernel tells of nothing.
+    is_polling: bool,
     chains: Vec<Chain>,
     /// Lines that must be there in the end.
     due: BTreeSet<String>,
@@ -98,6 +100,7 @@ impl World {
             Layout::RotatedToo => "@/*.log*",
             Layout::Links => "@/links/*.log",
         };
+        let is_polling = rng.u8(..4) == 0;
         let mut rig = Rig::new(&[
             ("Path", path),
             ("DB", "@/positions.db"),
@@ -106,7 +109,7 @@ impl World {
             ("Read_from_Head", "on"),
             ("Refresh_Interval", "1"),
             ("Rotate_Wait", "1"),
-            ("Inotify_Watcher", if rng.u8(..4) == 0 { "off" } else { "on" }),
+            ("Inotify_Watcher", if is_polling { "off" } else { "on" }),
         ]);
         let joins = seed / 3 % 2 == 1;
         if joins {
@@ -127,6 +130,7 @@ impl World {
             rng,
             layout,
             joins,
+            is_polling,
             chains,
             due: BTreeSet::new(),
             has_deleted: false,
@@ -308,19 +312,29 @@ impl World {
         if !self.is_followed(index) {
             return;
         }
-        if self.chains[index].rotated.len() >= ROTATED_MAX {
-            self.delete_oldest(index);
-        }
-        let Self { chains, due, .. } = self;
-        Self::finish(chains[index].current.as_mut().unwrap(), due);
-        let log = self.chains[index].current.take().unwrap();
         if self.layout == Layout::Links && self.rng.bool() {
             // The file stays where it is; the link comes to lead elsewhere.
+            Self::finish(self.chains[index].current.as_mut().unwrap(), &mut self.due);
+            self.chains[index].current = None;
             self.chains[index].container += 1;
             self.chains[index].rotated.clear();
             self.current(index);
             return;
         }
+        if self.chains[index].rotated.len() >= ROTATED_MAX {
+            self.delete_oldest(index);
+        }
+        self.shift(index);
+        if self.rng.bool() {
+            self.current(index);
+        }
+    }
+
+    /// `x.log` to `x.log.1`, that to `x.log.2`.
+    fn shift(&mut self, index: usize) {
+        let Self { chains, due, .. } = self;
+        Self::finish(chains[index].current.as_mut().unwrap(), due);
+        let log = self.chains[index].current.take().unwrap();
         self.chains[index].rotated.insert(0, log);
         for back in (0..self.chains[index].rotated.len()).rev() {
             let to = self.rotated_path(index, back, self.chains[index].rotated[back].is_packed);
@@ -331,8 +345,30 @@ impl World {
             fs::rename(&log.path, &to).unwrap();
             log.path = to;
         }
+    }
+
+    /// Rotates again before the `tail` had a turn: of the file in between, it hears only when its name is gone.
+    fn rotate_unseen(&mut self, index: usize) {
+        // Nobody tells of names that are gone while nobody looks, nor where sizes are looked at instead.
+        if !self.is_running() || self.is_polling || !self.is_followed(index) {
+            return;
+        }
+        let rotations = self.rng.usize(2..4);
+        for _ in 0..rotations {
+            self.write(index);
+            self.shift(index);
+        }
         if self.rng.bool() {
             self.current(index);
+        }
+        // Once it has heard of them, they are as all others.
+        self.rig.recorder.is_full = true;
+        for _ in 0..20 {
+            self.rig.turn(Duration::from_millis(40));
+        }
+        self.rig.recorder.is_full = false;
+        while self.chains[index].rotated.len() > ROTATED_MAX {
+            self.delete_oldest(index);
         }
     }
 
@@ -363,6 +399,8 @@ impl World {
     /// Deletes the oldest rotated file. What is deleted while it is not open must have been read.
     fn delete_oldest(&mut self, index: usize) {
         self.all_is_safe();
+        // After a kill, what nobody had written down would rightly count as lost with it.
+        self.rig.commit();
         if let Some(log) = self.chains[index].rotated.pop()
             && !log.path.as_os_str().is_empty()
         {
@@ -543,7 +581,8 @@ impl World {
         }
         for chain in &mut self.chains {
             if let Some(log) = &mut chain.current {
-                log.is_known = self.rig.reader(log.inode).is_some();
+                // An empty file has no row; one that had its inode may have.
+                log.is_known = log.size > 0 && self.rig.reader(log.inode).is_some();
             }
         }
         let open: Vec<_> = self.rig.recorder.open.drain(..).collect();
@@ -572,8 +611,9 @@ impl World {
             57..61 => self.cut(index),
             61..63 => self.lose_while_down(index),
             63..70 => self.end(),
+            70..75 => self.rotate_unseen(index),
             _ if !self.is_running() => {}
-            70..84 => {
+            75..84 => {
                 self.rig.recorder.is_full = self.rng.bool();
                 self.rig.turn(Duration::from_millis(self.rng.u64(..700)));
                 self.rig.recorder.is_full = false;

@@ -206,7 +206,7 @@ properties! {
         skip_empty_lines: bool ["Skip_Empty_Lines" = "false"],
         /// Ends the process when all files are read to their end.
         exit_on_eof: bool ["Exit_On_Eof" = "false"],
-        /// Off: looks at the files' sizes instead of being told of changes.
+        /// Off: looks at the files' sizes instead of being told of changes; a file that is made and renamed between two looks is not seen.
         inotify_watcher: bool ["Inotify_Watcher" = "true"],
         /// Leaves out files that were not written to for this long; 0: none.
         ignore_older: ElseSeconds<0> ["Ignore_Older" = "0"],

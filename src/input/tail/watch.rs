@@ -20,6 +20,10 @@ const EVENT_BYTES: usize = 8 << 10;
 /// Reads of events in one turn; what is left wakes the next turn.
 const EVENT_READS_MAX: usize = 16;
 
+/// Renamed files that are remembered until they are looked at: more than are rotated between two looks. Beyond it the
+/// oldest are forgotten, which does harm only to those that nobody follows yet.
+const DEPARTED_MAX: usize = 1_024;
+
 /// What is asked of a folder's watch.
 const FOLDER_EVENTS: WatchMask = WatchMask::CREATE
     .union(WatchMask::DELETE)
@@ -58,8 +62,10 @@ pub(super) struct Watcher {
     folders: HashMap<WatchDescriptor, Watched>,
     /// Where each followed file lies: under the name that was found for it, and where a link leads to.
     spots: HashMap<u64, Vec<Spot>>,
-    /// A file that was just renamed, and what tells where to.
-    moving: Option<(u32, u64)>,
+    /// A file that was just renamed, until it is told where to.
+    moving: Option<Moving>,
+    /// Files that went from a name that matters, in the order in which they went; at most [`DEPARTED_MAX`].
+    departed: Vec<Departed>,
     buffer: Vec<u8>,
 }
 
@@ -70,6 +76,26 @@ struct Spot {
     name: Arc<OsStr>,
 }
 
+/// A file that was renamed. Nobody may have seen it yet: its name is gone before the event is heard.
+#[derive(Clone, Debug)]
+pub(super) struct Departed {
+    /// As what `Path` may have found it, ...
+    pub names: Vec<PathBuf>,
+    /// ... or the followed file in whose place it lay.
+    pub number: Option<u64>,
+    /// Where it lies now, as far as events told.
+    spot: Spot,
+}
+
+/// A file between its two names.
+struct Moving {
+    /// What tells which they are.
+    cookie: u32,
+    /// It is followed, or another one that had the name.
+    number: Option<u64>,
+    departed: Option<Departed>,
+}
+
 /// A folder that is watched.
 #[derive(Debug, Default)]
 struct Watched {
@@ -78,6 +104,15 @@ struct Watched {
     wanted: Vec<Folder>,
     /// ... and the followed files that lie there.
     files: HashMap<Arc<OsStr>, u64>,
+}
+
+impl Watched {
+    /// As what `Path` may find what has this name here.
+    fn names_of(&self, name: &OsStr) -> Vec<PathBuf> {
+        let text = name.to_string_lossy();
+        let wanted = self.wanted.iter().filter(|folder| folder.names.matches(&text));
+        wanted.map(|folder| folder.link.clone().unwrap_or_else(|| folder.path.join(name))).collect()
+    }
 }
 
 impl std::fmt::Debug for Watcher {
@@ -100,6 +135,7 @@ impl Watcher {
             folders: HashMap::new(),
             spots: HashMap::new(),
             moving: None,
+            departed: Vec::new(),
             buffer: Vec::new(),
         };
         if wants_inotify {
@@ -187,22 +223,63 @@ impl Watcher {
             }
             // Perhaps one that was too old so far.
         }
-        for folder in &watched.wanted {
-            if folder.names.matches(&name.to_string_lossy()) {
-                let link = folder.link.clone();
-                events.touched.insert(link.unwrap_or_else(|| folder.path.join(name)));
-            }
+        let names = watched.names_of(name);
+        events.touched.extend(names.iter().cloned());
+        let number = watched.files.get(name).copied();
+        events.moved.extend(number);
+        if !event.mask.contains(EventMask::ISDIR) {
+            self.track(
+                event,
+                Spot { folder: event.wd.clone(), name: Arc::from(name) },
+                names,
+                number,
+            );
         }
-        events.moved.extend(watched.files.get(name));
+    }
+
+    /// Keeps track of a file that is renamed, perhaps several times before anybody looks. `names` and `number` are what
+    /// the event's name leads to.
+    fn track(
+        &mut self,
+        event: &Event<&OsStr>,
+        spot: Spot,
+        names: Vec<PathBuf>,
+        number: Option<u64>,
+    ) {
+        // Whatever lay there lies there no more.
+        let known = self.departed.iter().position(|departed| departed.spot == spot);
+        let known = known.map(|index| self.departed.remove(index));
         if event.mask.contains(EventMask::MOVED_FROM) {
-            self.moving = watched.files.get(name).map(|number| (event.cookie, *number));
+            let matters = number.is_some() || !names.is_empty();
+            let new = matters.then_some(Departed { names, number, spot });
+            self.moving = Some(Moving { cookie: event.cookie, number, departed: known.or(new) });
         } else if event.mask.contains(EventMask::MOVED_TO)
-            && let Some((cookie, number)) = self.moving.take()
+            && let Some(Moving { cookie, number, departed }) = self.moving.take()
             && cookie == event.cookie
         {
-            // It is written to under its new name.
-            self.enter(number, Spot { folder: event.wd.clone(), name: Arc::from(name) });
+            if let Some(departed) = departed {
+                if self.departed.len() == DEPARTED_MAX {
+                    self.departed.remove(0);
+                }
+                self.departed.push(Departed { spot: spot.clone(), ..departed });
+            }
+            if let Some(number) = number {
+                // It is written to under its new name.
+                self.enter(number, spot);
+            }
         }
+    }
+
+    /// Files that were renamed since the last look, and where they lie now; those that went first in front.
+    pub(super) fn take_departed(&mut self) -> Vec<(Departed, PathBuf)> {
+        let departed = mem::take(&mut self.departed).into_iter();
+        let path = |spot: &Spot| Some(self.folders.get(&spot.folder)?.path.join(&*spot.name));
+        departed.filter_map(|it| path(&it.spot).map(|path| (it, path))).collect()
+    }
+
+    /// They were not found where they should be: events that are still to come tell where to they were renamed again.
+    pub(super) fn keep_departed(&mut self, departed: Vec<Departed>) {
+        self.departed = departed;
     }
 
     /// A folder is gone, or lies elsewhere.
