@@ -27,7 +27,8 @@
 //! * [`config`]: files and arguments become one checked model; every property is a row in one table.
 //! * [`net`]: HTTP/1.1 and TLS, for the outputs and the Kubernetes API.
 //! * [`parser`]: what a `[PARSER]` section became; the parsing itself is the crate `tailwater_parsers`.
-//! * [`input`]: read lines, make batches. [`input::tail`] holds identity and positions.
+//! * [`input`]: read lines, make batches. [`input::tail`] holds identity and positions; [`input::systemd`] reads the
+//!   journal by libsystemd, with all that is `unsafe` in one file.
 //! * [`filter`]: change or drop records, a batch at a time, never waiting. What asks the Kubernetes API for
 //!   [`filter::kubernetes`] runs beside it and fills a directory.
 //! * [`buffer`]: encoded records in frames, frames in chunks; a chunk is the unit of delivery and retry. On the disk

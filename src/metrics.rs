@@ -102,16 +102,16 @@ metrics! {
         unrouted_records: Counter = "tailwater_input_unrouted_records_total",
         /// Lines that the parser could not read; they were passed on whole.
         unparsed_lines: Counter = "tailwater_input_unparsed_lines_total",
-        /// Lines with bytes that are not UTF-8, or not what their encoding has; these were replaced.
+        /// Lines, or fields of the journal, with bytes that are not UTF-8, or not what their encoding has; these were replaced.
         invalid_utf8: Counter = "tailwater_input_invalid_utf8_total",
         /// Lines whose JSON was repaired: halves of surrogate pairs, raw control characters.
         repaired_json: Counter = "tailwater_input_repaired_json_total",
         /// Files that could not be opened or read.
-        unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail",
+        unreadable_files: Counter = "tailwater_input_unreadable_files_total" only "tail" or "systemd",
         /// 1 while the kernel does not tell of all changes (`Inotify_Watcher off`, no watches left), so that they are looked for.
         polling: Gauge = "tailwater_input_polling" only "tail",
         /// What the position database refused; it is tried again.
-        database_errors: Counter = "tailwater_input_database_errors_total" only "tail",
+        database_errors: Counter = "tailwater_input_database_errors_total" only "tail" or "systemd",
         /// Files that were cut or written anew in place, and read from their start again.
         files_truncated: Counter = "tailwater_input_files_truncated_total" only "tail",
         /// Bytes that were seen in a file and went away before they were read: it was cut, written anew or deleted.
@@ -126,6 +126,14 @@ metrics! {
         files_parked: Gauge = "tailwater_input_files_parked" only "tail",
         /// Files that had waited long enough for that, and were read without it.
         files_let_go: Counter = "tailwater_input_files_let_go_total" only "tail",
+        /// Fields of the journal whose value was cut at 4 MiB, and entries of which some were left out at 16 MiB.
+        cut_fields: Counter = "tailwater_input_cut_fields_total" only "systemd",
+        /// Fields of the journal that cannot be read, and were left out.
+        broken_fields: Counter = "tailwater_input_broken_fields_total" only "systemd",
+        /// Times that libsystemd failed in the journal; it was opened again, behind the last entry.
+        journal_errors: Counter = "tailwater_input_journal_errors_total" only "systemd",
+        /// Times that the journal did not have the entry any more up to which it was read: reading went on from its time.
+        lost_cursors: Counter = "tailwater_input_lost_cursors_total" only "systemd",
     }
 }
 

@@ -148,10 +148,20 @@ fn what_is_not_understood() {
     "#]],
     );
     check(
-        &["-i", "systemd", "-o", "stdout"],
+        &["-i", "tail", "-t", "a.*", "-i", "tail", "-t", "b", "-o", "stdout", "-m", "b*"],
+        &expect![[r#"
+            flush 1s, log Info
+            input tail.0 tag Some("a.*") [] Size(32000)
+            input tail.1 tag Some("b") [] Size(32000)
+            output stdout.0 match Some("b*") None
+            command line: warning: input `tail.0`: no output takes a tag like `a.*`: its records are read, counted and dropped
+        "#]],
+    );
+    check(
+        &["-i", "forward", "-o", "stdout"],
         &expect![[r#"
         refused
-        command line: input `systemd` is not supported yet; let journald write to files and `tail` them
+        command line: input `forward` is not supported yet; let the sender write files and `tail` them
     "#]],
     );
 }

@@ -126,7 +126,6 @@ const VIA_HTTP: &str = "ship to a store that is supported, or keep Fluent Bit fo
 /// What Fluent Bit 5.1 has and what could stand in.
 const FOREIGN: &[Foreign] = foreign! {
     Input {
-        "systemd": "let journald write to files and `tail` them",
         "forward": "let the sender write files and `tail` them",
         "http": "let the sender write files and `tail` them",
         "opentelemetry": "let the sender write files and `tail` them",
@@ -136,7 +135,7 @@ const FOREIGN: &[Foreign] = foreign! {
         "unix_socket": "pipe into `stdin`, or write files and `tail` them",
         "head": "use `tail` with `Read_from_Head on`",
         "exec": "pipe the command into `stdin`",
-        "kmsg": "let journald write to files and `tail` them",
+        "kmsg": "use `systemd` with `Systemd_Filter _TRANSPORT=kernel`",
         "kubernetes_events": KEEP, "docker_events": KEEP, "elasticsearch": KEEP, "splunk": KEEP,
         "kafka": KEEP, "mqtt": KEEP, "serial": KEEP, "random": "use `dummy`", "blob": KEEP,
         "ebpf": KEEP, "exec_wasi": KEEP, "winlog": KEEP, "winevtlog": KEEP, "winstat": KEEP,

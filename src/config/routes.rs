@@ -1,4 +1,4 @@
-//! Which tags there are, and which patterns select none of them.
+//! Which tags there are, which patterns select none of them, and which of them no output takes.
 //!
 //! A tag may hold parts that are known only later (`kube.*` of `tail`, `<pod>` of a `Tag_Regex`): a pattern
 //! is told only if no text in their place could make it match.
@@ -48,10 +48,19 @@ pub(super) fn check(
         let unselected = if is_empty { Severity::Warning } else { Severity::Error };
         tags.check(filter, &selection, unselected, "it does nothing", diagnostics);
     }
-    for output in outputs {
-        let OutputCommon { pattern, pattern_regex, .. } = &output.common;
-        let selection = Selection { pattern, regex: pattern_regex };
-        tags.check(output, &selection, Severity::Warning, "it ships nothing", diagnostics);
+    let selections: Vec<_> = outputs.iter().map(|output| Selection::of(&output.common)).collect();
+    for (output, selection) in outputs.iter().zip(&selections) {
+        tags.check(output, selection, Severity::Warning, "it ships nothing", diagnostics);
+    }
+    // That there is no output at all is told by the reader of the configuration.
+    for (input, tag) in inputs.iter().zip(&tags.0).filter(|_| !selections.is_empty()) {
+        if !selections.iter().any(|selection| selection.may_take(tag)) {
+            let message = format!(
+                "input `{}`: no output takes a tag like `{tag}`: its records are read, counted and dropped",
+                input.name
+            );
+            diagnostics.warning(&input.location, message);
+        }
     }
 }
 
@@ -71,7 +80,12 @@ struct Selection<'a> {
     regex: &'a Option<Located<Verbatim>>,
 }
 
-impl Selection<'_> {
+impl<'a> Selection<'a> {
+    fn of(common: &'a OutputCommon) -> Self {
+        let OutputCommon { pattern, pattern_regex, .. } = common;
+        Self { pattern, regex: pattern_regex }
+    }
+
     /// Whether one of the two, of which one is enough, can select what the tag becomes.
     fn may_take(&self, tag: &str) -> bool {
         let by_pattern = self.pattern.as_ref().is_some_and(|pattern| may_match(pattern, tag));

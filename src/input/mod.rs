@@ -5,7 +5,9 @@ mod encoding;
 mod join;
 mod lines;
 mod objects;
+pub mod sqlite;
 pub mod stdin;
+pub mod systemd;
 pub mod tail;
 
 pub use encoding::fuzz_encoding;

@@ -24,6 +24,7 @@ use crate::output::{Courier, Local, Output, Policy};
 use crate::parser::Parsers;
 use crate::parser::multiline::MultilineParsers;
 use crate::record::Match;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -123,6 +124,7 @@ impl Plan {
     pub fn new(model: Model, diagnostics: &mut Diagnostics) -> Option<Self> {
         let parsers = Parsers::build(&model.parsers, diagnostics);
         walk::check(&model, &parsers, diagnostics);
+        check_databases(&model.inputs, diagnostics);
         let kept = model.service.hot_reload.then(|| Box::new(model.clone()));
         let mut planner = Planner {
             multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
@@ -275,6 +277,22 @@ impl Plan {
             shelf: held,
             options: self.service,
         })
+    }
+}
+
+/// Reports the inputs whose position another one writes over, as it does with Fluent Bit.
+fn check_databases(inputs: &[Instance<InputCommon>], diagnostics: &mut Diagnostics) {
+    let mut taken = BTreeSet::new();
+    for input in inputs {
+        let Some(database) = plugins::own_database(input) else { continue };
+        if !taken.insert(database.clone()) {
+            let message = format!(
+                "input `{}`: another input keeps its position in `{database}`, which has room for one; after a restart \
+                 entries are missing: give each a file of its own",
+                input.name
+            );
+            diagnostics.warning(input.section.location_of("DB"), message);
+        }
     }
 }
 

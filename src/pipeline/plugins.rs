@@ -19,6 +19,7 @@ use crate::filter::{self, Filter};
 use crate::input::Input;
 use crate::input::dummy::{Dummy, DummyOptions};
 use crate::input::stdin::{Stdin, StdinError, StdinOptions};
+use crate::input::systemd::{Systemd, SystemdError, SystemdOptions};
 use crate::input::tail::{Means, Tail, TailError, TailOptions};
 use crate::metrics::{FilterMetrics, InputMetrics};
 use crate::output::file::{File, FileOptions};
@@ -50,6 +51,7 @@ macro_rules! plugin {
 pub const CATALOG: Catalog = Catalog(&[
     plugin!(Input, DummyOptions, Local),
     plugin!(Input, StdinOptions, Local),
+    plugin!(Input, SystemdOptions, Local),
     plugin!(Input, TailOptions, Local),
     plugin!(Filter, GrepOptions, Local),
     plugin!(Filter, KubernetesOptions, Local),
@@ -88,6 +90,9 @@ pub enum OpenError {
     /// `stdin`.
     #[error(transparent)]
     Stdin(#[from] StdinError),
+    /// `systemd`.
+    #[error(transparent)]
+    Systemd(#[from] SystemdError),
     /// `dummy`.
     #[error("the system gives no random numbers: {0}")]
     Dummy(#[from] io::Error),
@@ -125,6 +130,15 @@ pub(super) fn input(
                 Ok(Box::new(Stdin::open(&options, &tag, parser, number, metrics)?) as _)
             });
             (None, open)
+        }
+        SystemdOptions::NAME => {
+            let options = instance.options(SystemdOptions::read);
+            options.check_filters(diagnostics);
+            let database = options.db.clone();
+            let open = Box::new(move |number, metrics| {
+                Ok(Box::new(Systemd::open(&options, &tag, number, metrics)?) as _)
+            });
+            (database, open)
         }
         TailOptions::NAME => {
             let options = instance.options(TailOptions::read);
@@ -231,6 +245,12 @@ pub(super) fn outlook(instance: &Instance<InputCommon>, parsers: &Parsers) -> Ou
         Some(names) => Outlook::of(names),
         None => Outlook::open(),
     }
+}
+
+/// The database in which an input keeps its position, where there is room for one position only.
+pub(super) fn own_database(instance: &Instance<InputCommon>) -> Option<String> {
+    let is_systemd = instance.plugin.name == SystemdOptions::NAME;
+    is_systemd.then(|| instance.options(SystemdOptions::read).db).flatten()
 }
 
 /// What the tags begin with that an input makes of its `Tag`, as far as that is known.

@@ -12,6 +12,7 @@ mod api_proxy;
 mod arrived;
 mod chaos;
 mod cluster;
+mod journal;
 mod kubernetes;
 mod manifests;
 mod outage;
@@ -33,6 +34,18 @@ use tempfile::TempDir;
 const FILES: u64 = 10;
 const LINES: u64 = 100_000;
 const INDEXES: &str = "kubernetes-*";
+
+/// The configuration reads the journal and sends it nowhere: whether its records arrive is seen by one more output.
+const JOURNAL_OUTPUT: &str = "
+[OUTPUT]
+    Name                es
+    Match               systemd.*
+    Host                127.0.0.1
+    Port                @ES_PORT@
+    Index               journal
+    Suppress_Type_Name  On
+";
+const JOURNAL_INDEX: &str = "journal";
 
 /// What of `kubernetes` becomes labels in Loki.
 const LABEL_KEYS: [&str; 3] = ["namespace_name", "pod_name", "container_name"];
@@ -123,13 +136,14 @@ impl Run {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let folder = tailwater_testing::folder();
         let dir = folder.path();
-        for name in ["containers", "pods"] {
+        for name in ["containers", "journal", "pods"] {
             std::fs::create_dir(dir.join(name)).unwrap();
         }
         let cluster = Cluster::start();
         std::fs::write(dir.join("token"), cluster.token()).unwrap();
         let tag = dir.to_str().unwrap().trim_start_matches('/').replace('/', ".");
-        let conf = include_str!("fluent-bit.conf")
+        let conf = [include_str!("fluent-bit.conf"), JOURNAL_OUTPUT].concat();
+        let conf = conf
             .replace("@DIR@", dir.to_str().unwrap())
             .replace("@TAG@", &tag)
             .replace("@KUBE_URL@", &cluster.url())
@@ -199,6 +213,13 @@ impl Run {
             }
             pause(pace);
         }
+        // Without a `DB`, each agent reads what comes after its own start.
+        let has_begun = || self.agent_log().contains("there is no journal in");
+        assert!(until(ARRIVAL_MAX, has_begun), "{}", self.agent_log());
+        let entries = include_bytes!("../fixtures/journal/later.journal.zst");
+        let folder = self.folder.path();
+        std::fs::write(folder.join("new"), zstd::decode_all(&entries[..]).unwrap()).unwrap();
+        std::fs::rename(folder.join("new"), folder.join("journal/system.journal")).unwrap();
     }
 
     fn check(mut self) {
@@ -222,10 +243,31 @@ impl Run {
             write_out(&self.agent_log());
         }
         let lines = lines();
+        self.check_journal();
         let ended = self.agent.take().unwrap().terminate(Duration::from_secs(10));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         self.check_documents();
         self.check_lines(&lines);
+    }
+
+    /// The entries of `later`, as the section of the configuration wants them.
+    fn check_journal(&self) {
+        let client = self.search.search_client();
+        let count = || self.runtime.block_on(arrived::count(&client, JOURNAL_INDEX));
+        assert!(until(ARRIVAL_MAX, || count() == 2), "{}: {}", count(), self.agent_log());
+        let documents = self.runtime.block_on(arrived::documents(&client, JOURNAL_INDEX));
+        let mut found: Vec<_> = documents.into_iter().map(|document| document.fields).collect();
+        found.sort_by_key(Value::to_string);
+        let expected = ["later one", "later two"].iter().zip(20..).map(|(message, second)| {
+            json!({
+                "@timestamp": format!("2023-11-14T22:14:{second}.000Z"),
+                "BOOT_ID": "c".repeat(32),
+                "SYSTEMD_UNIT": "later.service",
+                "PRIORITY": "6",
+                "MESSAGE": message,
+            })
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>());
     }
 
     fn check_documents(&self) {

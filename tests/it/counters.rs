@@ -353,6 +353,12 @@ const BESIDE: &[&str] = &[
     "tailwater_input_files_gone_total",
     "tailwater_input_files_leaving",
     "tailwater_input_leaving_bytes",
+    // In `input::systemd`.
+    "tailwater_input_journal_errors_total",
+    // In `journal.rs`.
+    "tailwater_input_broken_fields_total",
+    "tailwater_input_cut_fields_total",
+    "tailwater_input_lost_cursors_total",
     // In `disk.rs`.
     "tailwater_output_damaged_records_total",
     // In `reload.rs`.

@@ -17,6 +17,7 @@ mod disk;
 mod docs;
 mod endpoints;
 mod fairness;
+mod journal;
 mod kubernetes;
 mod long_lines;
 mod manifests;

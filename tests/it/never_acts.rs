@@ -215,10 +215,11 @@ fn what_people_meant() {
     let ended = place.finish(&["--dry-run", "-c", "fluent-bit.conf"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let expected = expect![[r#"
-        fluent-bit.conf:37: warning: `Key_Name log` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:27; did you mean `Merge_Parser json-log` there? Here, the parser finds nothing to read
-        fluent-bit.conf:45: warning: `Exclude kubernetes_namespace_name` never matches: no parser and no filter before it makes a field `kubernetes_namespace_name`; did you mean `$kubernetes['namespace_name']`?
-        fluent-bit.conf:46: warning: `Exclude log` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:27; put this filter before it
-        fluent-bit.conf:52: warning: `Rename log message` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:27; set `Keep_Log On` there for the text of every line
+        fluent-bit.conf:19: warning: input `systemd.0`: no output takes a tag like `systemd.*`: its records are read, counted and dropped
+        fluent-bit.conf:45: warning: `Key_Name log` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:35; did you mean `Merge_Parser json-log` there? Here, the parser finds nothing to read
+        fluent-bit.conf:53: warning: `Exclude kubernetes_namespace_name` never matches: no parser and no filter before it makes a field `kubernetes_namespace_name`; did you mean `$kubernetes['namespace_name']`?
+        fluent-bit.conf:54: warning: `Exclude log` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:35; put this filter before it
+        fluent-bit.conf:60: warning: `Rename log message` sees no line that is JSON: `kubernetes` merges `log` and does not keep it, fluent-bit.conf:35; set `Keep_Log On` there for the text of every line
         configuration test is successful
     "#]];
     let is_of_comment = |line: &&str| line.contains("is taken as a comment");

@@ -22,23 +22,18 @@ use super::content::Content;
 use super::error::TailError;
 use super::marker::{FINGERPRINT_BYTES_MAX, Head, MARKER_BYTES, Marker};
 use crate::clock;
+use crate::input::sqlite;
 use crate::record::{Nanos, SOURCE_KEY_LEN, SourceKey};
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Version of our tables.
 const VERSION: i64 = 1;
-
-/// How long another process may hold the database before that is an error.
-const BUSY_MAX: Duration = Duration::from_secs(1);
 
 /// Fluent Bit's table as it stands after its own migrations.
 const TABLES: &str = "
@@ -231,12 +226,8 @@ impl Database {
     /// Opens or makes the database; the error says what is wrong with the file and what to do.
     pub(super) fn open(options: DatabaseOptions) -> Result<Self, TailError> {
         let path = options.path.clone();
-        if let Some(folder) = path.parent()
-            && !folder.as_os_str().is_empty()
-            && !folder.is_dir()
-        {
-            let what = format!("the folder {} does not exist", folder.display());
-            return Err(TailError::Database { path, what, remedy: "create it or change `DB`" });
+        if let Some((what, remedy)) = sqlite::missing_folder(&path) {
+            return Err(TailError::Database { path, what, remedy });
         }
         // Made by hand, or all that a full disk or a crash left of it: SQLite takes it for a new one.
         if path.metadata().is_ok_and(|status| status.is_file() && status.len() == 0) {
@@ -249,15 +240,10 @@ impl Database {
     }
 
     fn connect(options: DatabaseOptions) -> Result<Self, Unusable> {
-        let mut connection = Connection::open(&options.path)?;
-        connection.busy_timeout(BUSY_MAX)?;
-        if options.is_exclusive {
-            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        }
-        connection
-            .pragma_update_and_check(None, "journal_mode", options.journal_mode, |_| Ok(()))?;
+        let mut connection =
+            sqlite::open(&options.path, options.journal_mode, options.is_exclusive)?;
         connection.pragma_update(None, "synchronous", durable(options.sync))?;
-        check_pages(&connection)?;
+        sqlite::check_pages(&connection)?;
         // Takes the write lock, so that a database that somebody else holds is noticed now.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let node = migrate(&transaction)?;
@@ -782,17 +768,6 @@ fn migrate(transaction: &Transaction<'_>) -> Result<[u8; 16], Unusable> {
     if version == VERSION { Ok(node) } else { Err(Unusable::Newer(version)) }
 }
 
-/// Reads every page once: a torn database must not be found out in the middle of the work.
-fn check_pages(connection: &Connection) -> rusqlite::Result<()> {
-    let verdict: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |columns| columns.get(0))?;
-    if verdict == "ok" {
-        return Ok(());
-    }
-    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    Err(rusqlite::Error::SqliteFailure(corrupt, Some(verdict)))
-}
-
 fn read_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let number = |index: usize| -> rusqlite::Result<u64> {
         Ok(columns.get::<_, Option<i64>>(index)?.unwrap_or(0).cast_unsigned())
@@ -865,23 +840,10 @@ fn signed(len: usize) -> i64 {
 
 /// Why the database cannot be used, and what to do.
 fn refused(path: PathBuf, error: &Unusable) -> TailError {
-    let code = match error {
-        Unusable::Sqlite(error) => error.sqlite_error_code(),
-        Unusable::Foreign(_) | Unusable::Newer(_) => None,
-    };
-    let remedy = match code {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            "restore it, or move it away to begin anew: files are then read as `Read_from_Head` says"
-        }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another process holds it: stop that one (Fluent Bit?) or give each its own `DB`"
-        }
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            "let this user read and write it and its folder"
-        }
-        Some(ErrorCode::DiskFull) => "free some space",
-        _ if matches!(error, Unusable::Newer(_)) => "use the newer tailwater, or another `DB`",
-        _ => "check the file, or choose another `DB`",
+    let remedy = match error {
+        Unusable::Newer(_) => "use the newer tailwater, or another `DB`",
+        Unusable::Foreign(_) => sqlite::remedy(None),
+        Unusable::Sqlite(error) => sqlite::remedy(error.sqlite_error_code()),
     };
     TailError::Database { path, what: error.to_string(), remedy }
 }

@@ -7,40 +7,9 @@ use crate::config::{
 };
 use crate::input::encoding::{Encoding, Expected};
 use crate::input::lines::CUT_KEY;
+use crate::input::sqlite::{DatabaseSync, JournalMode};
 use crate::parser::Parser;
 use std::time::Duration;
-
-choices! {
-    /// `PRAGMA synchronous` of the position database.
-    pub enum DatabaseSync {
-        /// Positions are safe from a crash; after a power cut a little is read again.
-        Normal = "normal",
-        /// Positions are safe from a power cut.
-        Full = "full",
-        /// As `full`, and the folder is synced as well.
-        Extra = "extra",
-        /// The operating system decides.
-        Off = "off",
-    }
-}
-
-choices! {
-    /// `PRAGMA journal_mode` of the position database.
-    pub enum JournalMode {
-        /// A log beside the database.
-        Wal = "WAL",
-        /// A journal that is deleted after each change.
-        Delete = "DELETE",
-        /// A journal that is emptied after each change.
-        Truncate = "TRUNCATE",
-        /// A journal whose header is cleared after each change.
-        Persist = "PERSIST",
-        /// A journal in memory.
-        Memory = "MEMORY",
-        /// No journal.
-        Off = "OFF",
-    }
-}
 
 choices! {
     /// In which form of Unicode files are written that have no byte order mark.
@@ -95,32 +64,6 @@ choices! {
         Ansi = "ansi",
         /// In Unicode.
         Utf8 = "utf-8" | "utf8",
-    }
-}
-
-impl DatabaseSync {
-    /// The word of the pragma.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Normal => "NORMAL",
-            Self::Full => "FULL",
-            Self::Extra => "EXTRA",
-            Self::Off => "OFF",
-        }
-    }
-}
-
-impl JournalMode {
-    /// The word of the pragma.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Wal => "WAL",
-            Self::Delete => "DELETE",
-            Self::Truncate => "TRUNCATE",
-            Self::Persist => "PERSIST",
-            Self::Memory => "MEMORY",
-            Self::Off => "OFF",
-        }
     }
 }
 
