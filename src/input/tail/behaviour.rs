@@ -176,6 +176,24 @@ fn a_closed_file_that_is_not_settled_is_read_again_after_a_crash() {
     rig.expect(&["1", "2"]);
 }
 
+/// What `copytruncate` copied was written after the last look, so that nobody knew of it when it was cut.
+#[test]
+fn what_was_copied_unseen_is_read_in_the_copy() {
+    let mut rig = rig(&[PATH, DB, HEAD]);
+    rig.append("a.log", "1\n");
+    rig.expect(&["1"]);
+    for (back, unseen, next) in [(1, "2\n", "3\n"), (2, "4\n", "5\n"), (3, "", "6\n")] {
+        rig.append("a.log", unseen);
+        fs::copy(rig.path("a.log"), rig.path(&format!("a.log.{back}"))).unwrap();
+        fs::write(rig.path("a.log"), "").unwrap();
+        rig.turn(Duration::from_millis(30));
+        rig.append("a.log", next);
+        rig.drain();
+    }
+    rig.expect(&["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(rig.metrics.lost_bytes.value(), 0);
+}
+
 #[test]
 fn a_truncated_file_begins_anew() {
     let mut rig = rig(&[PATH, DB, HEAD]);

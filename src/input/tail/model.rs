@@ -488,6 +488,10 @@ impl World {
         }
         let has_copy = self.layout != Layout::RotatedToo && self.rng.bool();
         if has_copy {
+            if self.rng.bool() {
+                // Nobody looks between this and the copying.
+                self.write(index);
+            }
             self.finish_joined(index);
         }
         self.cut_now(index, has_copy);

@@ -556,19 +556,19 @@ impl Clerk {
         self.reply(Answer::Lost(replaced.reach.saturating_sub(end)));
     }
 
-    /// The copy of a file that was replaced with something unread in it, and the row to go on with.
+    /// The copy of a file that was replaced, if there is something unread in it, and the row to go on with. What was
+    /// written between the last look and the copying, nobody knew of: only the copy tells.
     fn copy_of(
         &self,
         replaced: &Replaced,
         candidate: &Candidate,
     ) -> Option<(Row, Content, PathBuf)> {
-        if replaced.unread() == 0 {
-            return None;
-        }
         let row = self.database.row(replaced.row).ok()??;
         let inode = candidate.file.metadata().ok()?.ino();
         let is_it = |file: &Content| {
-            file.metadata().is_ok_and(|status| status.ino() != inode) && replaced.stands_in(file)
+            file.metadata().is_ok_and(|status| status.ino() != inode)
+                && replaced.stands_in(file)
+                && file.measure().is_ok_and(|end| end > replaced.offset)
         };
         let (file, path) = Tracer::default().by_content(&row.real_path(), is_it)?;
         Some((row, file, path))
