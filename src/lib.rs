@@ -20,6 +20,7 @@
 //! * [`metrics`]: one table of everything that is counted.
 //! * [`clock`]: what time it is, behind one seam.
 //! * [`mailbox`]: a channel that `poll` can wait for.
+//! * [`supervisor`]: what systemd is told of the process.
 //!
 //! Stages, none of which imports a later one:
 //!
@@ -62,3 +63,4 @@ pub mod output;
 pub mod parser;
 pub mod pipeline;
 pub mod record;
+pub mod supervisor;

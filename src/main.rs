@@ -5,8 +5,8 @@ use std::io::{BufWriter, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use tailwater::cli::{self, Command, DeadLetterCommand, Progress};
-use tailwater::config::{Diagnostics, LogLevel, Severity};
-use tailwater::pipeline::{CATALOG, Plan, RunError};
+use tailwater::config::{Diagnostics, LogLevel, Request, Severity};
+use tailwater::pipeline::{self, CATALOG, Plan, RunError};
 
 /// The exit code where the input came to its end, or a pipe was cut short, and not all of it was delivered. 1: it did not
 /// run, or the command line was wrong.
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1);
     let command = cli::command(arguments, CATALOG, Plan::new, &mut diagnostics);
     let least = match &command {
-        Command::Run(plan) => cli::severity_shown(plan.log_level()),
+        Command::Run(plan, _) => cli::severity_shown(plan.log_level()),
         _ => Severity::Note,
     };
     tell(&diagnostics.report(least));
     match command {
-        Command::Run(plan) => run(plan),
+        Command::Run(plan, request) => run(plan, &request, least),
         Command::Print(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) if !diagnostics.has_errors() => ExitCode::SUCCESS,
             Ok(()) | Err(_) => ExitCode::FAILURE,
@@ -46,28 +46,23 @@ fn main() -> ExitCode {
 }
 
 /// Starts the agent and runs it to its end.
-fn run(plan: Plan) -> ExitCode {
+fn run(plan: Plan, request: &Request, least: Severity) -> ExitCode {
     cli::log(plan.log_level(), plan.log_file());
     let shows_progress = shows_progress(&plan);
     raise_open_files_max();
-    let agent = match plan.start() {
-        Ok(agent) => agent,
-        Err(error) => {
-            tell(&format!("{error}\n"));
-            return ExitCode::FAILURE;
-        }
+    let reread = || {
+        let mut diagnostics = Diagnostics::new();
+        let plan = cli::read(request.clone(), CATALOG, Plan::new, &mut diagnostics);
+        (plan, diagnostics.report(least))
     };
-    let progress = shows_progress.then(|| Progress::begin(agent.registry()));
-    let result = agent.run();
-    // What follows has the line for itself.
-    drop(progress);
-    match result {
+    let watch = |registry| shows_progress.then(|| Progress::begin(registry));
+    match pipeline::run(plan, &reread, &watch) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&format!("{error}\n"));
             match error {
                 RunError::GivenUp(_) | RunError::CutShort(_) => ExitCode::from(NOT_ALL_DELIVERED),
-                RunError::System(_) | RunError::Impatient => ExitCode::FAILURE,
+                _ => ExitCode::FAILURE,
             }
         }
     }

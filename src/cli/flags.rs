@@ -118,14 +118,14 @@ pub(super) const FLAGS: &[Flag] = &[
         'Y',
         &["enable-hot-reload"],
         None,
-        "no effect: start it anew; with a `DB`, nothing is lost",
+        "let SIGHUP read the configuration again",
         Effect::Service("Hot_Reload", "on"),
     ),
     flag(
         'W',
         &["disable-thread-safety-on-hot-reload", "disable-thread-safety-on-hot-reloading"],
         None,
-        "no effect: there is no reload",
+        "no effect: a reload is always safe",
         Effect::Service("Hot_Reload.Ensure_Thread_Safety", "off"),
     ),
     flag(

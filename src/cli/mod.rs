@@ -29,8 +29,8 @@ const CHECK_PASSED: &str = "configuration test is successful\n";
 /// What the process is to do.
 #[derive(Debug)]
 pub enum Command<P> {
-    /// Run the agent.
-    Run(P),
+    /// Run the agent; by the request its configuration can be read again.
+    Run(P, Request),
     /// Print to standard output and exit 0.
     Print(String),
     /// Look into a buffer.
@@ -75,20 +75,28 @@ pub fn command<P>(
         diagnostics.error(&Location::command_line(), message);
         return Command::Refused;
     }
-    let model = Model::load(request, catalog, diagnostics);
-    if diagnostics.has_errors() {
-        return Command::Refused;
-    }
-    let plan = plan(model, diagnostics);
+    let again = request.clone();
     let is_strict = check == Some(Strictness::Warnings);
-    match plan {
-        Some(_) if diagnostics.has_errors() || (is_strict && diagnostics.has_warnings()) => {
-            Command::Refused
-        }
+    match read(request, catalog, plan, diagnostics) {
+        Some(_) if is_strict && diagnostics.has_warnings() => Command::Refused,
         Some(_) if check.is_some() => Command::Passed(CHECK_PASSED),
-        Some(plan) => Command::Run(plan),
+        Some(plan) => Command::Run(plan, again),
         None => Command::Refused,
     }
+}
+
+/// Reads the configuration that a request names, at the start and at every reload; `None` if there is an error in it.
+pub fn read<P>(
+    request: Request,
+    catalog: Catalog,
+    plan: fn(Model, &mut Diagnostics) -> Option<P>,
+    diagnostics: &mut Diagnostics,
+) -> Option<P> {
+    let model = Model::load(request, catalog, diagnostics);
+    if diagnostics.has_errors() {
+        return None;
+    }
+    plan(model, diagnostics).filter(|_| !diagnostics.has_errors())
 }
 
 /// What must be told of the diagnostics at a log level: errors always.

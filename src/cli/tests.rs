@@ -68,7 +68,7 @@ fn check_files(files: &[(&str, &str)], line: &[&str], expected: &Expect) {
     let arguments = line.iter().map(|argument| OsString::from(argument.replace("@DIR@", dir)));
     let mut diagnostics = Diagnostics::new();
     let mut out = match command(arguments, CATALOG, plan, &mut diagnostics) {
-        Command::Run(model) => shown(&model),
+        Command::Run(model, _) => shown(&model),
         Command::Print(text) => text,
         Command::Buffer(inspection) => format!("{inspection:?}\n"),
         Command::Passed(text) => format!("passed: {text}"),
@@ -261,9 +261,9 @@ fn the_help_lists_flags_and_plugins() {
               -H, --http                      serve metrics and health
               -L, --http_listen=ADDRESS       address of the HTTP server
               -P, --port=PORT                 port of the HTTP server
-              -Y, --enable-hot-reload         no effect: start it anew; with a `DB`, nothing is lost
+              -Y, --enable-hot-reload         let SIGHUP read the configuration again
               -W, --disable-thread-safety-on-hot-reload
-                                              no effect: there is no reload
+                                              no effect: a reload is always safe
               -d, --daemon                    no effect: the agent stays in the foreground
               -s, --coro_stack_size=BYTES     no effect: there are no coroutines
               -Z, --enable-chunk-trace        no effect: there is no tap

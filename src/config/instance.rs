@@ -135,7 +135,7 @@ impl Value for RetryLimit {
 }
 
 /// A configured plugin: what it shares with others, read, and its own section, to be read by it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Instance<C> {
     /// Which plugin.
     pub plugin: &'static Plugin,

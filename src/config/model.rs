@@ -20,7 +20,7 @@ use super::service::{LogLevel, ServiceOptions, StorageType};
 use super::value::{Reading, Value as _};
 
 /// What the user asked for: options of the command line, and a file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Sections made of options. They come before the file's, so that of keys that stand only
     /// once in `SERVICE` the file's counts, as in Fluent Bit.
@@ -30,7 +30,7 @@ pub struct Request {
 }
 
 /// A configuration that was checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// What holds for the whole agent.
     pub service: ServiceOptions,

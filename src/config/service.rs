@@ -62,6 +62,9 @@ properties! {
         parsers_files: Repeated<String> ["Parsers_File"],
         /// Files with `[PLUGINS]`: shared libraries, which cannot be loaded; a stock file names none.
         plugins_files: Repeated<String> ["Plugins_File"],
+        /// Lets SIGHUP read the configuration again: if it is right, what was read is delivered, for up to `Grace`, and the
+        /// new one goes on from the positions; if not, the log says why and the old one goes on.
+        hot_reload: bool ["Hot_Reload" = "off"],
         /// Serves metrics and health over HTTP.
         http_server: bool ["HTTP_Server" = "off"],
         /// Address the HTTP server listens on.
@@ -113,7 +116,6 @@ properties! {
             "storage.metrics": "there is no `/api/v1/storage` yet; `/api/v1/metrics` has its numbers",
             "storage.backlog.mem_limit": "old chunks are read one by one, when they are sent",
             "storage.trim_files": "a file is never longer than what is in it",
-            "Hot_Reload": "start it anew: with a `DB`, nothing is lost",
             "dns.mode": "the system's resolver is asked",
             "dns.resolver": "the system's resolver is asked",
             "dns.prefer_ipv4": "set `net.dns.prefer_ipv4` at the output",
@@ -125,8 +127,8 @@ properties! {
             "windows.maxstdio": "it is for Windows",
             "flush.adaptive": "a full chunk is sent at once",
             "flush.adaptive.*": "a full chunk is sent at once",
-            "Hot_Reload.Ensure_Thread_Safety": "there is no reload",
-            "Hot_Reload.Timeout": "there is no reload",
+            "Hot_Reload.Ensure_Thread_Safety": "nothing of the old configuration runs beside the new one",
+            "Hot_Reload.Timeout": "a reload takes `Grace` at most, and the start that follows it",
         }
         @refused {
             "Streams_File": "there is no stream processor; use filters",

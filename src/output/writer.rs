@@ -96,18 +96,18 @@ impl std::fmt::Debug for Closed {
     }
 }
 
-/// Starts the thread that writes every chunk it is sent. It ends when the sender is dropped.
+/// Starts the thread that writes every chunk it is sent. It ends when the sender is dropped and all is written.
 pub fn spawn(
     name: String,
     local: Box<dyn Local>,
     closed: Closed,
     metrics: Arc<OutputMetrics>,
     settler: Settler,
-) -> io::Result<mpsc::Sender<Parcel>> {
+) -> io::Result<(mpsc::Sender<Parcel>, thread::JoinHandle<()>)> {
     let (sender, chunks) = mpsc::channel();
     let writer = Writer { name: name.clone(), local, metrics, settler };
-    thread::Builder::new().name(name).spawn(move || writer.run(&chunks, closed))?;
-    Ok(sender)
+    let thread = thread::Builder::new().name(name).spawn(move || writer.run(&chunks, closed))?;
+    Ok((sender, thread))
 }
 
 /// What the thread works with.

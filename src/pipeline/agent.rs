@@ -1,26 +1,36 @@
-//! The running agent: the pipeline's thread, the runtime for all that waits, signals, the end.
+//! The running agent: the pipeline's thread, the tasks for all that waits, signals, the end.
 
-use super::{Control, Pipeline};
+use super::build::{Plan, StartError};
+use super::{Control, Pipeline, Reread, reload};
 use crate::admin::{HealthOptions, Server};
-use crate::buffer::Parcel;
+use crate::buffer::{Parcel, Shelf};
+use crate::config::ServiceOptions;
 use crate::filter::kubernetes::api::{Apis, Task};
-use crate::mailbox;
 use crate::metrics::Registry;
 use crate::output::Courier;
+use crate::{mailbox, supervisor};
 use std::future::pending;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
-use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
-use tracing::info;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tracing::{error, info, warn};
 
-/// Threads for calls that block: name look-ups, one at a time per output.
-const BLOCKING_THREADS_MAX: usize = 4;
+/// How long what an agent held may take to be let go after its end, before the next one starts: a write that is just
+/// being done, to a disk or to who reads standard output.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it is.
+const RELEASE_PAUSE: Duration = Duration::from_millis(2);
+
+/// The shortest pause between two signs of life, whatever the supervisor asks for.
+const BEAT_PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// The admin server, bound, with what it needs to answer.
 #[derive(Debug)]
@@ -38,8 +48,11 @@ pub struct Agent {
     pub(super) apis: Apis,
     pub(super) admin: Option<Admin>,
     pub(super) registry: Arc<Registry>,
-    /// How long a stop may take: `Grace`.
-    pub(super) grace: Duration,
+    /// The threads of outputs that write to this machine.
+    pub(super) writers: Vec<thread::JoinHandle<()>>,
+    /// The storage, while anybody holds it.
+    pub(super) shelf: Weak<Shelf>,
+    pub(super) options: ServiceOptions,
     /// Whether an input reads from a pipe.
     pub(super) reads_pipe: bool,
 }
@@ -47,6 +60,9 @@ pub struct Agent {
 /// Why a running agent ended otherwise than by its inputs or a first signal.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// It does not start.
+    #[error("{0}")]
+    Start(#[from] StartError),
     /// The system refused a thread, a descriptor or a signal handler.
     #[error("cannot run: {0}")]
     System(#[from] io::Error),
@@ -55,6 +71,11 @@ pub enum RunError {
         "stopped by a second signal; what was not delivered is read again after the next start"
     )]
     Impatient,
+    /// Another configuration cannot take over.
+    #[error(
+        "cannot reload: a write to standard output, a file or `storage.path` does not come to its end; start it anew"
+    )]
+    Held,
     /// All was read, and not all was delivered: what of it, by output.
     #[error("not everything was delivered: {0}")]
     GivenUp(String),
@@ -63,37 +84,75 @@ pub enum RunError {
     CutShort(usize),
 }
 
-impl Agent {
-    /// Runs until all inputs are at their end and everything is delivered, or until SIGTERM or SIGINT
-    /// and what `Grace` allows after it.
-    pub fn run(self) -> Result<(), RunError> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(BLOCKING_THREADS_MAX)
-            .build()?;
-        let result = runtime.block_on(self.serve());
-        // What is left are tries whose chunks nobody waits for any more.
-        runtime.shutdown_background();
-        result
+/// What the process is asked for from outside.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Catches the signals that end the process, too.
+    pub(super) fn new(hangup: Signal) -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, hangup })
     }
 
+    /// Waits for one that ends the process.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for any.
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+impl Agent {
     /// What is counted.
-    pub fn registry(&self) -> Arc<Registry> {
+    pub(super) fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry)
     }
 
-    async fn serve(self) -> Result<(), RunError> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    /// Runs to the end, or until another configuration is to take over, which then can. The supervisor is told
+    /// `status`.
+    pub(super) async fn serve(
+        self,
+        signals: &mut Signals,
+        reread: &Reread<'_>,
+        status: &'static str,
+    ) -> Result<Option<Plan>, RunError> {
+        let (control, options, registry) = (self.control, self.options, self.registry);
+        let mut tasks = JoinSet::new();
         if let Some(admin) = self.admin {
-            tokio::spawn(admin.server.serve(Arc::clone(&self.registry), admin.health, pending()));
+            let served = admin.server.serve(Arc::clone(&registry), admin.health, pending());
+            tasks.spawn(async {
+                if let Err(error) = served.await {
+                    warn!(%error, "the HTTP server ended");
+                }
+            });
         }
         let (stop, stopping) = watch::channel(false);
         for (courier, chunks) in self.couriers {
-            tokio::spawn(courier.run(chunks, stopping.clone()));
+            tasks.spawn(courier.run(chunks, stopping.clone()));
         }
         for api in self.apis.into_tasks() {
-            tokio::spawn(until_stop(api, stopping.clone()));
+            tasks.spawn(until_stop(api, stopping.clone()));
         }
         let (done, mut is_done) = oneshot::channel();
         let pipeline = self.pipeline;
@@ -103,26 +162,148 @@ impl Agent {
             let _told = done.send(());
             left
         })?;
-        let is_by_itself = one_of(&mut terminate, &mut interrupt, &mut is_done).await;
-        if !is_by_itself {
-            info!(grace = ?self.grace, "stopping: what was read is delivered first");
-            self.control.send(Control::Stop(self.grace));
-            stop.send_replace(true);
-            if !one_of(&mut terminate, &mut interrupt, &mut is_done).await {
-                return Err(RunError::Impatient);
-            }
+        if supervisor::listens() {
+            tasks.spawn(vouch(control.clone(), status));
         }
+        let (is_over, next) = match until_asked(&mut is_done, signals, reread, &options).await {
+            Reason::Over => (true, None),
+            reason => {
+                let grace = options.grace.0;
+                info!(?grace, "stopping: what was read is delivered first");
+                control.send(Control::Stop(grace));
+                stop.send_replace(true);
+                (false, until_done(&mut is_done, signals, reason.next()).await?)
+            }
+        };
         // A broken invariant is no clean end.
         let left = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-        tell_outcome(&self.registry);
-        if is_by_itself {
-            return given_up(&self.registry).map_or(Ok(()), |what| Err(RunError::GivenUp(what)));
+        tell_outcome(&registry);
+        if next.is_some() {
+            tasks.shutdown().await;
+            until_released(&self.writers, &self.shelf).await?;
+        } else {
+            tasks.detach_all();
         }
-        if self.reads_pipe && left > 0 {
-            return Err(RunError::CutShort(left));
+        let lack = if is_over { given_up(&registry) } else { None };
+        let lack = lack.or_else(|| {
+            (!is_over && self.reads_pipe && left > 0).then_some(RunError::CutShort(left))
+        });
+        match lack {
+            Some(error) if next.is_none() => Err(error),
+            Some(error) => {
+                error!(%error, "the new configuration goes on without it");
+                Ok(next)
+            }
+            None => Ok(next),
         }
-        Ok(())
     }
+}
+
+/// Why nothing more is read.
+#[derive(Debug)]
+enum Reason {
+    /// Everything is at its end.
+    Over,
+    /// The process is to end.
+    Stop,
+    /// This is to follow.
+    Reload(Box<Plan>),
+}
+
+impl Reason {
+    /// What follows; the supervisor is told if nothing does.
+    fn next(self) -> Option<Plan> {
+        if let Self::Reload(plan) = self {
+            return Some(*plan);
+        }
+        supervisor::stopping();
+        None
+    }
+}
+
+/// Waits until there is a reason to stop reading.
+async fn until_asked(
+    is_done: &mut oneshot::Receiver<()>,
+    signals: &mut Signals,
+    reread: &Reread<'_>,
+    options: &ServiceOptions,
+) -> Reason {
+    loop {
+        let asked = tokio::select! {
+            _ = &mut *is_done => return Reason::Over,
+            asked = signals.next() => asked,
+        };
+        match asked {
+            Asked::Stop => return Reason::Stop,
+            Asked::Reload => {
+                let (level, file) = (options.log_level, options.log_file.as_deref());
+                if let Some(next) = reload::next(reread, options.hot_reload, level, file) {
+                    return Reason::Reload(Box::new(next));
+                }
+            }
+        }
+    }
+}
+
+/// Waits until what was read is delivered. What is to follow is given up if the process is asked to end meanwhile;
+/// where nothing was to follow, that is asked for the second time.
+async fn until_done(
+    is_done: &mut oneshot::Receiver<()>,
+    signals: &mut Signals,
+    mut next: Option<Plan>,
+) -> Result<Option<Plan>, RunError> {
+    loop {
+        tokio::select! {
+            _ = &mut *is_done => return Ok(next),
+            () = signals.stop() => {
+                if next.take().is_none() {
+                    return Err(RunError::Impatient);
+                }
+                supervisor::stopping();
+            }
+        }
+    }
+}
+
+/// Waits until nothing is left of an agent that the next one could meet.
+async fn until_released(
+    writers: &[thread::JoinHandle<()>],
+    shelf: &Weak<Shelf>,
+) -> Result<(), RunError> {
+    let deadline = Instant::now() + RELEASE_WAIT_MAX;
+    while shelf.strong_count() > 0 || !writers.iter().all(thread::JoinHandle::is_finished) {
+        if Instant::now() >= deadline {
+            return Err(RunError::Held);
+        }
+        sleep(RELEASE_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Tells the supervisor that the pipeline runs, then again and again that it still does. Each time the pipeline is
+/// asked, which answers between two steps: while it hangs in one, nothing is told.
+async fn vouch(control: mailbox::Sender<Control>, status: &'static str) {
+    if is_alive(&control).await {
+        supervisor::ready(status);
+    }
+    let Some(patience) = supervisor::patience() else { return };
+    let mut due = interval((patience / 2).max(BEAT_PAUSE_MIN));
+    // What was missed while the pipeline hung is not made up for.
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        if !is_alive(&control).await {
+            return;
+        }
+        supervisor::alive();
+    }
+}
+
+/// Waits for the pipeline to come round; false if it is at its end.
+async fn is_alive(control: &mailbox::Sender<Control>) -> bool {
+    let (beat, heard) = oneshot::channel();
+    control.send(Control::Beat(beat));
+    heard.await.is_ok()
 }
 
 /// Runs what only those need that read: nothing is read any more after a stop.
@@ -151,7 +332,7 @@ fn tell_outcome(registry: &Registry) {
 }
 
 /// What will not be delivered any more, though nobody asked for an end.
-fn given_up(registry: &Registry) -> Option<String> {
+fn given_up(registry: &Registry) -> Option<RunError> {
     let unread = registry.inputs().filter(|(_, metrics)| metrics.read_errors.value() > 0);
     let unread = unread.map(|(input, _)| format!("`{input}` could not be read to its end"));
     let dropped = registry.outputs().filter_map(|(output, metrics)| {
@@ -163,18 +344,5 @@ fn given_up(registry: &Registry) -> Option<String> {
         (dropped > 0).then(|| format!("`{output}` gave up {dropped} records{kept}"))
     });
     let all: Vec<_> = unread.chain(dropped).collect();
-    (!all.is_empty()).then(|| all.join("; "))
-}
-
-/// Waits for the pipeline to end, which is true, or for a signal, which is not.
-async fn one_of(
-    terminate: &mut Signal,
-    interrupt: &mut Signal,
-    done: &mut oneshot::Receiver<()>,
-) -> bool {
-    tokio::select! {
-        _ = done => true,
-        _ = terminate.recv() => false,
-        _ = interrupt.recv() => false,
-    }
+    (!all.is_empty()).then(|| RunError::GivenUp(all.join("; ")))
 }

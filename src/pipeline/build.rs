@@ -39,6 +39,8 @@ const BUFFER_SUFFIX: &str = ".buffer";
 /// An agent that can be started.
 #[derive(Debug)]
 pub struct Plan {
+    /// What this was made from, for the case that what replaces it does not start; kept only where something can.
+    pub(super) model: Option<Box<Model>>,
     service: ServiceOptions,
     registry: Registry,
     inputs: Vec<PlannedInput>,
@@ -124,6 +126,7 @@ impl Plan {
         let parsers = Parsers::build(&model.parsers, diagnostics);
         walk::check(&model, &parsers, diagnostics);
         check_databases(&model.inputs, diagnostics);
+        let kept = model.service.hot_reload.then(|| Box::new(model.clone()));
         let mut planner = Planner {
             multiline: MultilineParsers::build(&model.multiline_parsers, &parsers, diagnostics),
             parsers: Arc::new(parsers),
@@ -147,7 +150,8 @@ impl Plan {
             output.folder = folder;
         }
         let Planner { registry, apis, diagnostics, .. } = planner;
-        let plan = Self { service: model.service, registry, inputs, filters, apis, outputs };
+        let plan =
+            Self { model: kept, service: model.service, registry, inputs, filters, apis, outputs };
         if plan.outputs.len() > 1 && plan.storage_folder().is_none() {
             let message = "without a `DB` or a `storage.path` the outputs share each input's memory: while one of \
                  them is away, an input reads on for the others until `Mem_Buf_Limit` is full, then it pauses";
@@ -164,6 +168,11 @@ impl Plan {
     /// Where it is logged, if not to standard error.
     pub fn log_file(&self) -> Option<&str> {
         self.service.log_file.as_deref()
+    }
+
+    /// So many configurations were put in place of another, with this one.
+    pub(super) fn count_reloads(&self, reloads: u64) {
+        self.registry.service().reloads.add(reloads);
     }
 
     /// Whether an input reads from a pipe, which ends and cannot be read again.
@@ -220,6 +229,7 @@ impl Plan {
         let reads_pipe = self.reads_pipe();
         let mut outlets = Vec::new();
         let mut couriers = Vec::new();
+        let mut writers = Vec::new();
         let is_only = self.outputs.len() == 1;
         for (number, PlannedOutput { name, folder, matches, metrics, setup, .. }) in
             self.outputs.into_iter().enumerate()
@@ -240,7 +250,8 @@ impl Plan {
                 }
                 OutputSetup::Writer(local) => {
                     let closed = if is_only { end(control.clone()) } else { Closed::Drop };
-                    let sender = writer::spawn(name, local, closed, metrics, settler)?;
+                    let (sender, thread) = writer::spawn(name, local, closed, metrics, settler)?;
+                    writers.push(thread);
                     Box::new(move |chunk| drop(sender.send(chunk)))
                 }
             };
@@ -259,6 +270,7 @@ impl Plan {
             shares.push(if on_disk { share.on_disk() } else { share });
         }
         let registry = Arc::new(self.registry);
+        let held = storage.as_ref().map(Storage::shelf).unwrap_or_default();
         let router = Router::new(self.filters, outlets, shares, self.service.flush);
         let router = match storage {
             Some(storage) => storage.join(router, &self.service, synced_sender)?,
@@ -266,8 +278,18 @@ impl Plan {
         };
         let pipeline = Pipeline::new(slots, router, settled, synced, control_receiver);
         let admin = bind_admin(&self.service)?;
-        let (apis, grace) = (self.apis, self.service.grace.0);
-        Ok(Agent { pipeline, control, couriers, apis, admin, registry, grace, reads_pipe })
+        Ok(Agent {
+            pipeline,
+            control,
+            couriers,
+            apis: self.apis,
+            admin,
+            registry,
+            writers,
+            shelf: held,
+            options: self.service,
+            reads_pipe,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod lags;
 mod ledger;
 mod output_folder;
 mod plugins;
+mod reload;
 mod router;
 #[cfg(test)]
 mod simulation;
@@ -17,6 +18,7 @@ mod walk;
 pub use agent::{Agent, RunError};
 pub use build::{Plan, StartError};
 pub use plugins::{CATALOG, OpenError};
+pub use reload::{Reread, Watch, run};
 
 use crate::buffer::Settled;
 use crate::clock;
@@ -28,14 +30,17 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tracing::warn;
 
 /// Without anything else to wait for, the thread looks around this often.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// What the rest of the agent tells the pipeline.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) enum Control {
+    /// Say that it still comes round: between two steps, never within one.
+    Beat(oneshot::Sender<()>),
     /// Stop reading, deliver what was read within this time, then end.
     Stop(Duration),
     /// End at once: nothing that was read can be delivered any more.
@@ -138,6 +143,9 @@ impl Pipeline {
         }
         for control in self.control.drain() {
             match control {
+                Control::Beat(answer) => {
+                    let _nobody_waits = answer.send(());
+                }
                 Control::Stop(grace) => self.phase = Phase::Stopping(now + grace),
                 Control::End => return ControlFlow::Break(()),
             }

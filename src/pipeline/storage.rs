@@ -10,8 +10,8 @@ use crate::config::{ServiceOptions, StorageSync};
 use crate::mailbox;
 use crate::metrics::ServiceMetrics;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -57,6 +57,11 @@ impl Storage {
         let keeps_reserve = plan.has_unlimited_output();
         let (shelf, numbers) = (Arc::new(shelf), Arc::new(AtomicU64::new(found.next_number)));
         Ok(Some(Self { shelf, numbers, names, found, keeps_reserve, spill_bytes_max }))
+    }
+
+    /// The folder, which another agent can take only when nobody holds this any more.
+    pub(super) fn shelf(&self) -> Weak<Shelf> {
+        Arc::downgrade(&self.shelf)
     }
 
     /// Where the dead letters of an output go, if they are kept: `storage.keep.rejected` and a `storage.path`, as in

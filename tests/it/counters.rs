@@ -376,6 +376,8 @@ const BESIDE: &[&str] = &[
     "tailwater_input_lost_cursors_total",
     // In `disk.rs`.
     "tailwater_output_damaged_records_total",
+    // In `reload.rs`.
+    "fluentbit_hot_reloaded_times",
     // In `dead_letters.rs`.
     "tailwater_output_dead_letters_total",
     "tailwater_output_dead_letters_dropped_total",

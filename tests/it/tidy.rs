@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Used by all, and using only one another.
-const LEAVES: &[&str] = &["clock", "mailbox", "metrics", "record"];
+const LEAVES: &[&str] = &["clock", "mailbox", "metrics", "record", "supervisor"];
 
 /// A file is the noun it defines; these are drawers.
 const NO_NAMES: &[&str] = &["common", "handler", "helpers", "manager", "types", "utils"];
