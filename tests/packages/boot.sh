@@ -69,6 +69,14 @@ cat >"$configured" <<'CONF'
     Match   app
     Path    /var/log/tailwater
     Format  plain
+[INPUT]
+    Name            systemd
+    Tag             journal
+    DB              /var/lib/tailwater/journal.db
+[OUTPUT]
+    Name    file
+    Match   journal
+    Path    /var/log/tailwater
 CONF
 # As Debian's logs are.
 install -m 640 -o root -g adm /dev/null "$system/var/log/app.log"
@@ -81,6 +89,8 @@ user=$(awk '/^Uid/ {print $2}' "/proc/$(pgrep -f '^/usr/bin/tailwater --enable' 
 [ "$user" -ge 61184 ] || fail "it runs as user $user"
 echo 'line 1' >>"$system/var/log/app.log"
 within arrived 1
+does logger --id=7 told
+within grep '"MESSAGE":"told"' "$system/var/log/tailwater/journal"
 
 does systemctl reload tailwater
 within is StatusText running
