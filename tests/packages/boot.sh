@@ -55,20 +55,9 @@ arrived() {
 does dpkg -i /opt/old.deb
 is ActiveState inactive && is UnitFileState disabled || fail "the installation starts what has no store yet"
 configured=$system/etc/tailwater/tailwater.conf
-cat >"$configured" <<'CONF'
-[SERVICE]
-    Flush  0.2
-[INPUT]
-    Name            tail
-    Tag             app
-    Path            /var/log/app.log
-    Read_from_Head  On
-    DB              /var/lib/tailwater/positions.db
-[OUTPUT]
-    Name    file
-    Match   app
-    Path    /var/log/tailwater
-    Format  plain
+{
+  configuration
+  cat <<'CONF'
 [INPUT]
     Name            systemd
     Tag             journal
@@ -78,6 +67,7 @@ cat >"$configured" <<'CONF'
     Match   journal
     Path    /var/log/tailwater
 CONF
+} >"$configured"
 # As Debian's logs are.
 install -m 640 -o root -g adm /dev/null "$system/var/log/app.log"
 mkdir -p "$system/etc/systemd/system/tailwater.service.d"

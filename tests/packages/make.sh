@@ -31,6 +31,25 @@ debian() {
   rm -rf "$2"/var/cache/apt/archives/*.deb "$2"/var/lib/apt/lists/* "$2"/usr/share/{doc,locale,man}/*
 }
 
+# A configuration by which what is written to /var/log/app.log is written to /var/log/tailwater/app.
+configuration() {
+  cat <<'CONF'
+[SERVICE]
+    Flush  0.2
+[INPUT]
+    Name            tail
+    Tag             app
+    Path            /var/log/app.log
+    Read_from_Head  On
+    DB              /var/lib/tailwater/positions.db
+[OUTPUT]
+    Name    file
+    Match   app
+    Path    /var/log/tailwater
+    Format  plain
+CONF
+}
+
 # packages VERSION: both, in $work/VERSION.
 mkdir -p "$work/target/release"
 strip -o "$work/target/release/tailwater" "$program"

@@ -58,21 +58,7 @@ shipped=$("${inside[@]}" sh -c 'cd /usr/share/doc/tailwater && tailwater -c conf
 
 # An agent that goes on over an upgrade, and the next one where it stood.
 mkdir -p "$system"/var/lib/tailwater "$system"/var/log/tailwater
-cat >"$system/etc/tailwater/tailwater.conf" <<'CONF'
-[SERVICE]
-    Flush  0.2
-[INPUT]
-    Name            tail
-    Tag             app
-    Path            /var/log/app.log
-    Read_from_Head  On
-    DB              /var/lib/tailwater/positions.db
-[OUTPUT]
-    Name    file
-    Match   app
-    Path    /var/log/tailwater
-    Format  plain
-CONF
+configuration >"$system/etc/tailwater/tailwater.conf"
 writes() {
   seq -f 'line %g' "$1" "$2" >>"$system/var/log/app.log"
 }
