@@ -94,7 +94,8 @@ impl Packer {
             Self::Snappy(encoder, room) => {
                 let needed = snap::raw::max_compress_len(body.len());
                 if room.len() < needed {
-                    room.resize(needed, 0);
+                    // New each time, and not written to before: what is never needed of it stays without memory.
+                    *room = vec![0; needed.next_power_of_two()];
                 }
                 let packed_len = encoder.compress(&body, room)?;
                 Ok(room.get(..packed_len).unwrap_or_default().to_vec())
